@@ -1,0 +1,11 @@
+"""tfgans: the generative adversarial networks of 2014 to 2020 on TensorFlow and Keras 3.
+
+    import tfgans
+    model = tfgans.models.load("stylegan2-fashion")
+    images = model.sample(16, seed=0)  # [16, 32, 32, 1], in [-1, 1]
+"""
+
+from tfgans import config, data, images, models, random
+
+__version__ = "0.1.0"
+__all__ = ["config", "data", "images", "models", "random"]

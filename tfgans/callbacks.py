@@ -1,0 +1,266 @@
+"""What happens while a model trains: the progress line, pictures, logs, snapshots, stopping.
+
+All work in ticks, every `train.tick` steps counted from the very first one, so that a resumed run
+ticks at the same steps as an uninterrupted one.
+"""
+
+import csv
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import keras
+import matplotlib
+import numpy as np
+import tensorflow as tf
+
+from tfgans import images, random
+from tfgans.models import snapshots
+
+matplotlib.use("Agg")
+
+
+class OnTick(keras.callbacks.Callback):
+    """Calls `on_tick(step, logs)` every `tick` steps with the mean of each loss term since the last.
+
+    Args:
+        tick: Steps between ticks.
+    """
+
+    def __init__(self, tick):
+        super().__init__()
+        self.tick, self.sums, self.count = tick, {}, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        for name, value in logs.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+        step = int(self.model.step)
+        if step % self.tick == 0:
+            self.on_tick(step, self.means())
+            self.sums, self.count = {}, 0
+
+    def means(self):
+        return {name: float(total) / self.count for name, total in self.sums.items()}
+
+    def on_tick(self, step, logs):
+        raise NotImplementedError
+
+
+class StopOnNaN(OnTick):
+    """Ends the training when a loss term is no longer a number, and names it."""
+
+    def on_tick(self, step, logs):
+        bad = [name for name, value in logs.items() if not np.isfinite(value)]
+        if bad:
+            raise FloatingPointError(
+                f"By step {step} these loss terms are not finite any more: {', '.join(bad)}. "
+                "The last snapshot is from before that. Cheap things to try from there: a lower "
+                "learning rate, a larger batch, train.precision: float32."
+            )
+
+    def on_train_end(self, logs=None):  # stopped in the middle of a tick
+        if self.count:
+            self.on_tick(int(self.model.step), self.means())
+
+
+class Progress(OnTick):
+    """A live line: images seen, speed, time left, each loss term. One line per tick in a file.
+
+    Args:
+        tick: Steps between lines that stay.
+        steps: Length of the run.
+        batch_size: Images per step, over all replicas.
+    """
+
+    def __init__(self, tick, steps, batch_size):
+        super().__init__(tick)
+        self.steps, self.batch_size = steps, batch_size
+        self.live = sys.stdout.isatty()
+
+    def on_train_begin(self, logs=None):
+        self.shown, self.recent = 0.0, []  # (time, step) of up to a minute ago
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, step = time.time(), int(self.model.step)
+        self.recent.append((now, step))
+        self.recent = [mark for mark in self.recent if now - mark[0] < 60] or self.recent[-1:]
+        super().on_train_batch_end(batch, logs)
+        if self.live and now - self.shown > 0.5 and step % self.tick:
+            terms = {name: float(value) for name, value in logs.items()}
+            print(f"\r{self.line(step, terms)}\x1b[K", end="", flush=True)
+            self.shown = now
+
+    def on_tick(self, step, logs):
+        print(f"{chr(13) if self.live else ''}{self.line(step, logs)}", flush=True)
+        self.recent = self.recent[-1:]  # pictures and snapshots are not training time
+
+    def line(self, step, terms):
+        (start, first), (end, last) = self.recent[0], self.recent[-1]
+        speed = (last - first) / max(end - start, 1e-9)  # steps per second
+        left = clock((self.steps - step) / speed) if last > first else "?"
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(terms.items()))
+        return (
+            f"step {step}/{self.steps}  {step * self.batch_size / 1000:.1f}k images  "
+            f"{speed * self.batch_size:.1f} images/s  {left} left  {losses}"
+        )
+
+
+def clock(seconds):
+    """Seconds as 4:05 or 3:04:05."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class SampleGrid(OnTick):
+    """Draws `model.preview` of the same batch and latents at each tick: samples/<step>.png.
+
+    Args:
+        tick: Steps between pictures.
+        folder: Where to put them.
+        data: The batch to preview, a dict of arrays.
+        seed: Of the latents.
+    """
+
+    def __init__(self, tick, folder, data, seed):
+        super().__init__(tick)
+        self.folder, self.data, self.seed = pathlib.Path(folder), data, seed
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if "image" in self.data:
+            images.save_grid(self.data["image"], self.folder / "real.png")
+        if int(self.model.step) == 0:
+            self.on_tick(0, {})
+
+    def on_tick(self, step, logs):
+        with random.scope(self.seed):
+            pictures = self.model.preview(self.data)
+        images.save_grid(pictures, self.folder / f"{step:08}.png")
+
+
+class Log(OnTick):
+    """Writes each tick to log.csv and TensorBoard, and draws curves.png.
+
+    Args:
+        tick: Steps between rows.
+        run: Folder of the run.
+        batch_size: Images per step, over all replicas.
+    """
+
+    def __init__(self, tick, run, batch_size):
+        super().__init__(tick)
+        self.run, self.batch_size = pathlib.Path(run), batch_size
+
+    def on_train_begin(self, logs=None):
+        self.began = time.time()
+        self.rows = []
+        if (self.run / "log.csv").exists():
+            with open(self.run / "log.csv", newline="") as file:
+                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+            # Rows of steps that this run is about to make again are dropped.
+            self.rows = [row for row in rows if int(row["step"]) <= int(self.model.step)]
+        self.seconds = float(self.rows[-1]["seconds"]) if self.rows else 0.0
+        self.writer = tf.summary.create_file_writer(str(self.run / "tensorboard"))
+
+    def on_tick(self, step, logs):
+        seconds = self.seconds + time.time() - self.began
+        row = {"step": step, "images": step * self.batch_size, "seconds": round(seconds, 1)}
+        self.rows.append(row | {name: f"{value:.6g}" for name, value in sorted(logs.items())})
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        partial = self.run / "log.csv.partial"
+        with open(partial, "w", newline="") as file:
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            table.writerows(self.rows)
+        os.replace(partial, self.run / "log.csv")
+        with self.writer.as_default(step=step):
+            for name, value in logs.items():
+                tf.summary.scalar(name, value)
+        self.writer.flush()
+        draw_curves(self.rows, self.run / "curves.png")
+
+
+def draw_curves(rows, path):
+    """One panel per loss term, over thousands of images."""
+    from matplotlib import pyplot
+
+    names = [n for n in dict.fromkeys(n for row in rows for n in row) if "/" in n]
+    columns = min(len(names), 3)
+    lines = -(-len(names) // columns)
+    figure, axes = pyplot.subplots(
+        lines, columns, figsize=(4 * columns, 2.6 * lines), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[len(names) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        points = [(int(row["images"]) / 1000, float(row[name])) for row in rows if name in row]
+        axis.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "")
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("thousands of images", fontsize=8)
+        axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+class Snapshot(OnTick):
+    """Saves everything a run needs to go on: snapshots/<step>.keras; keeps the last few.
+
+    A snapshot appears under its name only when it is whole and on the disk.
+
+    Args:
+        tick: Steps between snapshots.
+        run: Folder of the run.
+        keep: How many to keep.
+    """
+
+    def __init__(self, tick, run, keep):
+        super().__init__(tick)
+        self.run, self.keep = pathlib.Path(run), keep
+
+    def on_tick(self, step, logs):
+        save(self.model, self.run / "snapshots" / f"{step:08}.keras")
+        for old in snapshots(self.run)[: -self.keep]:
+            old.unlink()
+
+    def on_train_end(self, logs=None):  # stopped in the middle of a tick, or after the last one
+        if self.count:
+            self.on_tick(int(self.model.step), {})
+
+
+def save(model, path):
+    """Writes a `.keras` file under a partial name, flushes it, then renames it."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"partial-{path.name}")
+    model.save(partial)
+    with open(partial, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends the training after the current step on Ctrl-C or SIGTERM; a second one ends it at once.
+
+    Attributes:
+        stopped: Whether that happened.
+    """
+
+    stopped = False
+
+    def on_train_begin(self, logs=None):
+        self.before = {
+            number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def stop(self, number, frame):
+        print("\nStopping after this step, to save it. Once more stops at once, unsaved.")
+        self.stopped = self.model.stop_training = True
+        self.on_train_end()
+
+    def on_train_end(self, logs=None):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

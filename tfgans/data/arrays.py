@@ -1,0 +1,219 @@
+"""Sets that fit into memory or into one array file: NumPy, IDX (MNIST), CIFAR."""
+
+import gzip
+import io
+import pathlib
+import pickle
+import re
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+
+from tfgans.data.source import DataError, Images, as_labels
+
+IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+PICKLE_NAMES = {("_codecs", "encode"), ("numpy", "dtype"), ("numpy", "ndarray")} | {
+    (f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")
+}
+
+
+class ArrayImages(Images):
+    """Images that are rows of one array, [n, h, w] or [n, h, w, channels]."""
+
+    in_memory = True
+
+    def __init__(self, array, path, labels=None, label_names=None, value_range=None):
+        if array.ndim not in (3, 4):
+            raise DataError(
+                f"{path} holds an array of shape {array.shape}.",
+                "Wanted: [n, height, width] or [n, height, width, channels].",
+            )
+        self.array = array if array.ndim == 4 else array[..., None]
+        self.labels, self.label_names = labels, label_names
+        self.survey(path, value_range)
+
+    def __len__(self):
+        return len(self.array)
+
+    def header(self, i):
+        return *self.array.shape[1:], self.array.dtype
+
+    def read(self, i):
+        return self.array[i]
+
+    def describe(self, i):
+        return f"{self.path} image {i}"
+
+
+def open_npy(path: pathlib.Path, value_range=None) -> ArrayImages:
+    """Opens a .npy file without reading it: rows are read from disk when they are asked for."""
+    return ArrayImages(load_numpy(path, mmap_mode="r"), path, value_range=value_range)
+
+
+def open_npz(path: pathlib.Path, value_range=None) -> ArrayImages:
+    """Reads a .npz file: `images` or `x` or `x_train`, else the first array that looks like images.
+
+    Labels are in `labels`, `y` or `y_train`, if there.
+    """
+    file = load_numpy(path)
+    likely = [name for name, array in file.items() if array.ndim in (3, 4)]
+    images = _first(("images", "x", "x_train", *likely), file)
+    if images is None:
+        raise DataError(
+            f"{path} holds no images, only {', '.join(file) or 'nothing'}.",
+            "Wanted: an array `images` of shape [n, height, width, channels].",
+        )
+    labels = _first(("labels", "y", "y_train"), file)
+    if labels is not None:
+        labels = as_labels(file[labels], len(file[images]), f"{path}: {labels}")
+    return ArrayImages(file[images], path, labels, value_range=value_range)
+
+
+def _first(names, file):
+    return next((name for name in names if name in file), None)
+
+
+def load_numpy(path: pathlib.Path, mmap_mode=None):
+    """np.load, with errors for people; a .npz becomes a dict of arrays."""
+    try:
+        loaded = np.load(path, mmap_mode=mmap_mode)
+        return dict(loaded) if path.suffix == ".npz" else loaded
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be read by NumPy ({error}).",
+            "Write it again with np.save or np.savez, as an array of numbers.",
+        ) from error
+
+
+def open_idx(path: pathlib.Path, value_range=None) -> ArrayImages:
+    """Reads the IDX files of MNIST and its like, plain or gzipped.
+
+    Args:
+        path: The images file, or a folder, of which the training part is taken. The labels lie
+            beside the images, under the same name with "labels" and "idx1".
+    """
+    if path.is_dir():
+        found = [file for file in sorted(path.iterdir()) if _is_idx_images(file.name)]
+        train = [file for file in found if "train" in file.name]
+        if len(train) != 1:
+            raise DataError(
+                f"{path} holds {len(train)} IDX files of training images"
+                f" (IDX images: {', '.join(file.name for file in found) or 'none'}).",
+                "Name the file that is meant.",
+            )
+        path = train[0]
+    images = read_idx(path)
+    if images.ndim not in (3, 4):
+        raise DataError(
+            f"{path} holds an array of shape {images.shape}, not images.",
+            "Name the images file (idx3); labels are found beside it.",
+        )
+    name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+    labels = None
+    for labels_path in (path.with_name(name), path.with_name(name + ".gz")):
+        if labels_path != path and labels_path.exists():
+            labels = as_labels(read_idx(labels_path), len(images), str(labels_path))
+            break
+    return ArrayImages(images, path, labels, value_range=value_range)
+
+
+def _is_idx_images(name):
+    return re.search(r"images.*ubyte(\.gz)?$", name) is not None
+
+
+def read_idx(path: pathlib.Path) -> np.ndarray:
+    """Reads one IDX file: two zero bytes, type, number of dimensions, dimensions, values."""
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                f"{path} is a truncated or damaged gzip file ({error}).", "Copy it again."
+            ) from error
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_TYPES:
+        raise DataError(
+            f"{path} is not an IDX file: it begins with {data[:4].hex(' ') or 'nothing'}.",
+            "Images of MNIST begin with 00 00 08 03, labels with 00 00 08 01.",
+        )
+    dtype, ndim = np.dtype(IDX_TYPES[data[2]]), data[3]
+    start = 4 + 4 * ndim
+    shape = struct.unpack(f">{ndim}I", data[4:start]) if len(data) >= start else ()
+    expected = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    if not shape or len(data) != expected:
+        raise DataError(
+            f"{path} should be {expected:,} bytes long for an array of shape {shape}, "
+            f"but is {len(data):,}.",
+            "Copy it again: it is truncated or damaged.",
+        )
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+def is_cifar(folder: pathlib.Path) -> bool:
+    """Whether a folder holds the training part of CIFAR-10 or CIFAR-100."""
+    return bool(_cifar_files(folder))
+
+
+def _cifar_files(folder):
+    """data_batch_1.bin .. (CIFAR-10), train.bin (CIFAR-100); without .bin the Python version."""
+    for pattern in ("data_batch_?.bin", "train.bin", "data_batch_?", "train"):
+        files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
+        if files:
+            return files
+    return []
+
+
+def open_cifar(path: pathlib.Path, value_range=None) -> ArrayImages:
+    """Reads CIFAR-10 or CIFAR-100, the binary or the Python version.
+
+    Args:
+        path: A file, or a folder, of which the training part is taken. Of CIFAR-100 the fine
+            labels are taken.
+    """
+    folder = path if path.is_dir() else path.parent
+    files = _cifar_files(path) if path.is_dir() else [path]
+    parts = [_read_cifar_bin(f) if f.suffix == ".bin" else _read_cifar_pickle(f) for f in files]
+    planes = np.concatenate([pixels for pixels, _ in parts])
+    images = planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    labels = np.concatenate([numbers for _, numbers in parts]).astype("int32")
+    for name in ("batches.meta.txt", "fine_label_names.txt"):
+        if (folder / name).exists():
+            label_names = (folder / name).read_text().split()
+            break
+    else:
+        label_names = None
+    return ArrayImages(np.ascontiguousarray(images), path, labels, label_names, value_range)
+
+
+def _read_cifar_bin(path):
+    data = np.fromfile(path, "uint8")
+    for label_bytes in (1, 2):  # CIFAR-10; CIFAR-100: coarse, fine
+        if len(data) and len(data) % (label_bytes + 3072) == 0:
+            records = data.reshape(-1, label_bytes + 3072)
+            return records[:, label_bytes:], records[:, label_bytes - 1]
+    raise DataError(
+        f"{path} is {len(data):,} bytes long, which is no multiple of 3,073 (CIFAR-10) "
+        "or 3,074 (CIFAR-100).",
+        "Copy it again: it is truncated, or not a CIFAR file.",
+    )
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """A pickle can run any code: let it build NumPy arrays and nothing else."""
+
+    def find_class(self, module, name):
+        if (module, name) not in PICKLE_NAMES:
+            raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _read_cifar_pickle(path):
+    try:
+        batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        return batch[b"data"], batch[b"fine_labels" if b"fine_labels" in batch else b"labels"]
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not a whole pickle of CIFAR ({error}).", "Copy it again."
+        ) from error

@@ -1,0 +1,216 @@
+"""`check`: reads every image of a set and says what is wrong, and how to put it right."""
+
+import collections
+import dataclasses
+import hashlib
+import pathlib
+import shlex
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans.data.files import FileImages, FolderImages, ZipImages
+from tfgans.data.images import open_images
+from tfgans.data.records import RecordImages
+from tfgans.data.source import BrokenImage, DataError, Images, in_parallel
+
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+@dataclasses.dataclass
+class Finding:
+    """One thing that is wrong: with which file or image, what, and what to do about it."""
+
+    name: str
+    problem: str
+    fix: str
+
+
+def check(path, value_range: tuple | None = None) -> list[Finding]:
+    """Reads every image of a set and returns what is wrong; an empty list if nothing is.
+
+    Found are: unreadable images, sizes, channel counts and depths unlike the others', identical
+    images, values that are no numbers or out of range, damaged records, labels without images and
+    the reverse, and files that are no images.
+
+    Args:
+        path: What `open_images` opens.
+        value_range: (lowest, highest) pixel value; needed for arrays of floats only.
+    """
+    try:
+        source = open_images(path, value_range)
+    except DataError as error:
+        return [Finding(str(path), error.problem, error.fix)]
+    facts = list(in_parallel(lambda i: _look_at(source, i), range(len(source))))
+    return [
+        *_unreadable(source, facts),
+        *_sizes(source, facts),
+        *_channels(source, facts),
+        *_depths(source, facts),
+        *_duplicates(source, facts),
+        *_values(source, facts),
+        *_labels(source),
+        *_checksums(source),
+        *_strangers(source),
+    ]
+
+
+def _look_at(source: Images, i):
+    """What the checks need to know about image i; the error if it cannot be read."""
+    try:
+        depth = source.header(i)[3]
+        image = source.read(i)
+    except BrokenImage as error:
+        return error
+    low, high = source.value_range
+    return {
+        "size": image.shape[:2],
+        "channels": image.shape[2],
+        "bits": 8 * np.dtype(depth).itemsize,
+        "hash": hashlib.blake2b(repr(image.shape).encode() + image.tobytes()).digest(),
+        "in_range": bool(np.all((image >= low) & (image <= high))),  # False for NaN
+    }
+
+
+def _removal(source, i):
+    if isinstance(source, FolderImages):
+        return f"rm {shlex.quote(source.describe(i))}"
+    if isinstance(source, ZipImages):
+        return f"zip -d {shlex.quote(str(source.path))} {shlex.quote(source.names[i])}"
+    return "write the set again without it"
+
+
+def _unreadable(source, facts):
+    for i, fact in enumerate(facts):
+        if isinstance(fact, BrokenImage):
+            yield Finding(
+                source.describe(i),
+                f"cannot be read: {fact.reason}",
+                f"replace it by a whole copy, or remove it: {_removal(source, i)}",
+            )
+
+
+def _minority(facts, key):
+    """The commonest value, how many images share it ("3 of 4"), and (i, value) of all others."""
+    values = [(i, fact[key]) for i, fact in enumerate(facts) if isinstance(fact, dict)]
+    if not values:
+        return None, "", []
+    common, count = collections.Counter(value for _, value in values).most_common(1)[0]
+    others = [(i, value) for i, value in values if value != common]
+    return common, f"{count} of {len(values)}", others
+
+
+def _sizes(source, facts):
+    common, share, others = _minority(facts, "size")
+    if not others:
+        return
+    (height, width), path = common, pathlib.Path(source.path)
+    out = path.with_name(f"{path.stem}-{height}x{width}")
+    fix = (
+        "training crops and resizes on the fly; to do it once for all: python tools/data.py pack "
+        f"{shlex.quote(str(path))} {shlex.quote(str(out))} --size {height} {width}"
+    )
+    most = f"{height}x{width} pixels (height x width)"
+    if len(others) >= len(facts) / 2:  # photographs as they come
+        yield Finding(str(path), f"sizes differ; {share} images have {most}, the commonest", fix)
+        return
+    for i, (height, width) in others:
+        yield Finding(source.describe(i), f"has {height}x{width}; {share} images have {most}", fix)
+
+
+def _channels(source, facts):
+    common, share, others = _minority(facts, "channels")
+    for i, channels in others:
+        fix = "training converts it; to do it once for all, write it again like the others"
+        if isinstance(source, FolderImages):
+            fix = (
+                'python -c "import sys; from PIL import Image; '
+                f"Image.open(sys.argv[1]).convert('{MODES[common]}').save(sys.argv[1])\" "
+                f"{shlex.quote(source.describe(i))}"
+            )
+        yield Finding(
+            source.describe(i),
+            f"number of channels is {channels}; {share} images have {common}",
+            fix,
+        )
+
+
+def _depths(source, facts):
+    common, share, others = _minority(facts, "bits")
+    for i, bits in others:
+        fix = f"write it again with {common} bits"
+        if isinstance(source, FolderImages):
+            name = shlex.quote(source.describe(i))
+            fix = f"magick {name} -depth {common} {name}"
+        yield Finding(
+            source.describe(i), f"has {bits} bits per channel; {share} images have {common}", fix
+        )
+
+
+def _duplicates(source, facts):
+    first = {}
+    for i, fact in enumerate(facts):
+        if isinstance(fact, dict):
+            original = first.setdefault(fact["hash"], i)
+            if original != i:
+                yield Finding(
+                    source.describe(i),
+                    f"has the same pixels as {source.describe(original)}",
+                    _removal(source, i),
+                )
+
+
+def _values(source, facts):
+    low, high = source.value_range
+    for i, fact in enumerate(facts):
+        if isinstance(fact, dict) and not fact["in_range"]:
+            yield Finding(
+                source.describe(i),
+                f"holds values outside {low:g} to {high:g}, or NaN",
+                "correct data.value_range, or the image",
+            )
+
+
+def _labels(source):
+    try:
+        if isinstance(source, FileImages) and source.table:
+            yield from _table(source)
+            if set(source.keys) - source.table.keys():
+                return  # the images without labels have been listed
+        _ = source.labels  # are read now
+    except DataError as error:
+        yield Finding(str(source.path), error.problem, error.fix)
+    except BrokenImage as error:
+        yield Finding(error.name, error.reason, "write the labels again")
+
+
+def _table(source):
+    """dataset.json against the images."""
+    for key in sorted(source.table.keys() - set(source.keys)):
+        yield Finding(
+            key,
+            f"has a label in {source.table_name}, but is no image of the set",
+            f"add the image, or delete its line in {source.table_name}",
+        )
+    for key in sorted(set(source.keys) - source.table.keys()):
+        yield Finding(
+            key,
+            f"has no label in {source.table_name}",
+            f'add a line ["{key}", LABEL] to {source.table_name}, or remove the image',
+        )
+
+
+def _checksums(source):
+    if isinstance(source, RecordImages):
+        for path in source.paths:
+            try:
+                for _ in tf.data.TFRecordDataset(str(path)):
+                    pass
+            except tf.errors.DataLossError as error:
+                yield Finding(str(path), f"damaged: {error.message}", "copy or write it again")
+
+
+def _strangers(source):
+    if isinstance(source, FileImages):
+        for name in source.others:
+            yield Finding(source.locate(name), "is not an image", f"move it out of {source.path}")

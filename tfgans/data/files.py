@@ -1,0 +1,222 @@
+"""Folders and zips of image files.
+
+Labels come from `dataset.json` (`{"labels": [["a/1.png", 3], ...]}`, a class number or a list of
+floats for each file, found by name), else from the first-level folders in sorted order.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import posixpath
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from tfgans.data.source import BrokenImage, DataError, Images, as_labels
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+LABELS_FILE = "dataset.json"
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # PNG color type -> channels
+ORIENTATION = 0x0112  # the EXIF field
+SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
+
+
+class FileImages(Images):
+    """Image files with names relative to a folder or a zip; see the subclasses.
+
+    16-bit PNG and grey TIFF keep their 16 bits (uint16). A set in which both depths occur is read
+    as uint16. Palettes become RGB or RGBA; EXIF orientation is applied; of an animation the first
+    frame counts.
+    """
+
+    def __init__(self, path, files, value_range):
+        hidden = [name for name in files if _hidden(name)]
+        images = [name for name in files if name.lower().endswith(SUFFIXES)]
+        self.names = sorted(set(images) - set(hidden))
+        tables = [name for name in files if posixpath.basename(name) == LABELS_FILE]
+        self.table_name = min(tables, key=lambda name: (name.count("/"), name), default=None)
+        self.others = sorted(set(files) - set(hidden) - set(images) - {self.table_name})
+        if not self.names:
+            raise DataError(
+                f"No images in {path}"
+                + (f" (but {len(self.others)} other files)." if self.others else "."),
+                f"Wanted: files that end in {', '.join(SUFFIXES)}, at any depth.",
+            )
+        if self.table_name:
+            top = posixpath.dirname(self.table_name)
+        else:
+            top = posixpath.commonpath([posixpath.dirname(name) for name in self.names])
+        # what dataset.json calls the files, and where class folders begin
+        self.keys = [name.removeprefix(f"{top}/") for name in self.names]
+        folders = {key.split("/")[0] if "/" in key else "" for key in self.keys}
+        if not self.table_name and "" not in folders:
+            self.label_names = sorted(folders)
+        self.survey(path, value_range)
+
+    def open(self, name: str):
+        """Returns a binary file object."""
+        raise NotImplementedError
+
+    def locate(self, name: str) -> str:
+        """Returns a name by which a person can find the file."""
+        raise NotImplementedError
+
+    def describe(self, i):
+        return self.locate(self.names[i])
+
+    def __len__(self):
+        return len(self.names)
+
+    def header(self, i):
+        try:
+            with self.open(self.names[i]) as file:
+                return _header(file)
+        except Exception as error:  # decoders raise anything on arbitrary bytes
+            raise BrokenImage(self.describe(i), str(error)) from error
+
+    def read(self, i):
+        try:
+            with self.open(self.names[i]) as file:
+                image = _decode(file)
+        except Exception as error:  # decoders raise anything on arbitrary bytes
+            raise BrokenImage(self.describe(i), str(error)) from error
+        if image.dtype == self.dtype:
+            return image
+        if self.dtype == np.uint16:
+            return image * np.uint16(257)  # 255 -> 65535
+        return np.rint(image / 257).astype("uint8")
+
+    @functools.cached_property
+    def table(self) -> dict | None:
+        """File name -> label, from dataset.json; None if there is none or it holds no labels."""
+        if self.table_name is None:
+            return None
+        try:
+            with self.open(self.table_name) as file:
+                labels = json.load(file)["labels"]
+            return None if labels is None else dict(labels)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{self.path}: {self.table_name} cannot be understood ({error!r}).",
+                'Wanted: {"labels": [["folder/file.png", 3], ...]} or {"labels": null}.',
+            ) from error
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        if self.label_names:
+            number = {name: k for k, name in enumerate(self.label_names)}
+            return np.array([number[key.split("/")[0]] for key in self.keys], "int32")
+        if self.table is None:
+            return None
+        missing = [key for key in self.keys if key not in self.table]
+        if missing:
+            raise DataError(
+                f"{self.table_name} in {self.path} has no label for {len(missing)} of "
+                f"{len(self)} images, for example {missing[0]}.",
+                "Add them, or remove these images.",
+            )
+        try:
+            labels = np.array([self.table[key] for key in self.keys])
+        except ValueError as error:
+            raise DataError(
+                f"The labels in {self.table_name} of {self.path} differ in length.",
+                "Give each image a class number, or each a list of the same length.",
+            ) from error
+        return as_labels(labels, len(self), f"{self.path}: {self.table_name}")
+
+
+class FolderImages(FileImages):
+    """All image files of a folder, at any depth, in sorted order."""
+
+    def __init__(self, path, value_range=None):
+        files = [
+            pathlib.Path(folder, name).relative_to(path).as_posix()
+            for folder, _, names in os.walk(path, followlinks=True)
+            for name in names
+        ]
+        super().__init__(path, files, value_range)
+
+    def open(self, name):
+        return open(self.path / name, "rb")
+
+    def locate(self, name):
+        return str(self.path / name)
+
+
+class ZipImages(FileImages):
+    """All image files of a zip, stored or deflated, in sorted order."""
+
+    def __init__(self, path, value_range=None):
+        try:
+            self.zip = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise DataError(
+                f"{path} is not a whole zip file ({error}).", "Copy or write it again."
+            ) from error
+        files = [name for name in self.zip.namelist() if not name.endswith("/")]
+        super().__init__(path, files, value_range)
+
+    def open(self, name):
+        return self.zip.open(name)
+
+    def locate(self, name):
+        return f"{self.path}: {name}"
+
+
+def _hidden(name):
+    """.DS_Store, ._copies and __MACOSX: what file managers leave behind."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _png16_channels(file):
+    """Channels of a PNG of 16 bits per channel; None for every other file."""
+    start = file.read(26)
+    file.seek(0)
+    if start[:8] == PNG_MAGIC and start[24:25] == b"\x10":
+        return PNG_CHANNELS[start[25]]
+    return None
+
+
+def _header(file):
+    png16_channels = _png16_channels(file)
+    with Image.open(file) as image:
+        width, height = image.size
+        if png16_channels:
+            return height, width, png16_channels, "uint16"
+        # the first test: looking for EXIF in a PNG that has none would decode the whole image
+        if "exif" in image.info and image.getexif().get(ORIENTATION) in SIDEWAYS:
+            width, height = height, width
+        mode = _mode(image)
+        return height, width, Image.getmodebands(mode), "uint16" if mode == "I;16" else "uint8"
+
+
+def _decode(file):
+    if _png16_channels(file):  # Pillow would keep 8 bits of 16-bit colors
+        return tf.io.decode_png(file.read(), dtype=tf.uint16).numpy()
+    with Image.open(file) as image:
+        image = ImageOps.exif_transpose(image)
+        mode = _mode(image)
+        if mode == "I;16":
+            array = np.asarray(image).astype("uint16")  # big-endian files too
+        else:
+            array = np.asarray(image if image.mode == mode else image.convert(mode))
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _mode(image):
+    """The Pillow mode in which an image is read."""
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return image.mode
+    if image.mode == "1":
+        return "L"
+    if image.mode in ("P", "PA"):
+        return "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode.startswith("I;16"):
+        return "I;16"
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit pixels; store such images as one .npy array")
+    return "RGB"  # CMYK, YCbCr, LAB, HSV

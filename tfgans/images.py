@@ -1,0 +1,68 @@
+"""Pictures: from [-1, 1] to files, one by one or as a grid."""
+
+import numpy as np
+from PIL import Image
+
+
+def to_uint8(images) -> np.ndarray:
+    """[-1, 1] to 0..255 as the StyleGAN code does it: 127.5 x + 128, cut to integers."""
+    return np.clip(np.asarray(images, "float32") * 127.5 + 128.0, 0.0, 255.0).astype("uint8")
+
+
+def grid(images, columns: int | None = None, gap: int = 0) -> np.ndarray:
+    """Puts images side by side, row by row.
+
+    Args:
+        images: [n, H, W, C] in [-1, 1].
+        columns: Images per row; the nearest to a square where not given.
+        gap: White pixels between images.
+
+    Returns:
+        uint8 [rows * H, columns * W, C] plus gaps. Empty places are white.
+    """
+    images = to_uint8(images)
+    n, height, width, channels = images.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    sheet = np.full(
+        [rows * (height + gap) - gap, columns * (width + gap) - gap, channels], 255, "uint8"
+    )
+    for i, image in enumerate(images):
+        y, x = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[y : y + height, x : x + width] = image
+    return sheet
+
+
+def picture(image) -> Image.Image:
+    """A PIL image of uint8 [H, W, C]: gray, gray with alpha, RGB or RGBA.
+
+    Of images with more channels the first three are shown.
+    """
+    image = np.asarray(image)
+    channels = image.shape[2]
+    if channels == 1:
+        return Image.fromarray(image[:, :, 0])
+    return Image.fromarray(image if channels in (2, 3, 4) else image[:, :, :3])
+
+
+def on_checkers(image: Image.Image, side: int = 8) -> Image.Image:
+    """Lays an image with alpha on the usual checkerboard, so that its transparency shows."""
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    y, x = np.mgrid[: image.height, : image.width] // side
+    board = np.where((y + x) % 2, 204, 255).astype("uint8")
+    board = Image.fromarray(board).convert("RGBA")
+    return Image.alpha_composite(board, image.convert("RGBA")).convert("RGB")
+
+
+def save_grid(images, path, columns: int | None = None) -> None:
+    """Writes a grid of images in [-1, 1] as a PNG file."""
+    on_checkers(picture(grid(images, columns))).save(path)
+
+
+def save_gif(frames, path, milliseconds: int = 50) -> None:
+    """Writes images [n, H, W, C] in [-1, 1] as an endless animation."""
+    pictures = [on_checkers(picture(frame)) for frame in to_uint8(frames)]
+    pictures[0].save(
+        path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0
+    )

@@ -1,0 +1,350 @@
+"""ADA — Training Generative Adversarial Networks with Limited Data.
+
+Karras, Aittala, Hellsten, Laine, Lehtinen, Aila, NeurIPS 2020, arXiv:2006.06676.
+
+New here: the discriminator sees every image, real or fake, only after random transforms that are
+differentiable and happen with probability p < 1, so that the generator need not imitate them. p is
+not tuned by hand: it rises while D is too sure of the real images and falls when it is not.
+
+Differs from the paper: nothing in the transforms, their order and strengths; on the same random
+numbers the images are those of the authors' code to 1e-4. That code pads the whole batch by as
+much as its most distorted image needs, so near the far end of the padding an image depends on its
+batch; here it never does. Wide use adds two rules: alpha keeps its values, and images of two
+channels are not recolored. As in that code, the sym6 filter is not quite symmetric, so flips and
+quarter turns are very slightly soft, while translations by whole pixels are exact.
+
+Reference: NVlabs/stylegan2-ada-pytorch
+"""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgans import random
+
+TRANSFORMS = ("blit", "geom", "color", "filter", "noise", "cutout")
+PRESETS = {name: TRANSFORMS[: len(name)] for name in ("b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc")}
+
+# Low-pass filters of two orthogonal wavelets (Daubechies' symlets); both sum to sqrt(2).
+SYM2 = np.array([-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025])
+SYM6 = np.array(
+    [
+        0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633,
+        0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252,
+        -0.021060292512300564, 0.04472490177066578, 0.0017677118642428036, -0.007800708325034148,
+    ]
+)  # fmt: skip
+CENTER = 5  # the tap of SYM6 that falls on the pixel itself
+EXPECTED_POWER = np.array([10, 1, 1, 1], "float32") / 13  # of the four octaves of a natural image
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class AdaptiveAugment(keras.layers.Layer):
+    """Random transforms of what the discriminator sees, applied with a probability p that adapts.
+
+    A model calls the layer on all images it shows to its discriminator, calls `observe` with the
+    scores of the real ones, and every few steps `adjust`. Without `adjust`, p stays as it was set.
+
+    Works on images of any height and width with 1 to 4 channels. Colors are those of the first
+    three channels (alpha stays), or of the only one; an image of two channels keeps its own.
+
+    Args:
+        transforms: Which groups of transforms, in the paper's shorthand "b", "bg", "bgc", "bgcf",
+            "bgcfn" or "bgcfnc", or as names out of "blit" (x-flip, quarter turn, translation by
+            whole pixels), "geom" (scaling, rotation, stretching, translation), "color"
+            (brightness, contrast, luma flip, hue, saturation), "filter" (gain of four frequency
+            bands), "noise" and "cutout".
+        target: What r_t = E[sign(D(real))] should be; p grows while it is larger.
+        speed_kimg: Thousands of real images in which p can move by 1 (100 for fine-tuning).
+        initial_p: p at the start.
+    """
+
+    def __init__(self, transforms="bgc", target=0.6, speed_kimg=500, initial_p=0.0, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.transforms = transforms
+        self.target, self.speed_kimg, self.initial_p = target, speed_kimg, initial_p
+        is_name = isinstance(transforms, str)
+        self.groups = PRESETS.get(transforms, [transforms]) if is_name else transforms
+        if not set(self.groups) <= set(TRANSFORMS):
+            raise ValueError(
+                f"`transforms` must be one of {', '.join(PRESETS)} or a list out of "
+                f"{', '.join(TRANSFORMS)}, not {transforms!r}."
+            )
+        self.p = self.add_state("p", initial_p)
+        self.images_seen = self.add_state("images_seen", 0.0)
+        self.sign_sum = self.add_state("sign_sum", 0.0)
+
+    def add_state(self, name, value):
+        """A saved variable that a training step may assign."""
+        return self.add_weight(
+            name=name,
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            dtype="float32",
+            trainable=False,
+            aggregation="mean",  # replicas agree after each assignment
+        )
+
+    def call(self, images):
+        p = tf.convert_to_tensor(self.p)
+        n, height, width, channels = tf.shape(images)[0], *images.shape[1:]
+        x = tf.cast(images, "float32")  # [N, H, W, C]
+        if "blit" in self.groups or "geom" in self.groups:
+            maps = tf.eye(3, batch_shape=[n])
+            if "blit" in self.groups:
+                maps @= draw_blit(n, p, height, width)
+            if "geom" in self.groups:
+                maps @= draw_geom(n, p, height, width)
+            x = warp(x, maps)
+        if "color" in self.groups and channels != 2:
+            x = recolor(x, draw_color(n, p))
+        if "filter" in self.groups:
+            x = amplify(x, draw_gains(n, p))
+        if "noise" in self.groups:
+            x += draw_noise(n, p, height, width, channels)
+        if "cutout" in self.groups:
+            x *= draw_cutout(n, p, height, width)
+        return tf.cast(x, images.dtype)
+
+    def observe(self, real_scores):
+        """Counts the signs of D's scores of augmented real images, for the next `adjust`."""
+        # The variables hold means over the replicas, so each replica counts for all.
+        n = tf.shape(real_scores)[0] * tf.distribute.get_strategy().num_replicas_in_sync
+        n = tf.cast(n, "float32")
+        sign = tf.reduce_mean(tf.cast(tf.sign(real_scores), "float32"))
+        self.images_seen.assign_add(n)
+        self.sign_sum.assign_add(n * sign)
+
+    def adjust(self):
+        """Moves p up if r_t of the images observed since the last time is above target, or down."""
+        direction = tf.sign(self.sign_sum - self.target * self.images_seen)  # sign(r_t - target)
+        step = direction * self.images_seen / (self.speed_kimg * 1000)
+        self.p.assign(tf.maximum(self.p + step, 0.0))
+        self.images_seen.assign(0.0)
+        self.sign_sum.assign(0.0)
+
+
+def sometimes(p, value, neutral):
+    """Keeps `value` with probability p, else takes `neutral`; decided for each sample."""
+    chosen = random.uniform([tf.shape(value)[0]] + [1] * (value.shape.rank - 1)) < p
+    return tf.where(chosen, value, tf.cast(neutral, value.dtype))
+
+
+# === Geometry ===
+# Points are (x, y, 1) in pixels from the center of the image, x to the right, y down. All maps go
+# backwards, from a point of the result to the point of the image that is shown there, so the
+# transform that happens first is the leftmost factor.
+
+
+def matrices(*rows):
+    """[N, 3, 3] from three rows of numbers and tensors [N]."""
+    zeros = tf.zeros_like(next(entry for row in rows for entry in row if tf.is_tensor(entry)))
+    return tf.stack([tf.stack([zeros + entry for entry in row], -1) for row in rows], -2)
+
+
+def translation(x, y):
+    return matrices([1, 0, x], [0, 1, y], [0, 0, 1])
+
+
+def scaling(x, y):
+    return matrices([x, 0, 0], [0, y, 0], [0, 0, 1])
+
+
+def rotation(angle):
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    return matrices([cos, -sin, 0], [sin, cos, 0], [0, 0, 1])
+
+
+def draw_blit(n, p, height, width):
+    """Transforms that move whole pixels: [N, 3, 3]."""
+    flip = sometimes(p, random.uniform([n], 0, 2, "int32"), 0)
+    turns = sometimes(p, random.uniform([n], 0, 4, "int32"), 0)
+    shift = sometimes(p, random.uniform([n, 2], -0.125, 0.125), 0)
+    shift = tf.round(shift * [width, height])
+    return (
+        scaling(tf.cast(1 - 2 * flip, "float32"), 1)
+        @ rotation(np.pi / 2 * tf.cast(turns, "float32"))
+        @ translation(-shift[:, 0], -shift[:, 1])
+    )
+
+
+def draw_geom(n, p, height, width):
+    """General similarity and stretching: [N, 3, 3]."""
+    p_rotate = 1 - tf.sqrt(tf.clip_by_value(1 - p, 0, 1))  # so that one of two happens with p
+    scale = sometimes(p, 2 ** (0.2 * random.normal([n])), 1)
+    before = sometimes(p_rotate, random.uniform([n], -np.pi, np.pi), 0)
+    stretch = sometimes(p, 2 ** (0.2 * random.normal([n])), 1)
+    after = sometimes(p_rotate, random.uniform([n], -np.pi, np.pi), 0)
+    shift = sometimes(p, 0.125 * random.normal([n, 2]), 0) * [width, height]
+    return (
+        scaling(1 / scale, 1 / scale)
+        @ rotation(before)
+        @ scaling(1 / stretch, stretch)
+        @ rotation(after)
+        @ translation(-shift[:, 0], -shift[:, 1])
+    )
+
+
+def warp(images, maps):
+    """Shows at each point what `images` have at `maps @ point`, band-limited on the way.
+
+    The images are mirrored at their borders, up-sampled by 2, read bilinearly on a grid of twice
+    the resolution, and down-sampled by 2. Beyond the mirror images there are zeros.
+    """
+    height, width, channels = images.shape[1:]
+    x = np.arange(-CENTER, 2 * width + CENTER) - (width - 1)  # from the center, in half pixels
+    y = np.arange(-CENTER, 2 * height + CENTER) - (height - 1)
+    x, y = np.meshgrid(x.astype("float32"), y.astype("float32"))  # [2H + 10, 2W + 10]
+    x, y = tf.unstack(tf.einsum("nij,jhw->inhw", maps[:, :2], np.stack([x, y, 2 + 0 * x])))
+    mirrored = (tf.abs(x) <= 3 * width - 2) & (tf.abs(y) <= 3 * height - 2)  # or the image itself
+
+    x, y = x + width - 1, y + height - 1  # pixel i is at 2i
+    left, top = tf.floor(x), tf.floor(y)
+    column = tf.cast(left, "int32") % (4 * width - 4)
+    row = tf.cast(top, "int32") % (4 * height - 4)
+    stride = 4 * width - 3
+    index = row * stride + column
+    corners = tf.stack([index, index + 1, index + stride, index + stride + 1], axis=1)
+    x, y = x - left, y - top
+    weights = tf.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], axis=1)
+    weights *= tf.cast(mirrored, "float32")[:, None]  # [N, 4, 2H + 10, 2W + 10]
+
+    fine = separable(images, upsampling(height), upsampling(width))  # [N, 4H - 3, 4W - 3, C]
+    fine = tf.reshape(fine, [-1, (4 * height - 3) * stride, channels])
+    values = tf.gather(fine, corners, batch_dims=1)  # [N, 4, 2H + 10, 2W + 10, C]
+    warped = tf.reduce_sum(weights[..., None] * values, axis=1)
+    return separable(warped, downsampling(height), downsampling(width))
+
+
+def separable(images, rows, columns):
+    """Multiplies the H axis of images [N, H, W, C] by one matrix and the W axis by another."""
+    planes = tf.transpose(images, [0, 3, 1, 2])
+    planes = tf.matmul(rows @ planes, columns, transpose_b=True)
+    return tf.transpose(planes, [0, 2, 3, 1])
+
+
+@functools.cache
+def upsampling(size):
+    """[4 size - 3, size]: one period of the signal with its mirror image, at twice the resolution.
+
+    A matrix has two advantages over a convolution: with 3 channels it is faster on a CPU, and the
+    signal need not be padded to three times its length. The first row is repeated as the last, so
+    that every point has a right neighbor.
+    """
+    mirrored = np.pad(np.eye(size), ((0, size - 2), (0, 0)), "reflect")  # [2 size - 2, size]
+    signal = np.zeros([2 * len(mirrored), size])
+    signal[::2] = mirrored
+    taps = np.sqrt(2) * SYM6  # sum 2, which makes up for the zeros
+    signal = sum(tap * np.roll(signal, i - CENTER, axis=0) for i, tap in enumerate(taps))
+    return np.vstack([signal, signal[:1]]).astype("float32")
+
+
+@functools.cache
+def downsampling(size):
+    """[size, 2 size + 10]: filters a signal that stands out by 5 at both ends, keeps every 2nd."""
+    matrix = np.zeros([size, 2 * size + 2 * CENTER])
+    for i in range(size):
+        matrix[i, 2 * i : 2 * i + len(SYM6)] = SYM6 / np.sqrt(2)  # sum 1, mirror of upsampling's
+    return matrix.astype("float32")
+
+
+# === Color ===
+# Maps of (r, g, b, 1). Luma is what lies along the grey axis (1, 1, 1), chroma what lies across it.
+
+RGB = np.diag([1, 1, 1, 0]).astype("float32")
+ONE = np.diag([0, 0, 0, 1]).astype("float32")
+LUMA = np.pad(np.full([3, 3], 1 / 3, "float32"), (0, 1))  # projects on the grey axis
+CHROMA = RGB - LUMA
+QUARTER_TURN = np.pad(
+    np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], "float32") / np.sqrt(3, dtype="float32"), (0, 1)
+)  # of the chroma, about the grey axis
+OFFSET = np.outer([1, 1, 1, 0], [0, 0, 0, 1]).astype("float32")
+
+
+def draw_color(n, p):
+    """Affine maps of color: [N, 4, 4]. What happens first is the rightmost factor."""
+    brightness = sometimes(p, 0.2 * random.normal([n, 1, 1]), 0)
+    contrast = sometimes(p, 2 ** (0.5 * random.normal([n, 1, 1])), 1)
+    flip = tf.cast(sometimes(p, random.uniform([n, 1, 1], 0, 2, "int32"), 0), "float32")
+    hue = sometimes(p, random.uniform([n, 1, 1], -np.pi, np.pi), 0)
+    saturation = sometimes(p, 2 ** random.normal([n, 1, 1]), 1)
+    return (
+        (LUMA + saturation * CHROMA + ONE)
+        @ (LUMA + tf.cos(hue) * CHROMA + tf.sin(hue) * QUARTER_TURN + ONE)
+        @ ((1 - 2 * flip) * LUMA + CHROMA + ONE)
+        @ (contrast * RGB + ONE)
+        @ (RGB + brightness * OFFSET + ONE)
+    )
+
+
+def recolor(images, maps):
+    color, alpha = images[..., :3], images[..., 3:]
+    if images.shape[-1] == 1:  # as three equal channels, of which the mean is taken
+        maps = tf.reduce_mean(maps[:, :3], axis=1, keepdims=True)  # [N, 1, 4]
+        return color * tf.reduce_sum(maps[..., :3], -1)[..., None, None] + maps[..., 3:, None]
+    color = tf.einsum("nij,nhwj->nhwi", maps[:, :3, :3], color) + maps[:, None, None, :3, 3]
+    return tf.concat([color, alpha], axis=-1)
+
+
+# === Frequencies ===
+
+
+def draw_gains(n, p):
+    """[N, 4]: one after the other, each octave is made louder or softer at equal expected power."""
+    gains = tf.ones([n, 4])
+    for octave in np.eye(4, dtype="float32"):
+        loudness = 1 + octave * (sometimes(p, 2 ** random.normal([n, 1]), 1) - 1)
+        power = tf.reduce_sum(EXPECTED_POWER * loudness**2, axis=1, keepdims=True)
+        gains *= loudness / tf.sqrt(power)
+    return gains
+
+
+def amplify(images, gains):
+    """Multiplies the four octaves of each image by its gains, along both axes."""
+    height, width = images.shape[1:3]
+    rows = tf.einsum("nb,byh->nyh", gains, octaves(height))
+    columns = tf.einsum("nb,bxw->nxw", gains, octaves(width))
+    return separable(images, rows[:, None], columns[:, None])
+
+
+def octave_filters():
+    """[4, 43]: symmetric filters from the lowest octave to the highest, whose sum is an impulse."""
+    low = np.convolve(SYM2, SYM2[::-1]) / 2  # half of the band, 7 taps
+    high = low * [-1, 1, -1, 1, -1, 1, -1]  # the other half
+    filters = np.ones([1, 1])
+    for _ in range(3):
+        stretched = np.zeros([len(filters), 2 * filters.shape[1] - 1])
+        stretched[:, ::2] = filters
+        filters = np.stack([np.convolve(taps, low) for taps in stretched])
+        filters = np.vstack([filters, np.pad(high, (filters.shape[1] - len(high)) // 2)])
+    return filters
+
+
+@functools.cache
+def octaves(size):
+    """[4, size, size]: what each octave filter does to a signal that is mirrored at its ends."""
+    filters = octave_filters()
+    length = filters.shape[1]
+    mirrored = np.pad(np.eye(size), ((length // 2, length // 2), (0, 0)), "reflect")
+    windows = np.stack([mirrored[i : i + size] for i in range(length)])  # [43, size, size]
+    return np.tensordot(filters, windows, axes=1).astype("float32")
+
+
+# === Corruptions ===
+
+
+def draw_noise(n, p, height, width, channels):
+    deviation = sometimes(p, tf.abs(0.1 * random.normal([n, 1, 1, 1])), 0)
+    return deviation * random.normal([n, height, width, channels])
+
+
+def draw_cutout(n, p, height, width):
+    """[N, H, W, 1]: 0 within a box of half the height and half the width, 1 elsewhere."""
+    size = sometimes(p, tf.fill([n, 1, 1, 1], 0.5), 0)
+    x, y = tf.unstack(random.uniform([n, 2, 1, 1, 1]), axis=1)  # the center of the box
+    columns = (np.arange(width, dtype="float32")[:, None] + 0.5) / width  # [W, 1]
+    rows = (np.arange(height, dtype="float32")[:, None, None] + 0.5) / height  # [H, 1, 1]
+    inside = (tf.abs(columns - x) < size / 2) & (tf.abs(rows - y) < size / 2)
+    return 1 - tf.cast(inside, "float32")

@@ -1,0 +1,38 @@
+"""Equalized learning rate of ProGAN (Karras et al., ICLR 2018, arXiv:1710.10196, section 4.1).
+
+The stored weight is drawn from N(0, 1) and scaled at run time by He's constant, so that Adam,
+whose steps do not depend on the scale of the gradient, moves all weights at one relative speed.
+"""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class EqualizedDense(keras.layers.Layer):
+    """Dense layer on the last axis with equalized learning rate.
+
+    Args:
+        units: Length of the output.
+        gain: Standard deviation of the output for unit-variance input at the start.
+        lr_mul: Learning rate multiplier: the stored weight is drawn with deviation 1 / lr_mul, and
+            weight and bias are multiplied by lr_mul at run time.
+        bias_start: Start value of the effective bias; None for no bias.
+    """
+
+    def __init__(self, units, gain=1.0, lr_mul=1.0, bias_start=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.gain, self.lr_mul, self.bias_start = units, gain, lr_mul, bias_start
+
+    def build(self, input_shape):
+        fan_in = input_shape[-1]
+        self.scale = self.gain * self.lr_mul / fan_in**0.5
+        normal = keras.initializers.RandomNormal(stddev=1.0 / self.lr_mul)
+        self.kernel = self.add_weight(name="kernel", shape=(fan_in, self.units), initializer=normal)
+        if self.bias_start is not None:
+            start = keras.initializers.Constant(self.bias_start / self.lr_mul)
+            self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=start)
+
+    def call(self, x):
+        x = tf.matmul(x, self.kernel * self.scale)
+        return x if self.bias_start is None else x + self.bias * self.lr_mul

@@ -1,0 +1,73 @@
+"""Modulated and demodulated convolution of StyleGAN2.
+
+Karras et al., CVPR 2020, arXiv:1912.04958, section 2.2: what instance normalization did to the
+features is done to the weights, so that a style can no longer leave droplets in the image.
+"""
+
+import tensorflow as tf
+
+from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
+
+
+def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False):
+    """Convolution whose weights are scaled by a style and normalized, per sample (paper eq. 1, 3).
+
+    Args:
+        x: [N, H, W, I].
+        kernel: [k, k, I, O]. Up-sampling uses it as a true convolution, all else as a correlation.
+        style: [N, I], float32.
+        demodulate: Divide each sample's weights by their norm over k, k, I.
+        up: 1 or 2: zero-insert, convolve, low-pass.
+        down: 1 or 2: low-pass, convolve with stride.
+        fused: True makes one grouped convolution with a kernel per sample; False scales the
+            inputs and outputs of a shared convolution. The results are the same.
+
+    Returns:
+        [N, H * up / down, W * up / down, O].
+    """
+    if demodulate and x.dtype == tf.float16:  # demodulation removes these scales again
+        kernel /= tf.reduce_max(tf.abs(kernel), axis=[0, 1, 2], keepdims=True)
+        kernel *= tf.cast(tf.size(kernel[..., 0]), kernel.dtype) ** -0.5
+        style /= tf.reduce_max(tf.abs(style), axis=1, keepdims=True)
+    scale = None
+    if demodulate:
+        energy = tf.matmul(tf.square(style), tf.reduce_sum(tf.square(kernel), axis=[0, 1]))
+        scale = tf.math.rsqrt(energy + 1e-8)  # [N, O]
+    if not fused:
+        x *= tf.cast(style, x.dtype)[:, None, None]
+        x = resampled_conv(x, tf.cast(kernel, x.dtype), up, down)
+        return x if scale is None else x * tf.cast(scale, x.dtype)[:, None, None]
+    n, channels, filters = x.shape[0], x.shape[3], kernel.shape[3]
+    kernels = kernel[None] * style[:, None, None, :, None]  # [N, k, k, I, O]
+    if scale is not None:
+        kernels *= scale[:, None, None, None, :]
+    kernels = tf.transpose(tf.cast(kernels, x.dtype), [1, 2, 3, 0, 4])  # [k, k, I, N, O]
+    kernels = tf.reshape(kernels, [*kernel.shape[:3], n * filters])
+    x = tf.transpose(x, [1, 2, 0, 3])  # [H, W, N, I]
+    x = tf.reshape(x, [1, *x.shape[:2], n * channels])
+    x = resampled_conv(x, kernels, up, down, groups=n)
+    x = tf.reshape(x, [*x.shape[1:3], n, filters])
+    return tf.transpose(x, [2, 0, 1, 3])
+
+
+def resampled_conv(x, kernel, up=1, down=1, groups=1):
+    """Convolution with the low-pass filter that its change of resolution needs."""
+    k, _, channels, filters = kernel.shape
+    if k == 1:
+        x = downsample(x) if down == 2 else x
+        x = tf.nn.conv2d(x, kernel, 1, "VALID")
+        return upsample(x) if up == 2 else x
+    if down == 2:
+        x = upfirdn(x, fir_kernel(), padding=(k // 2 + 1,) * 4)
+        return tf.nn.conv2d(x, kernel, 2, "VALID")
+    if up == 1:
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+    filters //= groups
+    # The transposed convolution wants [k, k, O, I] of each group.
+    kernel = tf.reshape(kernel, [k, k, channels, groups, filters])
+    kernel = tf.reshape(tf.transpose(kernel, [0, 1, 4, 3, 2]), [k, k, filters, groups * channels])
+    height, width = (2 * side + k - 2 for side in x.shape[1:3])
+    x = tf.nn.conv2d_transpose(
+        x, kernel, [tf.shape(x)[0], height, width, groups * filters], 2, "VALID"
+    )
+    return upfirdn(x, fir_kernel(gain=4.0), padding=(1, 1, 1, 1))  # [N, 2H, 2W, O]

@@ -1,0 +1,8 @@
+"""Pixel norm of ProGAN (Karras et al., ICLR 2018, arXiv:1710.10196, section 4.2)."""
+
+import tensorflow as tf
+
+
+def pixel_norm(x):
+    """Scales the last axis to mean square 1: x / sqrt(mean(x^2) + 1e-8)."""
+    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=-1, keepdims=True) + 1e-8)

@@ -1,0 +1,85 @@
+"""Up- and down-sampling of images by finite impulse response (FIR) filters.
+
+StyleGAN2 (Karras et al., CVPR 2020, arXiv:1912.04958) low-pass filters whenever it changes the
+resolution. `upfirdn` is that operation in general: insert zeros, pad, convolve with a fixed kernel,
+keep every n-th pixel. Its gradient is the same operation with `up` and `down` exchanged, so it can
+be differentiated as often as wanted; `tf.image.resize` drops its second derivative silently.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+BINOMIAL = (1, 3, 3, 1)
+
+
+def fir_kernel(taps=BINOMIAL, gain=1.0):
+    """The 2-D kernel of a 1-D low-pass filter, [k, k], with sum `gain`."""
+    kernel = np.outer(taps, taps).astype("float32")
+    return kernel * np.float32(gain / kernel.sum())
+
+
+def upfirdn(x, kernel, up=(1, 1), down=(1, 1), padding=(0, 0, 0, 0)):
+    """Zero-inserts, pads, convolves and decimates each channel of a batch of images.
+
+    Args:
+        x: [N, H, W, C]; H and W must be known when the graph is built.
+        kernel: Array [kh, kw], applied as a true convolution (not a correlation).
+        up: (vertical, horizontal) factor; up - 1 zeros follow each pixel, the last one too.
+        down: (vertical, horizontal) factor; every `down`-th pixel is kept, from the first.
+        padding: (top, bottom, left, right) pixels of zeros, counted after zero insertion;
+            negative numbers crop.
+
+    Returns:
+        [N, (H * up + top + bottom - kh) // down + 1, ..., C].
+    """
+    top, bottom, left, right = padding
+    kernel = np.asarray(kernel)
+    kh, kw = kernel.shape
+    height, width = x.shape[1:3]
+
+    @tf.custom_gradient
+    def apply(x):
+        y = _forward(x, kernel, up, down, padding)
+
+        def gradient(dy):
+            back = (
+                kh - 1 - top,
+                height * up[0] - y.shape[1] * down[0] + top - up[0] + 1,
+                kw - 1 - left,
+                width * up[1] - y.shape[2] * down[1] + left - up[1] + 1,
+            )
+            return upfirdn(dy, kernel[::-1, ::-1], down, up, back)
+
+        return y, gradient
+
+    return apply(x)
+
+
+def _forward(x, kernel, up, down, padding):
+    height, width, channels = x.shape[1:]
+    if up != (1, 1):
+        x = tf.reshape(x, [-1, height, 1, width, 1, channels])
+        x = tf.pad(x, [[0, 0], [0, 0], [0, up[0] - 1], [0, 0], [0, up[1] - 1], [0, 0]])
+        x = tf.reshape(x, [-1, height * up[0], width * up[1], channels])
+    crop = [max(-p, 0) for p in padding]
+    x = x[:, crop[0] : x.shape[1] - crop[1], crop[2] : x.shape[2] - crop[3]]
+    pad = [max(p, 0) for p in padding]
+    filters = np.broadcast_to(kernel[::-1, ::-1, None, None], (*kernel.shape, channels, 1))
+    stride = down[0] if down[0] == down[1] else 1
+    x = tf.nn.depthwise_conv2d(
+        x,
+        tf.constant(filters, x.dtype),
+        strides=[1, stride, stride, 1],
+        padding=[[0, 0], pad[:2], pad[2:], [0, 0]],
+    )
+    return x if stride == down[0] else x[:, :: down[0], :: down[1]]
+
+
+def upsample(x):
+    """Doubles the resolution: [N, H, W, C] -> [N, 2H, 2W, C]."""
+    return upfirdn(x, fir_kernel(gain=4.0), up=(2, 2), padding=(2, 1, 2, 1))
+
+
+def downsample(x):
+    """Halves the resolution: [N, H, W, C] -> [N, H/2, W/2, C]."""
+    return upfirdn(x, fir_kernel(), down=(2, 2), padding=(1, 1, 1, 1))

@@ -1,0 +1,77 @@
+"""All models by name, and `load` for trained ones."""
+
+import pathlib
+
+import keras
+
+from tfgans.errors import nearest
+from tfgans.models.gan import GAN
+from tfgans.models.stylegan2 import StyleGAN2
+from tfgans.models.wgan_gp import WGANGP
+
+MODELS = {
+    "gan": GAN,
+    "stylegan2": StyleGAN2,
+    "wgan_gp": WGANGP,
+}
+
+PACKAGE = pathlib.Path(__file__).resolve().parent.parent
+RELEASES = (  # where releases are looked up: your own, those of a clone, those of an installation
+    pathlib.Path("saved_models"),
+    PACKAGE.parent / "saved_models",
+    PACKAGE / "saved_models",
+)
+
+
+def get(name: str) -> type:
+    """The class of a model; capitals and hyphens do not matter."""
+    plain = name.lower().replace("-", "_")
+    if plain not in MODELS:
+        raise ValueError(nearest("model", name, MODELS))
+    return MODELS[plain]
+
+
+def load(name) -> keras.Model:
+    """Loads a trained model, ready to sample from.
+
+    Args:
+        name: Name of a release ("stylegan2-fashion": the highest version under saved_models/),
+            or a path to a release, to one version of it, to a run, or to a `.keras` file.
+
+    Returns:
+        The model with its own settings, not compiled.
+    """
+    return keras.models.load_model(find(name), compile=False)
+
+
+def find(name) -> pathlib.Path:
+    """The `.keras` file that `load` reads. Raises FileNotFoundError."""
+    path = pathlib.Path(name).expanduser()
+    if path.suffix == ".keras" and path.is_file():
+        return path
+    if (path / "snapshots").is_dir():
+        if saved := snapshots(path):
+            return saved[-1]
+        raise FileNotFoundError(f"The run {path} has not saved anything yet.")
+    named = [] if path.is_absolute() or path.parts[0] in (".", "..") else RELEASES
+    for folder in [path, *(root / path for root in named)]:
+        if (folder / "model.keras").is_file():
+            return folder / "model.keras"
+        if version := latest_version(folder):
+            return folder / str(version) / "model.keras"
+    known = {p.parent.parent.name for root in RELEASES for p in root.glob("*/*/model.keras")}
+    raise FileNotFoundError(
+        f"No model at {path}: it is neither a run, nor a release, nor a .keras file. "
+        + nearest("release", str(name), known)
+        + f" To make one: python tools/train.py {path.name}"
+    )
+
+
+def latest_version(release) -> int:
+    """The highest number among the versions of a release, 0 where there is none."""
+    return max((int(p.name) for p in pathlib.Path(release).glob("[0-9]*")), default=0)
+
+
+def snapshots(run) -> list:
+    """The saved states of a run, oldest first: runs/<name>/snapshots/<step>.keras."""
+    return sorted((pathlib.Path(run) / "snapshots").glob("[0-9]*.keras"))

@@ -1,0 +1,305 @@
+"""What every model shares: how players move, what a step is, how a model is saved and served.
+
+A model file says which networks there are, what each player minimizes, and in which order they
+move. This file does the rest, once: gradients for one player only, replica arithmetic, loss
+scaling, averaged weights, schedules, configuration, export.
+"""
+
+import inspect
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import nearest
+
+
+class BaseModel(keras.Model):
+    """A game between networks: a `keras.Model` whose `train_step` is the paper's algorithm.
+
+    A model writes `__init__` (each argument stored under its own name), `default_optimizers`,
+    `<player>_loss` and `train_step`. It may write `players`, `latents`, `call`, `preview`,
+    `endpoints`, `stage_begins`, and the three class attributes below.
+
+    Attributes:
+        data_kind: Which kind of data `tfgans.data` feeds this model.
+        n_critic: How many batches one training step takes (`split` hands them out).
+        stage_steps: Lengths in steps of all stages but the last.
+        step: How many training steps were made; saved.
+        seed: Every random draw in training is a function of it; saved.
+    """
+
+    data_kind = "images"
+    n_critic = 1
+    stage_steps = ()
+
+    def __init__(self, name=None):
+        super().__init__(name=name)
+        self.optimizers = {}
+        self.step = self.add_state("step", 0, dtype="int64", aggregation="only_first_replica")
+        self._now = 0  # `step` as a plain integer, valid while training
+        self._periods = set()  # every `due(every)` met so far
+        self.built = True  # the networks are built by the constructor
+
+    # What a model may say differently.
+
+    def players(self):
+        """Who moves: name -> the networks that move together under one optimizer."""
+        return {"discriminator": [self.discriminator], "generator": [self.generator]}
+
+    def default_optimizers(self):
+        """The paper's optimizers: player -> Keras optimizer."""
+        raise NotImplementedError(f"{type(self).__name__} must write default_optimizers().")
+
+    def latents(self, n):
+        """Draws n latent vectors z ~ N(0, I), [n, latent_dim]."""
+        return random.normal([n, self.latent_dim])
+
+    def call(self, z):
+        return self.sampling_generator(z, training=False)
+
+    def preview(self, data):
+        """The pictures a person wants to see while training: [n, H, W, C] in [-1, 1].
+
+        Called with the same batch and inside the same random scope each time, so that pictures of
+        different steps show the same latents.
+        """
+        return self(self.latents(len(data["image"])))
+
+    def sample(self, n, seed=None):
+        """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed."""
+        with random.scope(fresh_seed() if seed is None else seed):
+            return self(self.latents(n))
+
+    def endpoints(self):
+        """What the exported model offers: name -> (function, its input signature).
+
+        A function takes tensors and returns a dict of named tensors.
+        """
+        z = tf.TensorSpec([None, self.latent_dim], "float32", name="z")
+        seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
+        return {
+            "serving_default": (lambda z: {"image": self(z)}, [z]),
+            "uint8": (lambda z: {"image": to_uint8(self(z))}, [z]),
+            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
+        }
+
+    def stage_begins(self, stage):
+        """Called before the first step of each stage."""
+
+    # The words a train_step is written in.
+
+    def update(self, player, loss, *args):
+        """Moves one player one step down the sum of `loss(*args)`, a dict of scalar terms.
+
+        Only the player's own weights move. Weights that the loss does not reach count as having a
+        zero gradient, as in the reference implementations: Adam still forgets a little.
+
+        Returns:
+            The terms, named "player/term".
+        """
+        optimizer, weights = self.optimizers[player], self.weights_of(player)
+        values = [w.value for w in weights]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            terms = loss(*args)
+            total = tf.add_n(list(terms.values()))
+            # Gradients of replicas are summed; the loss is the mean over the global batch.
+            total /= tf.distribute.get_strategy().num_replicas_in_sync
+            total = optimizer.scale_loss(total)
+        gradients = tape.gradient(total, values, unconnected_gradients="zero")
+        optimizer.apply(gradients, weights)
+        return {f"{player}/{name}": value for name, value in terms.items()}
+
+    def due(self, every):
+        """Whether this step is a multiple of `every`: a plain bool, each answer its own graph."""
+        self._periods.add(every)
+        return self._now % every == 0
+
+    @property
+    def stage(self):
+        """Number of the current stage, a plain int; each stage is its own graph."""
+        return sum(self._now >= end for end in itertools.accumulate(self.stage_steps))
+
+    def split(self, data):
+        """The `n_critic` batches of this step.
+
+        Every n-th example goes to the same batch, so each batch spreads over all replicas.
+        """
+        return [
+            tf.nest.map_structure(lambda x, k=k: x[k :: self.n_critic], data)
+            for k in range(self.n_critic)
+        ]
+
+    def add_state(self, name, value, shape=(), dtype="float32", aggregation="mean"):
+        """A saved variable that a training step may assign; replicas agree by `aggregation`."""
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            aggregation=aggregation,
+        )
+
+    def ema_of(self, network):
+        """A copy of `network` that `update_ema` lets follow it."""
+        if isinstance(network, keras.Model):
+            copy = keras.models.clone_model(network)
+        else:
+            copy = network.from_config(network.get_config())
+            copy.build_from_config(network.get_build_config())
+        copy.set_weights(network.get_weights())
+        copy.trainable = False
+        return copy
+
+    def update_ema(self, average, network, decay):
+        """average <- decay * average + (1 - decay) * network; what is not trained is copied."""
+        for mean, live in zip(average.weights, network.weights, strict=True):
+            if live.trainable:
+                mean.assign(live + tf.cast(decay, live.dtype) * (mean - live))
+            else:
+                mean.assign(live)
+
+    # What a model never writes.
+
+    @property
+    def sampling_generator(self):
+        """The averaged generator where there is one."""
+        return getattr(self, "generator_ema", self.generator)
+
+    def weights_of(self, player):
+        """The trainable weights of one player, each once."""
+        weights = [w for network in self.players()[player] for w in network.trainable_variables]
+        return list({id(w): w for w in weights}.values())
+
+    def compile(self, optimizers=None, seed=0, run_eagerly=False):
+        """Gives each player its optimizer.
+
+        Args:
+            optimizers: Player -> a Keras optimizer, or a dict of settings that replace some of the
+                paper's, such as `{"generator": {"learning_rate": 1e-3}}`.
+            seed: Start of all randomness in training.
+            run_eagerly: Run `train_step` without compiling it, to debug it.
+        """
+        # XLA is off: Keras would turn it on by itself on a GPU and each pattern of `due` answers
+        # would be compiled for minutes. One step per execution: `due` and `stage` count steps.
+        super().compile(optimizer=None, jit_compile=False, run_eagerly=run_eagerly)
+        self.seed = int(seed)
+        self.optimizers = self.default_optimizers()
+        for player, given in (optimizers or {}).items():
+            if player not in self.optimizers:
+                raise ValueError(nearest(f"player of {self.name}", player, self.optimizers))
+            if isinstance(given, dict):
+                paper = self.optimizers[player]
+                unknown = set(given) - set(paper.get_config())
+                for word in unknown:
+                    kind = f"setting of the {player}'s {type(paper).__name__}"
+                    raise ValueError(nearest(kind, word, paper.get_config()))
+                given = type(paper).from_config(paper.get_config() | given)
+            self.optimizers[player] = given
+        for player, optimizer in self.optimizers.items():
+            scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            if self.dtype_policy.compute_dtype == "float16" and not scaled:
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(self.weights_of(player))
+            self.optimizers[player] = optimizer
+
+    def make_train_function(self, force=False):
+        """One compiled graph for each stage and each pattern of `due` answers."""
+        self._now = int(self.step.numpy())
+        if self.train_function is not None and not force:
+            return self.train_function
+        compiled, logs = {}, {}
+
+        def pattern():
+            return self.stage, *(self._now % every == 0 for every in sorted(self._periods))
+
+        def train_function(iterator):
+            if self._now in itertools.accumulate(self.stage_steps):
+                self.stage_begins(self.stage)
+            step = compiled.get(pattern())
+            if step is None:
+                step = self._make_function(self._seeded_train_step)
+            logs.update(step(iterator))
+            compiled.setdefault(pattern(), step)  # tracing may have met new periods
+            self._now += 1
+            self.step.assign(self._now)
+            return dict(logs)  # terms that were not due keep their last value
+
+        self.train_function = train_function
+        return train_function
+
+    def _seeded_train_step(self, data):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        with random.scope(self.seed, self.step, replica):
+            logs = self.train_step(data)
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            # There Keras averages logs over their first axis.
+            logs = {name: value[tf.newaxis] for name, value in logs.items()}
+        return logs
+
+    def get_config(self):
+        # Keras' own would report the default arguments instead of the given ones.
+        arguments = [
+            name
+            for name, parameter in inspect.signature(type(self).__init__).parameters.items()
+            if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        config = {name: plain(getattr(self, name)) for name in arguments}
+        return config | {"name": self.name, "dtype": self.dtype_policy.name}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(config.pop("dtype"))
+        try:
+            return cls(**config)
+        finally:
+            keras.config.set_dtype_policy(policy)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        serialize = keras.optimizers.serialize
+        return {
+            "optimizers": {player: serialize(opt) for player, opt in self.optimizers.items()},
+            "seed": self.seed,
+        }
+
+    def compile_from_config(self, config):
+        deserialize = keras.optimizers.deserialize
+        optimizers = {player: deserialize(opt) for player, opt in config["optimizers"].items()}
+        self.compile(optimizers, config["seed"])
+
+    def export(self, path):
+        """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
+
+        It holds only the networks that the endpoints read.
+        """
+        archive = keras.export.ExportArchive()
+        for name, (function, signature) in self.endpoints().items():
+            archive.add_endpoint(name, function, input_signature=signature)
+        archive.write_out(str(path), verbose=False)
+
+
+def plain(value):
+    """Lists and tuples of Keras' tracking wrappers as Python lists, arrays as numbers."""
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return value
+
+
+def fresh_seed():
+    """A seed nobody has used before."""
+    return int(np.random.SeedSequence().entropy % 2**40)
+
+
+def to_uint8(images):
+    """[-1, 1] to 0..255 as the StyleGAN code does it: 127.5 x + 128, cut to integers."""
+    return tf.cast(tf.clip_by_value(images * 127.5 + 128.0, 0.0, 255.0), "uint8")

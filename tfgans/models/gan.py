@@ -1,0 +1,159 @@
+"""GAN — Generative Adversarial Nets.
+
+Goodfellow et al., NeurIPS 2014, arXiv:1406.2661.
+
+New here: a generator and a discriminator trained against each other. At its optimum the
+discriminator knows the Jensen-Shannon divergence of data and generator, and the generator minimizes
+it. The networks are those of the MNIST experiment: rectifiers against maxout with dropout.
+
+Differs from the paper: the generator maximizes log D(G(z)) rather than minimizing
+log(1 - D(G(z))), as the authors' code does and section 3 of the paper recommends; `saturating=True`
+is the formula of the paper's Algorithm 1. The discriminator's loss is the mean of its two cross
+entropies, half the paper's sum, as in the code. The players move one after the other (Algorithm 1),
+in the code both at once. The learning rate has no floor: the code's would be reached after three
+million updates. Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
+
+Reference: goodfeli/adversarial.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.layers.dropout import Dropout
+from tfgans.models.base import BaseModel
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Maxout(keras.layers.Layer):
+    """The largest of several affine maps for each unit (Goodfellow et al., ICML 2013).
+
+    Args:
+        units: Length of the output.
+        pieces: Affine maps per unit.
+        spread: Weights start in U(-spread, spread), biases at 0.
+    """
+
+    def __init__(self, units, pieces, spread, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.pieces, self.spread = units, pieces, spread
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.units * self.pieces)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=even(self.spread))
+        self.bias = self.add_weight(name="bias", shape=shape[1:], initializer="zeros")
+
+    def call(self, x):
+        x = tf.matmul(x, self.kernel) + self.bias
+        return tf.reduce_max(tf.reshape(x, [-1, self.units, self.pieces]), axis=2)
+
+
+def even(spread):
+    return keras.initializers.RandomUniform(-spread, spread)
+
+
+def build_generator(image_shape, latent_dim, width, mean_pixel):
+    """z [N, latent_dim] -> images in [-1, 1]."""
+    start = keras.initializers.Constant(math.log(mean_pixel / (1.0 - mean_pixel)))
+    z = keras.Input([latent_dim])
+    x = keras.layers.Dense(width, "relu", kernel_initializer=even(0.05))(z)
+    x = keras.layers.Dense(width, "relu", kernel_initializer=even(0.05))(x)
+    x = keras.layers.Dense(
+        math.prod(image_shape), "sigmoid", kernel_initializer=even(0.05), bias_initializer=start,
+        dtype="float32",
+    )(x)  # fmt: skip
+    x = keras.layers.Reshape(image_shape)(keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x))
+    return keras.Model(z, x, name="generator")
+
+
+def build_discriminator(image_shape, width, pieces):
+    """Images in [-1, 1] -> scores [N, 1]."""
+    image = keras.Input(image_shape)
+    x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
+    x = Maxout(width, pieces, 0.005)(Dropout(0.2)(x))
+    x = Maxout(width, pieces, 0.005)(Dropout(0.5)(x))
+    score = keras.layers.Dense(1, kernel_initializer=even(0.005), dtype="float32")(Dropout(0.5)(x))
+    return keras.Model(image, score, name="discriminator")
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class RisingMomentumSGD(keras.optimizers.SGD):
+    """SGD whose momentum rises linearly to `final_momentum` over `rise_steps` updates."""
+
+    def __init__(self, learning_rate, momentum=0.5, final_momentum=0.7, rise_steps=1, **kwargs):
+        super().__init__(learning_rate, momentum=momentum, **kwargs)
+        self.final_momentum, self.rise_steps = final_momentum, rise_steps
+
+    def update_step(self, gradient, variable, learning_rate):
+        part = tf.minimum(tf.cast(self.iterations, "float32") / self.rise_steps, 1.0)
+        momentum = self.momentum + part * (self.final_momentum - self.momentum)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, momentum * velocity - tf.cast(learning_rate, "float32") * gradient)
+        self.assign_add(variable, velocity)
+
+    def get_config(self):
+        rise = {"final_momentum": self.final_momentum, "rise_steps": self.rise_steps}
+        return super().get_config() | rise
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class GAN(BaseModel):
+    """The first GAN, in its setting for MNIST.
+
+    Args:
+        image_shape: (height, width, channels) of the images.
+        latent_dim: Length of z, uniform with unit variance.
+        generator_width: Units of the generator's hidden layers.
+        discriminator_width: Maxout units of the discriminator's hidden layers.
+        pieces: Affine maps per maxout unit.
+        mean_pixel: Mean of the data in [0, 1]; the generator starts with this gray.
+        saturating: Minimize log(1 - D(G(z))) instead of -log D(G(z)).
+        epoch_steps: Updates per pass over the data, the unit of the momentum's schedule.
+    """
+
+    def __init__(
+        self, image_shape=(28, 28, 1), latent_dim=100, generator_width=1200,
+        discriminator_width=240, pieces=5, mean_pixel=0.1307, saturating=False, epoch_steps=500,
+        **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim = image_shape, latent_dim
+        self.generator_width, self.discriminator_width = generator_width, discriminator_width
+        self.pieces, self.mean_pixel = pieces, mean_pixel
+        self.saturating, self.epoch_steps = saturating, epoch_steps
+        self.generator = build_generator(image_shape, latent_dim, generator_width, mean_pixel)
+        self.discriminator = build_discriminator(image_shape, discriminator_width, pieces)
+
+    def default_optimizers(self):
+        def sgd():
+            rate = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 1 / 1.000004)
+            return RisingMomentumSGD(rate, 0.5, 0.7, rise_steps=250 * self.epoch_steps)
+
+        return {"discriminator": sgd(), "generator": sgd()}
+
+    def latents(self, n):
+        return random.uniform([n, self.latent_dim], -(3**0.5), 3**0.5)
+
+    def discriminator_loss(self, real):
+        fake = self.generator(self.latents(real.shape[0]), training=True)
+        real_score = self.discriminator(real, training=True)
+        fake_score = self.discriminator(fake, training=True)
+        return {  # -log D(x) and -log(1 - D(G(z))), from scores before the sigmoid
+            "real": 0.5 * tf.reduce_mean(tf.nn.softplus(-real_score)),
+            "fake": 0.5 * tf.reduce_mean(tf.nn.softplus(fake_score)),
+        }
+
+    def generator_loss(self, n):
+        fake = self.generator(self.latents(n), training=True)
+        score = self.discriminator(fake, training=True)
+        if self.saturating:
+            return {"fake": -tf.reduce_mean(tf.nn.softplus(score))}
+        return {"fake": tf.reduce_mean(tf.nn.softplus(-score))}
+
+    def train_step(self, data):
+        real = data["image"]
+        d = self.update("discriminator", self.discriminator_loss, real)
+        g = self.update("generator", self.generator_loss, real.shape[0])
+        return d | g

@@ -1,0 +1,604 @@
+"""StyleGAN2 — Analyzing and Improving the Image Quality of StyleGAN.
+
+Karras et al., CVPR 2020, arXiv:1912.04958; conditioning, EMA ramp-up, half precision and adaptive
+augmentation from Training GANs with Limited Data, NeurIPS 2020, arXiv:2006.06676.
+
+New here: the style scales the weights of each convolution, which are then normalized per sample
+(modulation, demodulation); no growing, but a generator with image skips and a residual
+discriminator; the generator is asked for equally long steps in the image for equally long steps in
+w (path length); both regularizers run only now and then, as steps of their own.
+
+Differs from the paper: labels are embedded, normalized and concatenated, and the discriminator is a
+projection on a mapped label, as in the code of 2020 (the code of 2019 summed one output per label).
+The label of a fake is that of the real image at its place in the batch. Gradients are not cleaned
+of NaN: a NaN stops the run and is named. `image_shape` need not be square: the constant at the
+start takes the aspect ratio, its shorter side 4 to 7.
+
+Reference: NVlabs/stylegan2-ada-pytorch, NVlabs/stylegan2.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.layers.adaptive_augment import AdaptiveAugment
+from tfgans.layers.equalized import EqualizedDense
+from tfgans.layers.minibatch_stddev import MinibatchStdDev
+from tfgans.layers.modulated_conv import modulated_conv, resampled_conv
+from tfgans.layers.pixel_norm import pixel_norm
+from tfgans.layers.resample import downsample, upsample
+from tfgans.models.base import BaseModel, fresh_seed, to_uint8
+from tfgans.optimizers import Adam
+
+SQRT2, SQRT_HALF = 2.0**0.5, 0.5**0.5
+
+
+def base_grid(image_shape):
+    """(height, width, doublings) of the grid that the generator starts from."""
+    height, width = image_shape[:2]
+    doublings = max(min(height, width) // 4, 1).bit_length() - 1
+    step = 2**doublings
+    if height % step or width % step or min(height, width) < 4:
+        near = [max(4, round(side / step) * step) for side in (height, width)]
+        raise ValueError(
+            f"StyleGAN2 doubles a small grid {doublings} times, so the sides of an image of "
+            f"{height}x{width} must be multiples of {step}. The nearest size is "
+            f"{near[0]}x{near[1]}: --set 'model.image_shape=[{near[0]}, {near[1]}, "
+            f"{image_shape[2]}]' crops and resizes the images to it."
+        )
+    return height // step, width // step, doublings
+
+
+def precision(level, levels):
+    """The policy's dtype on the four finest levels, float32 below and always on the coarsest."""
+    return None if level > max(levels - 4, 0) else "float32"
+
+
+def scaled_leaky_relu(x, gain=1.0, clamp=None):
+    """Leaky ReLU with unit output variance, times `gain`, clamped to +-clamp * gain."""
+    return clamped(tf.nn.leaky_relu(x, 0.2) * tf.cast(SQRT2 * gain, x.dtype), gain, clamp)
+
+
+def clamped(x, gain=1.0, clamp=None):
+    if clamp is None and x.dtype == tf.float16:
+        clamp = 256.0  # as the official code wherever it uses float16
+    return x if clamp is None else tf.clip_by_value(x, -clamp * gain, clamp * gain)
+
+
+def part(layer, *input_shape):
+    """Builds a layer that belongs to a network: each network is whole when constructed."""
+    layer.build(input_shape)
+    return layer
+
+
+class Network(keras.layers.Layer):
+    """A layer whose casts are written out: styles, statistics and RGB sums stay float32."""
+
+    def __init__(self, dtype="float32", **kwargs):
+        super().__init__(autocast=False, dtype=dtype, **kwargs)
+        self.built = True
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Mapping(Network):
+    """Maps z, a label, or both to w: [N, latent_dim], [N, num_classes] -> [N, style_dim]."""
+
+    def __init__(self, latent_dim, num_classes, style_dim, num_layers, **kwargs):
+        super().__init__(**kwargs)
+        self.latent_dim, self.num_classes = latent_dim, num_classes
+        self.style_dim, self.num_layers = style_dim, num_layers
+        width = latent_dim
+        if num_classes:
+            self.embed = part(EqualizedDense(style_dim, dtype="float32"), None, num_classes)
+            width += style_dim
+        self.dense = []
+        for _ in range(num_layers):
+            layer = EqualizedDense(style_dim, lr_mul=0.01, dtype="float32")
+            self.dense.append(part(layer, None, width))
+            width = style_dim
+
+    def call(self, z=None, label=None):
+        inputs = []
+        if self.latent_dim:
+            inputs.append(pixel_norm(z))
+        if self.num_classes:
+            inputs.append(pixel_norm(self.embed(label)))
+        w = tf.concat(inputs, axis=1)
+        for dense in self.dense:
+            w = scaled_leaky_relu(dense(w))
+        return w
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Conv(Network):
+    """Plain convolution with equalized learning rate; activated where it has a bias."""
+
+    def __init__(
+        self, channels, filters, kernel_size, use_bias=True, up=1, down=1, clamp=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.use_bias, self.up, self.down, self.clamp = use_bias, up, down, clamp
+        shape = (kernel_size, kernel_size, channels, filters)
+        self.scale = (kernel_size * kernel_size * channels) ** -0.5
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
+        if use_bias:
+            self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
+
+    def call(self, x, gain=1.0):
+        dtype = self.compute_dtype
+        kernel = tf.cast(self.kernel * (self.scale if self.use_bias else self.scale * gain), dtype)
+        x = resampled_conv(tf.cast(x, dtype), kernel, self.up, self.down)
+        if not self.use_bias:
+            return x
+        return scaled_leaky_relu(x + tf.cast(self.bias, dtype), gain, self.clamp)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class StyledConv(Network):
+    """Modulated 3x3 convolution, noise, bias, activation."""
+
+    def __init__(self, channels, filters, size, style_dim, up=1, clamp=None, fused=False, **kwargs):
+        super().__init__(**kwargs)
+        self.size, self.up, self.clamp, self.fused = size, up, clamp, fused
+        self.affine = part(
+            EqualizedDense(channels, bias_start=1.0, dtype="float32"), None, style_dim
+        )
+        shape = (3, 3, channels, filters)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
+        self.noise_strength = self.add_weight(name="noise_strength", initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
+        self.noise = self.add_weight(
+            name="noise", shape=size, initializer=standard_normal(), trainable=False
+        )
+
+    def call(self, x, w, noise="random", gain=1.0):
+        dtype = self.compute_dtype
+        x = tf.cast(x, dtype)
+        x = modulated_conv(
+            x, self.kernel.value, self.affine(w), up=self.up, fused=self.fused
+        )
+        if noise != "none":
+            if noise == "random":
+                image = random.normal([tf.shape(x)[0], *self.size, 1])
+            else:
+                image = self.noise[None, :, :, None]
+            x += tf.cast(image * self.noise_strength, dtype)
+        return scaled_leaky_relu(x + tf.cast(self.bias, dtype), gain, self.clamp)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class ToRGB(Network):
+    """Modulated 1x1 convolution to image channels: not demodulated, not activated, float32."""
+
+    def __init__(self, channels, image_channels, style_dim, clamp=None, fused=False, **kwargs):
+        super().__init__(**kwargs)
+        self.scale, self.clamp, self.fused = channels**-0.5, clamp, fused
+        self.affine = part(
+            EqualizedDense(channels, bias_start=1.0, dtype="float32"), None, style_dim
+        )
+        shape = (1, 1, channels, image_channels)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
+        self.bias = self.add_weight(name="bias", shape=(image_channels,), initializer="zeros")
+
+    def call(self, x, w):
+        style = self.affine(w) * self.scale
+        x = modulated_conv(x, self.kernel.value, style, demodulate=False, fused=self.fused)
+        return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), clamp=self.clamp), "float32")
+
+
+def standard_normal():
+    return keras.initializers.RandomNormal(stddev=1.0)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Synthesis(Network):
+    """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C]."""
+
+    def __init__(
+        self, image_shape, style_dim, channel_base, channel_max, architecture, clamp, fused,
+        **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.architecture = architecture
+        height, width, levels = base_grid(image_shape)
+        self.num_ws = 2 * levels + 2
+        channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
+        self.constant = self.add_weight(
+            name="constant", shape=(height, width, channels[0]), initializer=standard_normal()
+        )
+        self.convs, self.to_rgb, self.skips = [], [], []  # convs: [conv1], [conv0, conv1], ...
+        for k in range(levels + 1):
+            settings = {"dtype": precision(k, levels), "clamp": clamp}
+            styled = settings | {"style_dim": style_dim, "fused": fused}
+            size = (height * 2**k, width * 2**k)
+            block = [StyledConv(channels[k], channels[k], size, **styled)]
+            if k > 0:
+                block.insert(0, StyledConv(channels[k - 1], channels[k], size, up=2, **styled))
+            if k > 0 and architecture == "resnet":
+                skip = Conv(channels[k - 1], channels[k], 1, use_bias=False, up=2, **settings)
+                self.skips.append(skip)
+            self.convs.append(block)
+            if k == levels or architecture == "skip":
+                self.to_rgb.append(ToRGB(channels[k], image_shape[2], **styled))
+
+    def call(self, ws, noise="random"):
+        image, index = None, 0
+        x = tf.repeat(self.constant.value[None], tf.shape(ws)[0], axis=0)
+        for k, block in enumerate(self.convs):
+            residual = None
+            if k > 0 and self.architecture == "resnet":
+                residual = self.skips[k - 1](x, gain=SQRT_HALF)
+            for conv in block:
+                last = conv is block[-1] and residual is not None
+                x = conv(x, ws[:, index], noise=noise, gain=SQRT_HALF if last else 1.0)
+                index += 1
+            if residual is not None:
+                x += residual
+            if self.architecture == "skip" or k == len(self.convs) - 1:
+                # A ToRGB shares its w with the first convolution of the next block.
+                rgb = self.to_rgb[k if self.architecture == "skip" else 0](x, ws[:, index])
+                image = rgb if image is None else upsample(image) + rgb
+        return image
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Generator(Network):
+    """Mapping and synthesis, with the running average of w for truncation.
+
+    Args:
+        image_shape: (height, width, channels) of the images.
+        latent_dim: Length of z.
+        num_classes: Length of the label vector; 0 for none.
+        style_dim: Length of w.
+        mapping_layers: Dense layers of the mapping network.
+        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
+        channel_max: but at most this many.
+        architecture: "skip", "resnet" or "orig".
+        clamp: Bound of activations, or None.
+        fused: See `modulated_conv`.
+    """
+
+    def __init__(
+        self, image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
+        channel_max, architecture, clamp, fused, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
+        self.synthesis = Synthesis(
+            image_shape, style_dim, channel_base, channel_max, architecture, clamp, fused
+        )
+        self.w_avg = self.add_weight(
+            name="w_avg", shape=(style_dim,), initializer="zeros", trainable=False,
+            aggregation="mean",
+        )  # fmt: skip
+
+    def styles(self, z, label=None, truncation=None, cutoff=None):
+        """z, label -> one w per layer, [N, num_ws, style_dim].
+
+        Args:
+            z: [N, latent_dim].
+            label: [N, num_classes] where the network is conditional.
+            truncation: psi, a number or [N]: w_avg + psi (w - w_avg); None leaves w alone.
+            cutoff: Truncate only the first `cutoff` layers.
+        """
+        num_ws = self.synthesis.num_ws
+        ws = tf.repeat(self.mapping(z, label=label)[:, None], num_ws, axis=1)
+        if truncation is None:
+            return ws
+        psi = tf.reshape(tf.cast(truncation, "float32"), [-1, 1, 1])
+        truncated = self.w_avg + psi * (ws - self.w_avg)
+        cutoff = num_ws if cutoff is None else cutoff
+        return tf.concat([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
+
+    def call(self, z, label=None, truncation=None, cutoff=None, noise="random"):
+        return self.synthesis(self.styles(z, label, truncation, cutoff), noise=noise)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Discriminator(Network):
+    """Scores images, [N, H, W, C] -> [N, 1]; with labels the score of the pair.
+
+    Args: as Generator, and
+        minibatch_group, minibatch_features: See `MinibatchStdDev`; 0 features leaves it out.
+    """
+
+    def __init__(
+        self, image_shape, num_classes, style_dim, mapping_layers, channel_base, channel_max,
+        architecture, clamp, minibatch_group, minibatch_features, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.architecture, self.num_classes = architecture, num_classes
+        height, width, levels = base_grid(image_shape)
+        channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
+        self.blocks, self.from_rgb, self.skips = [], [], []  # finest first
+        for k in range(levels, 0, -1):
+            settings = {"clamp": clamp, "dtype": precision(k, levels)}
+            if k == levels or architecture == "skip":
+                self.from_rgb.append(Conv(image_shape[2], channels[k], 1, **settings))
+            if architecture == "resnet":
+                skip = Conv(channels[k], channels[k - 1], 1, use_bias=False, down=2, **settings)
+                self.skips.append(skip)
+            self.blocks.append(
+                [
+                    Conv(channels[k], channels[k], 3, **settings),
+                    Conv(channels[k], channels[k - 1], 3, down=2, **settings),
+                ]
+            )
+        coarsest = channels[0]
+        if levels == 0 or architecture == "skip":
+            self.from_rgb.append(Conv(image_shape[2], coarsest, 1, clamp=clamp))
+        self.stddev = None
+        if minibatch_features:
+            self.stddev = MinibatchStdDev(minibatch_group, minibatch_features)
+        self.conv = Conv(
+            coarsest + minibatch_features, coarsest, 3, clamp=clamp, dtype="float32"
+        )
+        self.dense = part(
+            EqualizedDense(coarsest, dtype="float32"), None, height * width * coarsest
+        )
+        outputs = coarsest if num_classes else 1
+        self.output_dense = part(EqualizedDense(outputs, dtype="float32"), None, coarsest)
+        if num_classes:
+            self.mapping = Mapping(0, num_classes, coarsest, mapping_layers)
+
+    def call(self, image, label=None):
+        x, from_rgb = None, iter(self.from_rgb)
+        for k, (conv0, conv1) in enumerate(self.blocks):
+            if x is None or self.architecture == "skip":
+                rgb = next(from_rgb)(image)
+                x = rgb if x is None else x + tf.cast(rgb, x.dtype)
+            if self.architecture == "skip":
+                image = downsample(image)
+            if self.architecture == "resnet":
+                residual = self.skips[k](x, gain=SQRT_HALF)
+                x = residual + conv1(conv0(x), gain=SQRT_HALF)
+            else:
+                x = conv1(conv0(x))
+        x = 0.0 if x is None else tf.cast(x, "float32")
+        for last in from_rgb:
+            x += last(image)
+        if self.stddev is not None:
+            x = self.stddev(x)
+        x = self.conv(x)
+        x = tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
+        x = self.output_dense(scaled_leaky_relu(self.dense(x)))
+        if not self.num_classes:
+            return x
+        mapped = self.mapping(label=label)
+        return tf.reduce_sum(x * mapped, axis=1, keepdims=True) * x.shape[1] ** -0.5
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class StyleGAN2(BaseModel):
+    """StyleGAN2, configuration F by default.
+
+    Args:
+        image_shape: (height, width, channels) of the images; any channels, sides a multiple of a
+            power of two with the shorter one 4 to 7 of these.
+        latent_dim: Length of z ~ N(0, I).
+        style_dim: Length of w.
+        num_classes: Length of the label vector; 0 for an unconditional model.
+        mapping_layers: Dense layers of the mapping network.
+        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
+        channel_max: but at most this many.
+        generator_architecture: "skip", "resnet" or "orig".
+        discriminator_architecture: "skip", "resnet" or "orig".
+        conv_clamp: Bound of activations; None for none (256 in float16).
+        minibatch_group: Samples per group of the minibatch standard deviation, at most.
+        minibatch_features: Its number of feature maps.
+        style_mixing: Probability that two latents share an image.
+        r1_gamma: gamma of the R1 penalty.
+        r1_every: Steps between R1 penalties.
+        path_length_weight: Weight of the path length penalty; 0 leaves it out.
+        path_length_every: Steps between path length penalties.
+        path_length_decay: How fast the running mean of lengths follows.
+        path_length_shrink: The penalty uses this part of the batch.
+        w_avg_decay: Decay of the running mean of w.
+        learning_rate: Of both players, before the correction for lazy regularization.
+        ema_kimg: Half-life of the averaged generator, in thousands of images.
+        ema_rampup: Limits the half-life to this part of the images seen so far; None for no limit.
+        augment: Transforms of adaptive discriminator augmentation, such as "bgc"; None for none.
+        augment_target: The sign of D on real images that augmentation aims at.
+        fused: True for one grouped convolution with a kernel per sample; the same numbers.
+    """
+
+    def __init__(
+        self, image_shape=(1024, 1024, 3), latent_dim=512, style_dim=512, num_classes=0,
+        mapping_layers=8, channel_base=32768, channel_max=512, generator_architecture="skip",
+        discriminator_architecture="resnet", conv_clamp=None, minibatch_group=4,
+        minibatch_features=1, style_mixing=0.9, r1_gamma=10.0, r1_every=16,
+        path_length_weight=2.0, path_length_every=4, path_length_decay=0.01, path_length_shrink=2,
+        w_avg_decay=0.995, learning_rate=0.002, ema_kimg=10.0, ema_rampup=None, augment=None,
+        augment_target=0.6, fused=False, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.style_dim = image_shape, latent_dim, style_dim
+        self.num_classes, self.mapping_layers = num_classes, mapping_layers
+        self.channel_base, self.channel_max = channel_base, channel_max
+        self.generator_architecture = generator_architecture
+        self.discriminator_architecture = discriminator_architecture
+        self.conv_clamp, self.minibatch_group = conv_clamp, minibatch_group
+        self.minibatch_features, self.style_mixing = minibatch_features, style_mixing
+        self.r1_gamma, self.r1_every = r1_gamma, r1_every
+        self.path_length_weight, self.path_length_every = path_length_weight, path_length_every
+        self.path_length_decay, self.path_length_shrink = path_length_decay, path_length_shrink
+        self.w_avg_decay, self.learning_rate = w_avg_decay, learning_rate
+        self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
+        self.augment, self.augment_target, self.fused = augment, augment_target, fused
+        for player in ("generator", "discriminator"):
+            if getattr(self, f"{player}_architecture") not in ("skip", "resnet", "orig"):
+                raise ValueError(
+                    f"{player}_architecture must be 'skip', 'resnet' or 'orig', "
+                    f"not {getattr(self, f'{player}_architecture')!r}."
+                )
+        self.generator = Generator(
+            image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
+            channel_max, generator_architecture, conv_clamp, fused,
+        )  # fmt: skip
+        self.discriminator = Discriminator(
+            image_shape, num_classes, style_dim, 8, channel_base, channel_max,
+            discriminator_architecture, conv_clamp, minibatch_group, minibatch_features,
+        )  # fmt: skip
+        self.generator_ema = self.ema_of(self.generator)
+        self.path_length_mean = self.add_state("path_length_mean", 0.0)
+        self.augmentation = None
+        if augment:
+            self.augmentation = AdaptiveAugment(augment, augment_target)
+
+    def default_optimizers(self):
+        def lazy_adam(every):  # as many regularization steps as every-th main step
+            c = every / (every + 1)
+            return Adam(self.learning_rate * c, beta_1=0.0, beta_2=0.99**c, epsilon=1e-8)
+
+        return {
+            "generator": lazy_adam(self.path_length_every),
+            "discriminator": lazy_adam(self.r1_every),
+        }
+
+    def training_styles(self, n, label):
+        """Styles for n images, moving w_avg and mixing two latents now and then."""
+        generator = self.generator
+        ws = generator.styles(self.latents(n), label)
+        mean = tf.reduce_mean(ws[:, 0], axis=0)
+        generator.w_avg.assign(mean + self.w_avg_decay * (generator.w_avg - mean))
+        if self.style_mixing == 0:
+            return ws
+        num_ws = generator.synthesis.num_ws
+        cut = random.uniform([], 1, num_ws, "int32")
+        cut = tf.where(random.uniform([]) < self.style_mixing, cut, num_ws)
+        others = generator.styles(self.latents(n), label)
+        return tf.where(tf.range(num_ws)[:, None] < cut, ws, others)
+
+    def score(self, image, label):
+        """D's score of images, augmented where the model says so."""
+        if self.augmentation is not None:
+            image = self.augmentation(image)
+        return self.discriminator(image, label=label)
+
+    def generator_loss(self, n, label):
+        fake = self.generator.synthesis(self.training_styles(n, label))
+        return {"fake": tf.reduce_mean(tf.nn.softplus(-self.score(fake, label)))}
+
+    def path_length_penalty(self, n, label):
+        n //= self.path_length_shrink
+        ws = self.training_styles(n, None if label is None else label[:n])
+        with tf.GradientTape() as tape:
+            tape.watch(ws)
+            image = self.generator.synthesis(ws)
+            noise = random.normal(tf.shape(image)) / (image.shape[1] * image.shape[2]) ** 0.5
+            projection = tf.reduce_sum(image * noise)
+        gradient = tape.gradient(projection, ws)  # J^T y, [n, num_ws, style_dim]
+        length = tf.sqrt(tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=2), axis=1))
+        mean = self.path_length_mean
+        # The gradient flows through the new mean too, as in the official code.
+        new_mean = mean + self.path_length_decay * (tf.reduce_mean(length) - mean)
+        mean.assign(new_mean)
+        penalty = self.path_length_weight * tf.reduce_mean(tf.square(length - new_mean))
+        return {"path_length": penalty * self.path_length_every}
+
+    def discriminator_loss(self, real, label):
+        n = real.shape[0]
+        fake = self.generator.synthesis(self.training_styles(n, label))
+        real_score, fake_score = self.score(real, label), self.score(fake, label)
+        if self.augmentation is not None:
+            self.augmentation.observe(real_score)
+        return {
+            "real": tf.reduce_mean(tf.nn.softplus(-real_score)),
+            "fake": tf.reduce_mean(tf.nn.softplus(fake_score)),
+        }
+
+    def r1_penalty(self, real, label):
+        with tf.GradientTape() as tape:
+            tape.watch(real)
+            score = tf.reduce_sum(self.score(real, label))
+        gradient = tape.gradient(score, real)
+        penalty = tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]))
+        return {"r1": 0.5 * self.r1_gamma * penalty * self.r1_every}
+
+    def train_step(self, data):
+        real, label = data["image"], self.one_hot(data.get("label"))
+        n = real.shape[0]
+        logs = self.update("generator", self.generator_loss, n, label)
+        if self.path_length_weight and self.due(self.path_length_every):
+            logs |= self.update("generator", self.path_length_penalty, n, label)
+        logs |= self.update("discriminator", self.discriminator_loss, real, label)
+        if self.due(self.r1_every):
+            logs |= self.update("discriminator", self.r1_penalty, real, label)
+        if self.augmentation is not None and self.due(self.augmentation.every):
+            self.augmentation.adjust()
+        self.update_ema(self.generator_ema, self.generator, self.ema_decay(n))
+        return logs
+
+    def ema_decay(self, n):
+        """0.5^(batch / half-life), the half-life in images."""
+        batch = n * tf.distribute.get_strategy().num_replicas_in_sync
+        half_life = 1000.0 * self.ema_kimg
+        if self.ema_rampup is not None:
+            seen = tf.cast(self.step, "float32") * batch
+            half_life = tf.maximum(tf.minimum(half_life, self.ema_rampup * seen), 1e-8)
+        return 0.5 ** (batch / half_life)
+
+    def one_hot(self, label):
+        """Class numbers or label vectors -> label vectors [N, num_classes], or None."""
+        if not self.num_classes:
+            return None
+        label = tf.convert_to_tensor(label)
+        return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
+
+    def call(self, z, label=None, truncation=None, cutoff=None, noise="const"):
+        """Makes images with the averaged generator, [N, H, W, C] in about [-1, 1].
+
+        Args:
+            z: [N, latent_dim].
+            label: Class numbers [N] or label vectors [N, num_classes].
+            truncation: psi, a number or [N]; 1 or None for the full variety, 0 for the mean image.
+            cutoff: Truncate only the first `cutoff` of the num_ws layers.
+            noise: "const" for the stored noise images, "random", or "none".
+        """
+        label = self.one_hot(label)
+        return self.generator_ema(
+            z, label=label, truncation=truncation, cutoff=cutoff, noise=noise
+        )
+
+    def sample(self, n, seed=None, truncation=None, labels=None):
+        """Makes n images; the same ones for the same seed. Without labels, of each class in turn."""
+        if labels is None and self.num_classes:
+            labels = tf.range(tf.cast(n, "int32")) % self.num_classes
+        with random.scope(fresh_seed() if seed is None else seed):
+            return self(self.latents(n), label=labels, truncation=truncation)
+
+    def preview(self, data):
+        return self(self.latents(len(data["image"])), label=data.get("label"))
+
+    def endpoints(self):
+        generator = self.generator_ema
+        z = tf.TensorSpec([None, self.latent_dim], name="z")
+        label = tf.TensorSpec([None, self.num_classes], name="label")
+        truncation = tf.TensorSpec([None], name="truncation")
+        w = tf.TensorSpec([None, generator.synthesis.num_ws, self.style_dim], name="w")
+        seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
+
+        def mapping(z, label, truncation):
+            return {"w": generator.styles(z, label, truncation)}
+
+        def synthesis(w):
+            return {"image": generator.synthesis(w, noise="const")}
+
+        def image(z, label, truncation):
+            return synthesis(mapping(z, label, truncation)["w"])
+
+        def uint8(z, label, truncation):
+            return {"image": to_uint8(image(z, label, truncation)["image"])}
+
+        def endpoint(function):
+            if self.num_classes:
+                return function, [z, label, truncation]
+            return lambda z, truncation: function(z, None, truncation), [z, truncation]
+
+        return {
+            "serving_default": endpoint(image),
+            "uint8": endpoint(uint8),
+            "mapping": endpoint(mapping),
+            "synthesis": (synthesis, [w]),
+            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
+        }

@@ -1,0 +1,61 @@
+"""Every random draw of tfgans, as a function of (seed, step, replica, draw number).
+
+A network or a loss asks for noise with `normal(shape)` or `uniform(shape)`. Where the numbers come
+from is decided by the scope it runs in: `BaseModel` opens one around each training step, and
+`sample(seed=...)` opens one around each call. Nothing random is stored, so there is nothing to
+save: a resumed run draws what the uninterrupted run would have drawn, and every replica of a
+distribution strategy draws its own numbers.
+
+TensorFlow's stateful generators and Keras' `SeedGenerator` do not give this: neither is saved in a
+`.keras` file, and the latter draws the same numbers on all replicas.
+"""
+
+import contextlib
+import threading
+
+import tensorflow as tf
+
+_here = threading.local()  # a distribution strategy runs each replica in its own thread
+
+DRAWS = 2**20  # more draws than this in one step would collide with the next seed
+REPLICAS = 2**16
+
+
+@contextlib.contextmanager
+def scope(seed: int, step=0, replica=0):
+    """Decides what `normal` and `uniform` draw inside the `with` block.
+
+    Args:
+        seed: Integer, at most 40 bits; may be a tensor.
+        step: Training step, a Python integer or an int64 tensor.
+        replica: Number of this replica in the strategy, integer or tensor.
+    """
+    outer = getattr(_here, "scope", None)
+    _here.scope = [tf.cast(seed, "int64"), tf.cast(step, "int64"), tf.cast(replica, "int64"), 0]
+    try:
+        yield
+    finally:
+        _here.scope = outer
+
+
+def _next_key():
+    if getattr(_here, "scope", None) is None:
+        raise RuntimeError(
+            "A random number was drawn outside a training step. "
+            "Say which numbers are wanted: `with tfgans.random.scope(seed): ...`."
+        )
+    seed, step, replica, number = _here.scope
+    _here.scope[3] += 1
+    return tf.stack([seed * DRAWS + number, step * REPLICAS + replica])
+
+
+def normal(shape, dtype="float32"):
+    """Draws from N(0, 1). The first rows do not depend on how many rows are drawn."""
+    return tf.random.stateless_normal(shape, _next_key(), dtype=dtype, alg="philox")
+
+
+def uniform(shape, minval=0, maxval=1, dtype="float32"):
+    """Draws uniformly from [minval, maxval); integers where `dtype` is an integer type."""
+    return tf.random.stateless_uniform(
+        shape, _next_key(), minval=minval, maxval=maxval, dtype=dtype, alg="philox"
+    )

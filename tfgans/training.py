@@ -1,0 +1,200 @@
+"""From a configuration to a trained, exported model: what `tools/train.py` runs.
+
+A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves.png, tensorboard/.
+Starting a run that exists continues it.
+"""
+
+import inspect
+import os
+import pathlib
+import shutil
+
+import keras
+import tensorflow as tf
+
+from tfgans import callbacks, config, data, models
+
+PREVIEW = 64  # images in a sample grid, at most
+
+
+class Refused(RuntimeError):
+    """A run cannot go on as asked: what is in the way, and what to do."""
+
+
+def choose_strategy():
+    """The distribution strategy of this process: several machines, several GPUs, or one device."""
+    if "TF_CONFIG" in os.environ:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def resolve(settings: config.Config) -> data.Images:
+    """Opens the data, and takes from them what the configuration leaves open.
+
+    That is the size and channels of the images, and the number of classes where labels are wanted.
+    """
+    arguments = inspect.signature(models.get(settings.architecture).__init__).parameters
+    shape = settings.model.get("image_shape")
+    if settings.data.path == "synthetic":
+        shape = shape or arguments["image_shape"].default
+        if settings.data.labels and not settings.model.get("num_classes"):
+            raise data.DataError(
+                "Synthetic images can have any number of classes.",
+                "Say how many: --set model.num_classes=2",
+            )
+    source = data.open_source(settings.data, shape, settings.model.get("num_classes", 0))
+    if settings.data.path != "synthetic" and shape is None:
+        if source.shape is None:
+            least, most = ("x".join(map(str, s)) for s in (source.smallest, source.largest))
+            raise data.DataError(
+                f"The images of {settings.data.path} have different shapes, from {least} to {most} "
+                "(height x width x channels).",
+                "Say what to make of them: --set 'model.image_shape=[256, 256, 3]' crops and "
+                "resizes while training, `tools/data.py pack PATH OUT --size 256 256` beforehand.",
+            )
+        settings.model["image_shape"] = list(source.shape)
+    if settings.data.labels and "num_classes" not in settings.model:
+        settings.model["num_classes"] = source.num_classes
+    return source
+
+
+def build(settings: config.Config) -> keras.Model:
+    """A new model, compiled, its weights a function of the seed."""
+    keras.utils.set_random_seed(settings.train.seed)
+    keras.config.set_dtype_policy(settings.train.precision)
+    model = models.get(settings.architecture)(**settings.model)
+    model.compile(settings.optimizers, seed=settings.train.seed)
+    return model
+
+
+def resume(run) -> keras.Model | None:
+    """The newest whole snapshot of a run, compiled, or None."""
+    for path in reversed(models.snapshots(run)):
+        try:
+            model = keras.models.load_model(path)
+        except Exception as error:  # a damaged archive fails in many ways
+            print(f"The snapshot {path} cannot be read ({error}); trying the one before.")
+            continue
+        print(f"Going on from {path}.")
+        return model
+    return None
+
+
+def check_run(run, settings, force):
+    """Refuses to continue a run with other settings than it was started with; writes them."""
+    path = pathlib.Path(run) / "config.yaml"
+    if path.exists():
+        old = config.Config.from_dict(config.parse(path.read_text()))
+        changed = config.differences(old, settings)
+        if changed and not force:
+            raise Refused(
+                f"{run} was started with other settings:\n  "
+                + "\n  ".join(changed)
+                + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(settings.to_yaml())
+
+
+def batches(strategy, model, source, settings):
+    """The data from the model's step on, each worker and replica its own part of each batch."""
+    replicas, start = strategy.num_replicas_in_sync, int(model.step)
+    whole = settings.data.batch_size * model.n_critic
+    if settings.data.batch_size % replicas:
+        raise data.DataError(
+            f"A batch of {settings.data.batch_size} images cannot be shared by {replicas} devices.",
+            f"Set data.batch_size to a multiple of {replicas}.",
+        )
+
+    def pipeline(context=None):
+        shard = (context.input_pipeline_id, context.num_input_pipelines) if context else (0, 1)
+        dataset = data.batches(
+            model, source, settings.data, settings.train.seed, start=start, shard=shard
+        )
+        return dataset.rebatch(whole // replicas) if context else dataset
+
+    if not tf.distribute.has_strategy():
+        return pipeline()
+    return strategy.distribute_datasets_from_function(pipeline)
+
+
+def preview_batch(model, source, settings):
+    """Up to 64 fixed examples for the sample grid."""
+    some = config.Data(**vars(settings.data) | {"batch_size": PREVIEW, "flip": False})
+    batch = next(iter(data.batches(model, source, some, settings.train.seed)))
+    return {name: value[:PREVIEW].numpy() for name, value in batch.items()}
+
+
+def train(settings: config.Config, run, force: bool = False) -> bool:
+    """Trains to the end of the run, from its last snapshot if there is one.
+
+    Args:
+        settings: The configuration.
+        run: Folder of the run.
+        force: Continue a run although its settings were others.
+
+    Returns:
+        Whether the end was reached; False where Ctrl-C or SIGTERM stopped it before.
+
+    Raises:
+        Refused: The run was started with other settings.
+        FloatingPointError: A loss is not finite any more.
+    """
+    run, strategy = pathlib.Path(run), choose_strategy()
+    source = resolve(settings)
+    check_run(run, settings, force)
+    signals = callbacks.StopOnSignal()
+    with strategy.scope():
+        model = resume(run) or build(settings)
+        left = settings.train.steps - int(model.step)
+        if left <= 0:
+            print(f"{run} has reached step {int(model.step)}; --set train.steps=... goes further.")
+            return True
+        tick, images_per_step = settings.train.tick, settings.data.batch_size * model.n_critic
+        watchers = [
+            signals,
+            callbacks.StopOnNaN(tick),
+            callbacks.Progress(tick, settings.train.steps, images_per_step),
+        ]
+        if is_chief(strategy):
+            examples = preview_batch(model, source, settings)
+            watchers += [
+                callbacks.Log(tick, run, images_per_step),
+                callbacks.SampleGrid(tick, run / "samples", examples, settings.train.seed),
+                callbacks.Snapshot(tick, run, settings.train.keep),
+            ]
+        dataset = batches(strategy, model, source, settings)
+        model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
+    return not signals.stopped
+
+
+def is_chief(strategy):
+    """Whether this process writes files; of several workers only the first does."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    return resolver is None or resolver.task_id in (None, 0)
+
+
+def release(model, name, root="saved_models") -> pathlib.Path:
+    """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
+
+    The folder appears under its number only when it is whole, so a server may watch the release.
+
+    Args:
+        model: Not compiled: the optimizers stay in the run.
+        name: Of the release.
+        root: Folder of all releases.
+
+    Returns:
+        The folder <root>/<name>/<version>.
+    """
+    folder = pathlib.Path(root) / name
+    version = models.latest_version(folder) + 1
+    partial = folder / f"partial-{version}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model.export(partial)
+    model.save(partial / "model.keras")
+    os.replace(partial, folder / str(version))
+    return folder / str(version)

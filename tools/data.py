@@ -1,0 +1,56 @@
+"""Looks after data sets: `check` says what is wrong with one, `pack` writes it as TFRecords.
+
+python tools/data.py check photos/
+python tools/data.py pack photos.zip data/photos --size 256 256
+"""
+
+import argparse
+import sys
+
+from tfgans.data import DataError
+from tfgans.data.check import check
+from tfgans.data.pack import pack
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    checker = commands.add_parser("check", help="read every image and list what is wrong")
+    packer = commands.add_parser("pack", help="write a set as sharded TFRecords")
+    for command in (checker, packer):
+        command.add_argument(
+            "path", metavar="PATH", help="folder, zip, TFRecord, IDX, CIFAR, NumPy"
+        )
+        command.add_argument(
+            "--value-range",
+            nargs=2,
+            type=float,
+            metavar=("LOW", "HIGH"),
+            help="pixel values of black and white, for arrays of floats",
+        )
+    packer.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
+    packer.add_argument(
+        "--size", nargs=2, type=int, metavar=("H", "W"), help="crop and resize to this size"
+    )
+    packer.add_argument("--shards", type=int, default=4, help="number of files (default: 4)")
+    args = parser.parse_args(argv)
+
+    if args.command == "pack":
+        try:
+            count = pack(args.path, args.out, args.size, args.shards, args.value_range)
+        except DataError as error:
+            sys.exit(f"{error.problem}\n{error.fix}")
+        print(f"{count:,} images written to {args.out}. Train with --data {args.out}")
+        return 0
+
+    findings = check(args.path, args.value_range)
+    for finding in findings:
+        print(f"{finding.name}\n    wrong: {finding.problem}\n    fix:   {finding.fix}")
+    print(f"{args.path}: {len(findings) or 'no'} problem{'s' * (len(findings) != 1)} found.")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Trains a model: `python tools/train.py stylegan2 --data ~/photos`.
+
+Without --data it runs the configuration's demo, minutes on two cores. The same command again goes
+on where the last one stopped.
+"""
+
+import argparse
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans import config, models, training  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", nargs="?", help="a name from --list, or a .yaml file")
+    parser.add_argument("--list", action="store_true", help="list configurations and stop")
+    parser.add_argument("--data", metavar="PATH", help="images; see `tools/data.py check`")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
+    parser.add_argument("--run", metavar="DIR", help="folder of the run (default: runs/NAME)")
+    parser.add_argument("--demo", action="store_true", help="the small setting, also with --data")
+    parser.add_argument("--tiny", action="store_true", help="seconds, to see that it works")
+    parser.add_argument("--dry-run", action="store_true", help="print settings and sizes, stop")
+    parser.add_argument("--force", action="store_true", help="go on with other settings than before")
+    args = parser.parse_args()
+    if args.list or not args.name:
+        print("\n".join(config.names()))
+        return 0
+
+    section = "tiny" if args.tiny else "demo" if args.demo else None
+    changes = list(args.changes)
+    if args.data:
+        changes.append(f"data.path={args.data}")
+    settings = config.Config.load(args.name, section, changes)
+    if settings.data.path is None:
+        section = "demo"
+        settings = config.Config.load(args.name, section, changes)
+    name = config.find(args.name).stem
+    if section:
+        print(
+            f"Running the {section} of {name}, a small setting of its own. The full one: "
+            f"python tools/train.py {args.name} --data PATH"
+        )
+    else:
+        print(f"Running {name} in full. A small setting: add --demo.")
+    if args.dry_run:
+        print(training.describe(settings))
+        return 0
+
+    run = args.run or f"runs/{name}" + (f"-{section}" if section else "")
+    again = " ".join(["python", *sys.argv])
+    if not training.train(settings, run, args.force):
+        print(f"Stopped; everything is saved in {run}. To go on: {again}")
+        return 130
+    folder = training.release(models.load(run), name)
+    print(
+        f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"
+        f"  python tools/sample.py {name}\n"
+        f"  docker run -p 8501:8501 -v $PWD/saved_models/{name}:/models/{name} "
+        f"-e MODEL_NAME={name} tensorflow/serving"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ValueError, FileNotFoundError, FloatingPointError, training.Refused) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -5,7 +5,7 @@
     images = model.sample(16, seed=0)  # [16, 32, 32, 1], in [-1, 1]
 """
 
-from tfgans import config, data, images, models, random
+from tfgans import config, data, images, latents, models, random
 
 __version__ = "0.1.0"
-__all__ = ["config", "data", "images", "models", "random"]
+__all__ = ["config", "data", "images", "latents", "models", "random"]

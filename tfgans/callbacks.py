@@ -37,7 +37,7 @@ class OnTick(keras.callbacks.Callback):
         for name, value in logs.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
-        step = int(self.model.step)
+        step = int(self.model.step.numpy())
         if step % self.tick == 0:
             self.on_tick(step, self.means())
             self.sums, self.count = {}, 0
@@ -63,7 +63,7 @@ class StopOnNaN(OnTick):
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick
         if self.count:
-            self.on_tick(int(self.model.step), self.means())
+            self.on_tick(int(self.model.step.numpy()), self.means())
 
 
 class Progress(OnTick):
@@ -84,7 +84,7 @@ class Progress(OnTick):
         self.shown, self.recent = 0.0, []  # (time, step) of up to a minute ago
 
     def on_train_batch_end(self, batch, logs=None):
-        now, step = time.time(), int(self.model.step)
+        now, step = time.time(), int(self.model.step.numpy())
         self.recent.append((now, step))
         self.recent = [mark for mark in self.recent if now - mark[0] < 60] or self.recent[-1:]
         super().on_train_batch_end(batch, logs)
@@ -133,7 +133,7 @@ class SampleGrid(OnTick):
         self.folder.mkdir(parents=True, exist_ok=True)
         if "image" in self.data:
             images.save_grid(self.data["image"], self.folder / "real.png")
-        if int(self.model.step) == 0:
+        if int(self.model.step.numpy()) == 0:
             self.on_tick(0, {})
 
     def on_tick(self, step, logs):
@@ -162,7 +162,7 @@ class Log(OnTick):
             with open(self.run / "log.csv", newline="") as file:
                 rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
             # Rows of steps that this run is about to make again are dropped.
-            self.rows = [row for row in rows if int(row["step"]) <= int(self.model.step)]
+            self.rows = [row for row in rows if int(row["step"]) <= int(self.model.step.numpy())]
         self.seconds = float(self.rows[-1]["seconds"]) if self.rows else 0.0
         self.writer = tf.summary.create_file_writer(str(self.run / "tensorboard"))
 
@@ -228,7 +228,7 @@ class Snapshot(OnTick):
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick, or after the last one
         if self.count:
-            self.on_tick(int(self.model.step), {})
+            self.on_tick(int(self.model.step.numpy()), {})
 
 
 def save(model, path):

@@ -8,19 +8,31 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):
     """Adam with epsilon added to the bias-corrected root, as in PyTorch.
 
-    Keras adds it to the uncorrected root, which in the first steps with beta_2 = 0.99 amounts to an
-    epsilon ten times as large: enough to see in a comparison with an official training step.
+    Keras and TensorFlow add it to the uncorrected root, which in the first steps with beta_2 = 0.99
+    amounts to an epsilon ten times as large: enough to see in a comparison with an official
+    training step. One kernel does the whole update of a variable.
     """
 
+    def apply(self, grads, trainable_variables=None):
+        t = tf.cast(self.iterations + 1, "float32")
+        beta_2_power = tf.constant(self.beta_2) ** t
+        # The kernel adds its epsilon to the uncorrected root.
+        epsilon = self.epsilon * tf.sqrt(1 - beta_2_power)
+        self.now = tf.constant(self.beta_1) ** t, beta_2_power, epsilon
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
-        dtype = variable.dtype
-        gradient = tf.cast(gradient, dtype)
-        t = tf.cast(self.iterations + 1, dtype)
-        beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
-        mean = self._momentums[self._get_variable_index(variable)]
-        square = self._velocities[self._get_variable_index(variable)]
-        self.assign_add(mean, (gradient - mean) * (1 - beta_1))
-        self.assign_add(square, (tf.square(gradient) - square) * (1 - beta_2))
-        root = tf.sqrt(square / (1 - beta_2**t)) + self.epsilon
-        step = tf.cast(learning_rate, dtype) / (1 - beta_1**t)
-        self.assign_sub(variable, step * mean / root)
+        index = self._get_variable_index(variable)
+        beta_1_power, beta_2_power, epsilon = self.now
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=beta_1_power,
+            beta2_power=beta_2_power,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=epsilon,
+            grad=gradient,
+        )

@@ -31,7 +31,8 @@ def scope(seed: int, step=0, replica=0):
         replica: Number of this replica in the strategy, integer or tensor.
     """
     outer = getattr(_here, "scope", None)
-    _here.scope = [tf.cast(seed, "int64"), tf.cast(step, "int64"), tf.cast(replica, "int64"), 0]
+    place = tf.cast(step, "int64") * REPLICAS + tf.cast(replica, "int64")
+    _here.scope = [tf.cast(seed, "int64") * DRAWS, place, 0]
     try:
         yield
     finally:
@@ -44,18 +45,18 @@ def _next_key():
             "A random number was drawn outside a training step. "
             "Say which numbers are wanted: `with tfgans.random.scope(seed): ...`."
         )
-    seed, step, replica, number = _here.scope
-    _here.scope[3] += 1
-    return tf.stack([seed * DRAWS + number, step * REPLICAS + replica])
+    first, place, number = _here.scope
+    _here.scope[2] += 1
+    return tf.stack([first + number, place])
 
 
 def normal(shape, dtype="float32"):
     """Draws from N(0, 1). The first rows do not depend on how many rows are drawn."""
-    return tf.random.stateless_normal(shape, _next_key(), dtype=dtype, alg="philox")
+    return tf.random.stateless_normal(shape, _next_key(), dtype=dtype)
 
 
 def uniform(shape, minval=0, maxval=1, dtype="float32"):
     """Draws uniformly from [minval, maxval); integers where `dtype` is an integer type."""
     return tf.random.stateless_uniform(
-        shape, _next_key(), minval=minval, maxval=maxval, dtype=dtype, alg="philox"
+        shape, _next_key(), minval=minval, maxval=maxval, dtype=dtype
     )

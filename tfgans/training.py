@@ -100,7 +100,7 @@ def check_run(run, settings, force):
 
 def batches(strategy, model, source, settings):
     """The data from the model's step on, each worker and replica its own part of each batch."""
-    replicas, start = strategy.num_replicas_in_sync, int(model.step)
+    replicas, start = strategy.num_replicas_in_sync, int(model.step.numpy())
     whole = settings.data.batch_size * model.n_critic
     if settings.data.batch_size % replicas:
         raise data.DataError(
@@ -148,9 +148,9 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
     signals = callbacks.StopOnSignal()
     with strategy.scope():
         model = resume(run) or build(settings)
-        left = settings.train.steps - int(model.step)
+        left = settings.train.steps - int(model.step.numpy())
         if left <= 0:
-            print(f"{run} has reached step {int(model.step)}; --set train.steps=... goes further.")
+            print(f"{run} has reached step {int(model.step.numpy())}; --set train.steps=... goes further.")
             return True
         tick, images_per_step = settings.train.tick, settings.data.batch_size * model.n_critic
         watchers = [

@@ -65,7 +65,7 @@ def test_wavelets_are_orthonormal_with_vanishing_moments(taps, moments):
     assert n == 2 * moments
     assert taps.sum() == pytest.approx(np.sqrt(2), abs=1e-10)
     for shift in range(0, n, 2):
-        assert taps[shift:] @ taps[: n - shift] == pytest.approx(shift == 0, abs=1e-10)
+        assert taps[shift:] @ taps[: n - shift] == pytest.approx(float(shift == 0), abs=1e-10)
     k = np.arange(n)
     for m in range(moments):  # the high-pass filter is blind to polynomials of low degree
         assert (taps * (-1.0) ** k) @ (k - n / 2) ** m == pytest.approx(0, abs=1e-6)
@@ -263,6 +263,46 @@ def test_draws_are_a_function_of_the_scope():
         assert np.abs(np.diff(layer(same), axis=0)).max(axis=(1, 2, 3)).min() > 0.01
 
 
+def test_numbers_of_the_authors_code(monkeypatch):
+    """The expected numbers were printed by the official code, fed with the same draws."""
+    count = iter(range(100))
+
+    def draw(shape):
+        size = int(np.prod(shape))
+        numbers = ((next(count) + 1) * 0.37 + (np.arange(size) + 1) * 0.618034) % 1
+        return numbers.reshape(shape).astype("float32")
+
+    def uniform(shape, minval=0, maxval=1, dtype="float32"):
+        return tf.cast(minval + (maxval - minval) * draw(shape), dtype)
+
+    monkeypatch.setattr(random, "uniform", uniform)
+    monkeypatch.setattr(random, "normal", lambda shape: tf.constant(3 * draw(shape) - 1.5))
+    n, y, x, c = np.ogrid[:2, :24, :22, :3]
+    images = np.sin(0.7 * x + 0.4 * y + 2 * c + n).astype("float32")
+    groups = ["blit", "geom", "color", "filter", "cutout"]
+    augmented = AdaptiveAugment(groups, initial_p=1.0)(images).numpy()
+    diagonal = np.arange(1, 22, 4)
+    expected = [
+        [
+            [0.69578, -1.5225, 1.7411],
+            [-1.3530, 0.80433, 1.2717],
+            [1.0847, 0.75504, -0.95061],
+            [0.51730, -0.89911, 1.2699],
+            [0, 0, 0],  # cut out
+            [1.7161, 0.50973, -1.2884],
+        ],
+        [
+            [1.1222, -0.0017712, -1.3672],
+            [1.0766, -1.8429, 0.73784],
+            [-1.2964, 1.6691, -0.23812],
+            [1.3975, -1.2253, -0.34587],
+            [-1.4658, 0.57721, 1.1862],
+            [-0.39435, 1.2227, -0.85590],
+        ],
+    ]
+    np.testing.assert_allclose(augmented[:, diagonal, diagonal], expected, atol=2e-4)
+
+
 @keras.saving.register_keras_serializable("tests")
 class Holder(keras.Model):
     def __init__(self, **kwargs):
@@ -284,10 +324,10 @@ def test_saving_keeps_p_and_what_was_observed(tmp_path):
     assert loaded.p.numpy() == pytest.approx(0.016)
     assert loaded.images_seen.numpy() == loaded.sign_sum.numpy() == 6
     assert not loaded.trainable_variables and len(loaded.variables) == 3
-    config = AdaptiveAugment(["geom", "noise"], 0.5, 100, 0.25).get_config()
+    config = AdaptiveAugment(["geom", "noise"], 0.5, 100, 8, 0.25).get_config()
     again = AdaptiveAugment.from_config(config)
     assert list(again.groups) == ["geom", "noise"]
-    assert (again.target, again.speed_kimg, again.p.numpy()) == (0.5, 100, 0.25)
+    assert (again.target, again.speed_kimg, again.every, again.p.numpy()) == (0.5, 100, 8, 0.25)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -311,21 +351,20 @@ def test_mixed_precision_computes_in_float32(dtype):
 @pytest.mark.parametrize("shape", [(3, 8, 8, 3), (3, 7, 10, 1)])
 def test_first_derivative_is_the_adjoint(shape):
     layer = AdaptiveAugment("bgcfnc", initial_p=1.0)
-    images, direction, weights = noise_images(3, *shape)
+    images, direction = noise_images(2, *shape)
 
     def augmented(x):
         with random.scope(3):
             return layer(x)
 
+    # The layer is affine in the images, so the difference quotient is exact for any step.
+    change = augmented(images + direction) - augmented(images)
     x = tf.constant(images)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        total = tf.reduce_sum(weights * augmented(x))
-    analytic = np.sum(tape.gradient(total, x) * direction)
-    # The layer is affine in the images, so the difference quotient is exact for any step.
-    numeric = np.sum(weights * (augmented(images + direction) - augmented(images)))
-    assert abs(numeric) > 1
-    assert analytic == pytest.approx(numeric, rel=1e-3)
+        along_change = tf.reduce_sum(change * augmented(x))
+    analytic = tf.reduce_sum(tape.gradient(along_change, x) * direction)
+    np.testing.assert_allclose(analytic, tf.reduce_sum(change**2), rtol=1e-4)
 
 
 def test_second_derivatives_of_the_gradient_norm():
@@ -353,7 +392,7 @@ def test_second_derivatives_of_the_gradient_norm():
         ahead = penalty(images + step[0], kernel + step[1])
         behind = penalty(images - step[0], kernel - step[1])
         assert norm > 1
-        assert (ahead - behind) / 4e-3 == pytest.approx(norm.numpy(), rel=1e-2)
+        np.testing.assert_allclose((ahead - behind) / 4e-3, norm, rtol=1e-2)
 
 
 def test_r1_of_a_linear_d_does_not_see_flips():
@@ -365,7 +404,7 @@ def test_r1_of_a_linear_d_does_not_see_flips():
         tape.watch(x)
         score = tf.reduce_sum(a * ada.warp(x, flips))
     gradient = tape.gradient(score, x)
-    assert tf.reduce_sum(gradient**2) == pytest.approx(tf.reduce_sum(a**2).numpy(), rel=1e-3)
+    np.testing.assert_allclose(tf.norm(gradient), tf.norm(a), rtol=1e-3)
     np.testing.assert_allclose(gradient, a[:, :, ::-1], atol=0.05)
 
 
@@ -400,7 +439,6 @@ def test_blits_happen_with_probability_p(p):
     for k, share in enumerate([1 - 0.75 * p, p / 4, p / 4, p / 4]):
         assert (turns == k).mean() == pytest.approx(share, abs=0.015)
     shift = -np.linalg.solve(maps[:, :2, :2], maps[:, :2, 2:])[..., 0]
-    shift[flipped] *= [1, 1]
     assert np.abs(shift - np.round(shift)).max() < 1e-4
     x, y = np.round(np.abs(shift)).T
     assert x.max() == 5 and y.max() == 3  # 0.125 of width and height
@@ -464,7 +502,7 @@ def test_whole_pixel_translations_are_exact(shape):
 @pytest.mark.parametrize("size", [16, 17])
 def test_quarter_turns_are_rot90_and_keep_the_center(size):
     image = blob(size, size, 3, 1)[0] - 0.5 * blob(size, size, -2, -4)[0]
-    maps = ada.rotation(tf.constant([0, 1, 2, 3]) * np.float32(np.pi / 2))
+    maps = ada.rotation(np.pi / 2 * tf.constant([0.0, 1.0, 2.0, 3.0]))
     turned = ada.warp(np.repeat(image[None], 4, 0), maps)
     for k in range(4):  # sym6 is not symmetric, which moves a pixel by up to 0.1
         np.testing.assert_allclose(turned[k], np.rot90(image, k), atol=0.06)
@@ -474,21 +512,16 @@ def test_quarter_turns_are_rot90_and_keep_the_center(size):
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 33), (24, 40)])
 def test_maps_are_about_the_center(height, width):
-    angle = tf.constant([0.6])
-    for name, maps, expected in (
-        ("rotation", ada.rotation(angle), np.array([[0.825, 0.565], [-0.565, 0.825]])),
-        ("scaling", ada.scaling(1 / tf.constant([1.5]), tf.constant([2.0])), np.diag([1.5, 0.5])),
-        (
-            "stretched, then turned",
-            ada.scaling(tf.constant([0.8]), 1.25) @ ada.rotation(angle),
-            None,
-        ),
+    turn = ada.rotation(tf.constant([0.6]))
+    grow = ada.scaling(1 / tf.constant([1.5]), 1 / 1.2)
+    for maps, expected in (
+        (turn, [[0.825, 0.565], [-0.565, 0.825]]),  # cos and sin of 0.6
+        (grow, [[1.5, 0], [0, 1.2]]),
+        (grow @ turn, np.array([[0.825, 0.565], [-0.565, 0.825]]) @ [[1.5, 0], [0, 1.2]]),
     ):
-        if expected is None:
-            expected = np.linalg.inv(maps[0, :2, :2])
         for point in ((0, 0), (4, -3)):
             moved = centroid(ada.warp(blob(height, width, *point), maps))
-            assert np.abs(moved - expected @ point).max() < 0.12, name
+            assert np.abs(moved - expected @ np.array(point)).max() < 0.12
     shift = ada.translation(tf.constant([-2.5]), tf.constant([1.3]))
     moved = centroid(ada.warp(blob(height, width, 1, 1), shift))
     assert np.abs(moved - [3.5, -0.3]).max() < 0.12
@@ -499,8 +532,8 @@ def test_constant_images_stay_constant_up_to_the_end_of_the_mirror_images():
     zoomed_out = [ada.warp(image, ada.scaling(tf.constant([s]), s))[0, :, :, 0] for s in (2.0, 6.0)]
     np.testing.assert_allclose(zoomed_out[0], 1, atol=1e-5)
     frame = zoomed_out[1].numpy()  # 6 x 16 pixels wide, of which 3 x 16 - 2 are not 0
-    np.testing.assert_allclose(frame[6:10, 6:10], 1, atol=0.02)
-    np.testing.assert_allclose(frame[[0, 1, 2, -3, -2, -1]], 0, atol=0.02)
+    np.testing.assert_allclose(frame[6:10, 6:10], 1, atol=0.03)
+    np.testing.assert_allclose(frame[[0, 1, 2, -3, -2, -1]], 0, atol=0.03)
     assert frame.sum() == pytest.approx((46 / 6) ** 2, rel=0.1)
 
 
@@ -563,7 +596,7 @@ def test_colors_happen_with_probability_p():
     assert untouched.mean() == pytest.approx(0.6**4 * 0.8, abs=0.015)  # half of the flips are none
 
 
-def test_brightness_comes_before_contrast(only):
+def test_brightness_comes_before_contrast():
     with random.scope(0):
         maps = ada.draw_color(1000, tf.constant(1.0)).numpy()
     grey = ada.recolor(np.zeros([1000, 1, 1, 3], "float32"), tf.constant(maps)).numpy()
@@ -573,7 +606,7 @@ def test_brightness_comes_before_contrast(only):
 
 
 def test_channels_other_than_three():
-    """Grey as a grey color image and the mean of its channels; alpha and pairs keep their values."""
+    """Grey is the mean of a grey color image's channels; alpha and pairs keep their values."""
     rgb = noise_images(6, 5, 5, 4)
     maps = tf.constant(drawn(ada.draw_color, 1.0, n=6))
     grey = rgb[..., :1]
@@ -652,6 +685,7 @@ def test_cutout_removes_a_box_of_half_the_side():
     for side, length in ((rows, 12), (columns, 20)):
         assert side.sum(1).max() == length / 2
         assert np.abs(np.diff(side.astype(int), axis=1)).sum(1).max() <= 2  # in one piece
-        # The center is uniform over the image, so half of the boxes are cut by the border.
-        assert (side.sum(1) == length / 2).mean() == pytest.approx(0.5, abs=0.05)
+        # The center is uniform over the image: half of the boxes lie more than half a pixel over
+        # the border.
+        assert (side.sum(1) == length / 2).mean() == pytest.approx(0.5 + 1 / length, abs=0.04)
         assert side.mean() == pytest.approx(0.4375, abs=0.02)

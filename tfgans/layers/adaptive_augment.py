@@ -45,7 +45,7 @@ class AdaptiveAugment(keras.layers.Layer):
     """Random transforms of what the discriminator sees, applied with a probability p that adapts.
 
     A model calls the layer on all images it shows to its discriminator, calls `observe` with the
-    scores of the real ones, and every few steps `adjust`. Without `adjust`, p stays as it was set.
+    scores of the real ones, and `adjust` in every `every`-th step. Without `adjust`, p stays as it was set.
 
     Works on images of any height and width with 1 to 4 channels. Colors are those of the first
     three channels (alpha stays), or of the only one; an image of two channels keeps its own.
@@ -58,13 +58,16 @@ class AdaptiveAugment(keras.layers.Layer):
             bands), "noise" and "cutout".
         target: What r_t = E[sign(D(real))] should be; p grows while it is larger.
         speed_kimg: Thousands of real images in which p can move by 1 (100 for fine-tuning).
+        every: In how many steps the model is to call `adjust` once.
         initial_p: p at the start.
     """
 
-    def __init__(self, transforms="bgc", target=0.6, speed_kimg=500, initial_p=0.0, **kwargs):
+    def __init__(
+        self, transforms="bgc", target=0.6, speed_kimg=500, every=4, initial_p=0.0, **kwargs
+    ):
         super().__init__(autocast=False, **kwargs)
-        self.transforms = transforms
-        self.target, self.speed_kimg, self.initial_p = target, speed_kimg, initial_p
+        self.transforms, self.target, self.speed_kimg = transforms, target, speed_kimg
+        self.every, self.initial_p = every, initial_p
         is_name = isinstance(transforms, str)
         self.groups = PRESETS.get(transforms, [transforms]) if is_name else transforms
         if not set(self.groups) <= set(TRANSFORMS):
@@ -84,6 +87,7 @@ class AdaptiveAugment(keras.layers.Layer):
             initializer=keras.initializers.Constant(value),
             dtype="float32",
             trainable=False,
+            autocast=False,
             aggregation="mean",  # replicas agree after each assignment
         )
 
@@ -171,7 +175,7 @@ def draw_blit(n, p, height, width):
 
 
 def draw_geom(n, p, height, width):
-    """General similarity and stretching: [N, 3, 3]."""
+    """Transforms that read between the pixels: [N, 3, 3]."""
     p_rotate = 1 - tf.sqrt(tf.clip_by_value(1 - p, 0, 1))  # so that one of two happens with p
     scale = sometimes(p, 2 ** (0.2 * random.normal([n])), 1)
     before = sometimes(p_rotate, random.uniform([n], -np.pi, np.pi), 0)
@@ -220,8 +224,12 @@ def warp(images, maps):
 
 def separable(images, rows, columns):
     """Multiplies the H axis of images [N, H, W, C] by one matrix and the W axis by another."""
+    height, width, channels = images.shape[1:]
     planes = tf.transpose(images, [0, 3, 1, 2])
+    # As [N C, H, W]: TensorFlow 2.21 with oneDNN crashes on [N, 1, H, W] times a matrix.
+    planes = tf.reshape(planes, [-1, height, width])
     planes = tf.matmul(rows @ planes, columns, transpose_b=True)
+    planes = tf.reshape(planes, [-1, channels, len(rows), len(columns)])
     return tf.transpose(planes, [0, 2, 3, 1])
 
 
@@ -306,7 +314,7 @@ def amplify(images, gains):
     height, width = images.shape[1:3]
     rows = tf.einsum("nb,byh->nyh", gains, octaves(height))
     columns = tf.einsum("nb,bxw->nxw", gains, octaves(width))
-    return separable(images, rows[:, None], columns[:, None])
+    return tf.einsum("nyh,nhwc,nxw->nyxc", rows, images, columns)
 
 
 def octave_filters():

@@ -33,11 +33,11 @@ def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False)
     if demodulate:
         energy = tf.matmul(tf.square(style), tf.reduce_sum(tf.square(kernel), axis=[0, 1]))
         scale = tf.math.rsqrt(energy + 1e-8)  # [N, O]
-    if not fused:
-        x *= tf.cast(style, x.dtype)[:, None, None]
-        x = resampled_conv(x, tf.cast(kernel, x.dtype), up, down)
-        return x if scale is None else x * tf.cast(scale, x.dtype)[:, None, None]
     n, channels, filters = x.shape[0], x.shape[3], kernel.shape[3]
+    if not fused:
+        x *= tf.reshape(tf.cast(style, x.dtype), [-1, 1, 1, channels])
+        x = resampled_conv(x, tf.cast(kernel, x.dtype), up, down)
+        return x if scale is None else x * tf.reshape(tf.cast(scale, x.dtype), [-1, 1, 1, filters])
     kernels = kernel[None] * style[:, None, None, :, None]  # [N, k, k, I, O]
     if scale is not None:
         kernels *= scale[:, None, None, None, :]

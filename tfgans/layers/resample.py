@@ -61,8 +61,9 @@ def _forward(x, kernel, up, down, padding):
         x = tf.reshape(x, [-1, height, 1, width, 1, channels])
         x = tf.pad(x, [[0, 0], [0, 0], [0, up[0] - 1], [0, 0], [0, up[1] - 1], [0, 0]])
         x = tf.reshape(x, [-1, height * up[0], width * up[1], channels])
-    crop = [max(-p, 0) for p in padding]
-    x = x[:, crop[0] : x.shape[1] - crop[1], crop[2] : x.shape[2] - crop[3]]
+    if min(padding) < 0:
+        top, bottom, left, right = (max(-p, 0) for p in padding)
+        x = x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
     pad = [max(p, 0) for p in padding]
     filters = np.broadcast_to(kernel[::-1, ::-1, None, None], (*kernel.shape, channels, 1))
     stride = down[0] if down[0] == down[1] else 1

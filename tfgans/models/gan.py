@@ -64,8 +64,9 @@ def build_generator(image_shape, latent_dim, width, mean_pixel):
         math.prod(image_shape), "sigmoid", kernel_initializer=even(0.05), bias_initializer=start,
         dtype="float32",
     )(x)  # fmt: skip
-    x = keras.layers.Reshape(image_shape)(keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x))
-    return keras.Model(z, x, name="generator")
+    x = keras.layers.Reshape(image_shape, dtype="float32")(x)
+    image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
+    return keras.Model(z, image, name="generator")
 
 
 def build_discriminator(image_shape, width, pieces):

@@ -78,6 +78,9 @@ class Network(keras.layers.Layer):
         super().__init__(autocast=False, dtype=dtype, **kwargs)
         self.built = True
 
+    def add_weight(self, **kwargs):
+        return super().add_weight(autocast=False, **kwargs)
+
 
 @keras.saving.register_keras_serializable("tfgans")
 class Mapping(Network):
@@ -155,13 +158,13 @@ class StyledConv(Network):
         dtype = self.compute_dtype
         x = tf.cast(x, dtype)
         x = modulated_conv(
-            x, self.kernel.value, self.affine(w), up=self.up, fused=self.fused
+            x, self.kernel, self.affine(w), up=self.up, fused=self.fused
         )
         if noise != "none":
             if noise == "random":
                 image = random.normal([tf.shape(x)[0], *self.size, 1])
             else:
-                image = self.noise[None, :, :, None]
+                image = tf.reshape(self.noise, [1, *self.size, 1])
             x += tf.cast(image * self.noise_strength, dtype)
         return scaled_leaky_relu(x + tf.cast(self.bias, dtype), gain, self.clamp)
 
@@ -182,7 +185,7 @@ class ToRGB(Network):
 
     def call(self, x, w):
         style = self.affine(w) * self.scale
-        x = modulated_conv(x, self.kernel.value, style, demodulate=False, fused=self.fused)
+        x = modulated_conv(x, self.kernel, style, demodulate=False, fused=self.fused)
         return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), clamp=self.clamp), "float32")
 
 
@@ -222,21 +225,21 @@ class Synthesis(Network):
                 self.to_rgb.append(ToRGB(channels[k], image_shape[2], **styled))
 
     def call(self, ws, noise="random"):
-        image, index = None, 0
-        x = tf.repeat(self.constant.value[None], tf.shape(ws)[0], axis=0)
+        image, index, ws = None, 0, tf.unstack(ws, axis=1)
+        x = tf.tile(tf.expand_dims(self.constant, 0), [tf.shape(ws[0])[0], 1, 1, 1])
         for k, block in enumerate(self.convs):
             residual = None
             if k > 0 and self.architecture == "resnet":
                 residual = self.skips[k - 1](x, gain=SQRT_HALF)
             for conv in block:
                 last = conv is block[-1] and residual is not None
-                x = conv(x, ws[:, index], noise=noise, gain=SQRT_HALF if last else 1.0)
+                x = conv(x, ws[index], noise=noise, gain=SQRT_HALF if last else 1.0)
                 index += 1
             if residual is not None:
                 x += residual
             if self.architecture == "skip" or k == len(self.convs) - 1:
                 # A ToRGB shares its w with the first convolution of the next block.
-                rgb = self.to_rgb[k if self.architecture == "skip" else 0](x, ws[:, index])
+                rgb = self.to_rgb[k if self.architecture == "skip" else 0](x, ws[index])
                 image = rgb if image is None else upsample(image) + rgb
         return image
 
@@ -329,7 +332,9 @@ class Discriminator(Network):
             self.from_rgb.append(Conv(image_shape[2], coarsest, 1, clamp=clamp))
         self.stddev = None
         if minibatch_features:
-            self.stddev = MinibatchStdDev(minibatch_group, minibatch_features)
+            self.stddev = part(
+                MinibatchStdDev(minibatch_group, minibatch_features), None, height, width, coarsest
+            )
         self.conv = Conv(
             coarsest + minibatch_features, coarsest, 3, clamp=clamp, dtype="float32"
         )

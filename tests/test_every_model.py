@@ -1,0 +1,247 @@
+"""The contract of all models, each at the `tiny:` size of its own configuration."""
+
+import inspect
+import pathlib
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgans import random, training
+from tfgans.config import Config
+from tfgans.models import MODELS, get
+from tfgans.models.base import BaseModel
+
+ROOT = pathlib.Path(__file__).parent.parent
+ALL = pytest.mark.parametrize("name", MODELS)
+
+
+def tiny(name, **changes):
+    settings = Config.load(name, "tiny")
+    settings.model |= changes
+    return settings
+
+
+def new(name, precision="float32", eager=True, **changes):
+    """A tiny model, run without compiling: a few steps are over before a graph is made."""
+    settings = tiny(name, **changes)
+    settings.train.precision = precision
+    source = training.resolve(settings)
+    model = training.build(settings)
+    model.compile(settings.optimizers, run_eagerly=eager)
+    return model, settings, source
+
+
+def fit(model, settings, source, steps):
+    dataset = training.batches(tf.distribute.get_strategy(), model, source, settings)
+    return model.fit(dataset, steps_per_epoch=steps, shuffle=False, verbose=0).history
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def trained(request, tmp_path_factory):
+    """A model after two steps, its file, its logs, and what each move changed."""
+    keras.utils.set_random_seed(0)
+    model, settings, source = new(request.param)
+    moved = {player: set() for player in model.players()}
+    update = model.update
+    everything = {
+        id(w): (player, w) for player in model.players() for w in model.weights_of(player)
+    }
+
+    def watched(player, loss, *args):
+        before = {key: w.numpy() for key, (_, w) in everything.items()}
+        logs = update(player, loss, *args)
+        for key, (owner, w) in everything.items():
+            if not np.array_equal(before[key], w.numpy()):
+                moved[player].add((owner, key))
+        return logs
+
+    model.update = watched
+    logs = fit(model, settings, source, steps=2)
+    del model.update
+    path = tmp_path_factory.mktemp(request.param) / "model.keras"
+    model.save(path)
+    return model, settings, source, path, logs, moved
+
+
+@ALL
+def test_one_word_names_everything(name):
+    file = ROOT / "tfgans" / "models" / f"{name}.py"
+    for path in (file, ROOT / f"configs/{name}.yaml", ROOT / f"tests/models/test_{name}.py"):
+        assert path.exists(), path
+    assert inspect.getfile(get(name)) == str(file)
+    doc = inspect.getdoc(inspect.getmodule(get(name)))
+    assert re.search(r"arXiv:\d{4}\.\d{5}", doc)
+    assert "New here:" in doc and "Reference:" in doc
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+    assert len(file.read_text().splitlines()) <= 600
+
+
+@ALL
+def test_defines_its_own_game(name):
+    cls = get(name)
+    assert "train_step" in vars(cls) and cls.__bases__ == (BaseModel,)
+
+
+@ALL
+def test_settings_survive_saving_with_values_that_are_no_defaults(name):
+    cls = get(name)
+    settings = tiny(name).model
+    defaults = {k: p.default for k, p in inspect.signature(cls.__init__).parameters.items()}
+    settings = {k: v for k, v in settings.items() if v != defaults[k]}
+    assert len(settings) >= 3
+    model = cls(**settings)
+    again = cls.from_config(model.get_config())
+    for key, value in settings.items():
+        found = getattr(again, key)
+        assert (list(found) if isinstance(value, list) else found) == value
+    assert again.get_config() == model.get_config()
+    assert again.count_params() == model.count_params()
+
+
+def test_each_move_moves_its_own_player_only(trained):
+    model, *_, logs, moved = trained
+    for name, values in logs.items():
+        assert re.fullmatch(r"\w+/\w+", name) and np.isfinite(values).all()
+    for player, changed in moved.items():
+        assert {owner for owner, _ in changed} == {player}
+        own = {id(w) for w in model.weights_of(player)}
+        # Not all: a bias before a normalization has no gradient, a step can vanish in rounding.
+        assert len({key for _, key in changed}) >= 0.8 * len(own)
+    assert int(model.step.numpy()) == 2
+
+
+def state(model):
+    variables = list(model.variables)
+    for optimizer in model.optimizers.values():
+        variables += optimizer.variables
+    return [v.numpy() for v in variables]
+
+
+def test_saved_model_goes_on_where_it_was(trained):
+    model, settings, source, path, *_ = trained
+    again = keras.models.load_model(path)
+    for a, b in zip(state(model), state(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(model.sample(3, seed=5), again.sample(3, seed=5))
+    again.run_eagerly = True
+    fit(again, settings, source, steps=1)
+    uninterrupted, *_ = new(settings.architecture)
+    fit(uninterrupted, settings, source, steps=3)
+    for a, b in zip(state(uninterrupted), state(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+READ = """
+import sys, numpy as np, tensorflow as tf
+assert not any(name.startswith(("tfgans", "keras")) for name in sys.modules if "tfgans" in name)
+model = tf.saved_model.load(sys.argv[1])
+found = model.signatures["sample"](
+    seed=tf.constant(7, tf.int64), n=tf.constant(3, tf.int64))["image"].numpy()
+np.save(sys.argv[2], found)
+print(len(model.signatures), sum(int(np.prod(v.shape)) for v in model.variables))
+"""
+
+
+def test_exported_model_gives_the_same_images_without_tfgans(trained, tmp_path):
+    model, *_ = trained
+    model.export(tmp_path / "1")
+    command = [sys.executable, "-c", READ, tmp_path / "1", tmp_path / "found.npy"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(
+        np.load(tmp_path / "found.npy"), model.sample(3, seed=7), rtol=0, atol=2e-6
+    )
+    signatures, parameters = map(int, done.stdout.split())
+    assert signatures == len(model.endpoints())
+    assert parameters <= model.sampling_generator.count_params()
+
+
+@ALL
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_stays_finite(name, precision):
+    model, settings, source = new(name, precision)
+    logs = fit(model, settings, source, steps=1)
+    assert all(np.isfinite(values).all() for values in logs.values())
+    pictures = model.sample(2, seed=0).numpy()
+    assert pictures.dtype == np.float32 and np.isfinite(pictures).all()
+    scaled = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in model.optimizers.values()]
+    assert all(scaled) if precision == "mixed_float16" else not any(scaled)
+    for optimizer in model.optimizers.values():
+        assert int(optimizer.iterations) > 0  # no move was skipped for an overflow
+
+
+@ALL
+def test_same_seed_same_images(name):
+    model, *_ = new(name)
+    first = model.sample(4, seed=3).numpy()
+    np.testing.assert_array_equal(first, model.sample(4, seed=3))
+    np.testing.assert_allclose(first[:2], model.sample(2, seed=3), atol=1e-5)
+    assert not np.array_equal(first, model.sample(4, seed=4))
+    assert not np.array_equal(model.sample(2), model.sample(2))
+    assert first.shape == (4, *model.image_shape)
+
+
+def share_of_the_global_draw(draw):
+    """Wraps a draw so that all replicas together draw what one device would draw."""
+
+    def wrapped(shape, *args, **kwargs):
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        shape = tf.convert_to_tensor(shape, "int32")
+        if shape.shape[0] == 0:
+            return draw(shape, *args, **kwargs)
+        whole = draw(tf.concat([shape[:1] * replicas, shape[1:]], 0), *args, **kwargs)
+        k = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return tf.reshape(whole[k * shape[0] : (k + 1) * shape[0]], shape)
+
+    return wrapped
+
+
+WITHOUT_BATCH_STATISTICS = {
+    "gan": {},
+    # Path length takes the first half of each replica's batch.
+    "stylegan2": {"minibatch_features": 0, "path_length_weight": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_BATCH_STATISTICS)
+def test_two_replicas_are_one_device(name, monkeypatch, two_replicas):
+    changes = WITHOUT_BATCH_STATISTICS[name]
+    scope = random.scope
+    monkeypatch.setattr(random, "scope", lambda seed, step=0, replica=0: scope(seed, step, 0))
+    for draw in ("normal", "uniform"):
+        monkeypatch.setattr(random, draw, share_of_the_global_draw(getattr(random, draw)))
+    weights = []
+    for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), two_replicas):
+        with strategy.scope():
+            model, settings, source = new(name, eager=False, **changes)
+            dataset = training.batches(strategy, model, source, settings)
+            model.fit(dataset, steps_per_epoch=2, shuffle=False, verbose=0)
+        weights.append([w.numpy() for w in model.weights])
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-5)
+
+
+@ALL
+def test_replicas_draw_their_own_noise_and_keep_the_same_weights(name, two_replicas):
+    with two_replicas.scope():
+        model, settings, source = new(name, eager=False)
+
+        def draw():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            with random.scope(0, 1, replica):
+                return model.latents(2)
+
+        a, b = two_replicas.experimental_local_results(two_replicas.run(draw))
+        assert not np.allclose(a, b)
+        dataset = training.batches(two_replicas, model, source, settings)
+        model.fit(dataset, steps_per_epoch=1, shuffle=False, verbose=0)
+    for weight in model.weights:
+        # Moving averages of batch normalization are per replica; the first one's are saved.
+        if "moving" not in weight.name:
+            first, second = (v.numpy() for v in weight.value.values)
+            np.testing.assert_array_equal(first, second, err_msg=weight.path)

@@ -1,0 +1,57 @@
+"""Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`."""
+
+import argparse
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans import images, latents, models  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
+    parser.add_argument("-n", type=int, default=16, help="number of images (default 16)")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
+    parser.add_argument("--truncation", type=float, metavar="PSI", help="less variety below 1")
+    parser.add_argument("--label", type=int, nargs="+", help="class of all images, or one for each")
+    parser.add_argument("--single", action="store_true", help="one file per image, not a grid")
+    parser.add_argument("--mix", action="store_true", help="table of mixed styles")
+    parser.add_argument("--walk", action="store_true", help="animation: MP4 with ffmpeg, else GIF")
+    parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
+    args = parser.parse_args()
+
+    model = models.load(args.model)
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    options = {}
+    if args.truncation is not None:
+        options["truncation"] = args.truncation
+    stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
+    if args.mix:
+        label = args.label[0] if args.label else None
+        table = latents.mixing_table(model, seed=args.seed, label=label, **options)
+        images.save_grid(table, path := out / f"{stem}-mix.png", columns=7)
+    elif args.walk:
+        if args.label:
+            options["label"] = args.label[:1] * 24
+        path = images.save_video(latents.loop(model, seed=args.seed, **options), out / f"{stem}-walk")
+    else:
+        if args.label:
+            options["labels"] = (args.label * args.n)[: args.n]
+        pictures = model.sample(args.n, seed=args.seed, **options)
+        if args.single:
+            for i, picture in enumerate(images.to_uint8(pictures)):
+                images.picture(picture).save(path := out / f"{stem}-{i:04}.png")
+        else:
+            images.save_grid(pictures, path := out / f"{stem}.png")
+    print(f"Written: {path}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

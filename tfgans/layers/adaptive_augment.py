@@ -45,7 +45,8 @@ class AdaptiveAugment(keras.layers.Layer):
     """Random transforms of what the discriminator sees, applied with a probability p that adapts.
 
     A model calls the layer on all images it shows to its discriminator, calls `observe` with the
-    scores of the real ones, and `adjust` in every `every`-th step. Without `adjust`, p stays as it was set.
+    scores of the real ones, and calls `adjust` once in `every` steps. Without `adjust`, p stays as
+    it was set.
 
     Works on images of any height and width with 1 to 4 channels. Colors are those of the first
     three channels (alpha stays), or of the only one; an image of two channels keeps its own.
@@ -58,7 +59,7 @@ class AdaptiveAugment(keras.layers.Layer):
             bands), "noise" and "cutout".
         target: What r_t = E[sign(D(real))] should be; p grows while it is larger.
         speed_kimg: Thousands of real images in which p can move by 1 (100 for fine-tuning).
-        every: In how many steps the model is to call `adjust` once.
+        every: Steps from one `adjust` to the next; read by the model, which counts them.
         initial_p: p at the start.
     """
 

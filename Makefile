@@ -1,0 +1,25 @@
+# make demo   environment, install, five minutes of training
+# make test   environment, install, all checks: what CI runs
+# make bench  speed, beside a public peer
+
+PYTHON ?= python3
+BIN = .venv/bin
+
+demo: .venv/installed
+	$(BIN)/python tools/train.py stylegan2
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/stylegan2.py
+
+.venv/installed: setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+.PHONY: demo test bench

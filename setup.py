@@ -1,0 +1,50 @@
+"""Installs tfgans, with its configurations and the small trained model that ships with it."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/__init__.py").read_text()).group(1)
+RELEASES = [path.relative_to(HERE) for path in HERE.glob("saved_models/*/*") if path.is_dir()]
+FILES = [path for release in RELEASES for path in (HERE / release).rglob("*") if path.is_file()]
+
+setup(
+    name="tfgans",
+    version=VERSION,
+    description="The GANs of 2014 to 2020 on TensorFlow and Keras 3",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=[
+        *find_packages(include=["tfgans", "tfgans.*"]),
+        "tfgans.configs",
+        "tfgans.saved_models",
+    ],
+    package_dir={"tfgans.configs": "configs", "tfgans.saved_models": "saved_models"},
+    package_data={
+        "tfgans.configs": ["*.yaml"],
+        "tfgans.saved_models": [
+            str(path.relative_to(HERE / "saved_models")) for path in FILES
+        ],
+    },
+    install_requires=[
+        "tensorflow>=2.21",
+        "keras>=3.12,<4",
+        "numpy>=1.26",
+        "pillow>=10",
+        "pyyaml>=6",
+        "matplotlib>=3.8",
+        "tensorboard",
+    ],
+    extras_require={
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "ruff>=0.6",
+            "tensorflow-serving-api>=2.21",
+        ]
+    },
+)

@@ -1,0 +1,26 @@
+"""Exports a run or a `.keras` file as a release: `python tools/export.py runs/stylegan2 faces`."""
+
+import argparse
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans import models, training  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="a run, a .keras file, or a release")
+    parser.add_argument("name", help="of the release: saved_models/NAME/<next version>")
+    parser.add_argument("--root", default="saved_models", metavar="DIR", help="of all releases")
+    args = parser.parse_args()
+    folder = training.release(models.load(args.model), args.name, args.root)
+    print(f"Written: {folder}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

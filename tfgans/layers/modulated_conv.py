@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
 
 
-def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False):
+def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False, gain=1.0):
     """Convolution whose weights are scaled by a style and normalized, per sample (paper eq. 1, 3).
 
     Args:
@@ -21,6 +21,7 @@ def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False)
         down: 1 or 2: low-pass, convolve with stride.
         fused: True makes one grouped convolution with a kernel per sample; False scales the
             inputs and outputs of a shared convolution. The results are the same.
+        gain: Multiplied onto the output of a demodulated convolution, at no cost.
 
     Returns:
         [N, H * up / down, W * up / down, O].
@@ -32,7 +33,7 @@ def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False)
     scale = None
     if demodulate:
         energy = tf.matmul(tf.square(style), tf.reduce_sum(tf.square(kernel), axis=[0, 1]))
-        scale = tf.math.rsqrt(energy + 1e-8)  # [N, O]
+        scale = gain * tf.math.rsqrt(energy + 1e-8)  # [N, O]
     n, channels, filters = x.shape[0], x.shape[3], kernel.shape[3]
     if not fused:
         x *= tf.reshape(tf.cast(style, x.dtype), [-1, 1, 1, channels])

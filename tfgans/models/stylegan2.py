@@ -30,6 +30,8 @@ from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
 from tfgans.optimizers import Adam
 
+# Leaky ReLU is followed by a gain of sqrt(2), a residual branch by one of sqrt(1/2). Both are put
+# into the small tensors before it, weights, demodulation and bias: g max(x, ax) = max(gx, agx).
 SQRT2, SQRT_HALF = 2.0**0.5, 0.5**0.5
 
 
@@ -54,12 +56,8 @@ def precision(level, levels):
     return None if level > max(levels - 4, 0) else "float32"
 
 
-def scaled_leaky_relu(x, gain=1.0, clamp=None):
-    """Leaky ReLU with unit output variance, times `gain`, clamped to +-clamp * gain."""
-    return clamped(tf.nn.leaky_relu(x, 0.2) * tf.cast(SQRT2 * gain, x.dtype), gain, clamp)
-
-
-def clamped(x, gain=1.0, clamp=None):
+def clamped(x, clamp=None, gain=1.0):
+    """Limits activations to +-clamp * gain."""
     if clamp is None and x.dtype == tf.float16:
         clamp = 256.0  # as the official code wherever it uses float16
     return x if clamp is None else tf.clip_by_value(x, -clamp * gain, clamp * gain)
@@ -96,7 +94,7 @@ class Mapping(Network):
             width += style_dim
         self.dense = []
         for _ in range(num_layers):
-            layer = EqualizedDense(style_dim, lr_mul=0.01, dtype="float32")
+            layer = EqualizedDense(style_dim, lr_mul=0.01, post_gain=SQRT2, dtype="float32")
             self.dense.append(part(layer, None, width))
             width = style_dim
 
@@ -108,7 +106,7 @@ class Mapping(Network):
             inputs.append(pixel_norm(self.embed(label)))
         w = tf.concat(inputs, axis=1)
         for dense in self.dense:
-            w = scaled_leaky_relu(dense(w))
+            w = tf.nn.leaky_relu(dense(w), 0.2)
         return w
 
 
@@ -128,12 +126,13 @@ class Conv(Network):
             self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
 
     def call(self, x, gain=1.0):
-        dtype = self.compute_dtype
-        kernel = tf.cast(self.kernel * (self.scale if self.use_bias else self.scale * gain), dtype)
+        dtype, act_gain = self.compute_dtype, gain * SQRT2 if self.use_bias else gain
+        kernel = tf.cast(self.kernel * (self.scale * act_gain), dtype)
         x = resampled_conv(tf.cast(x, dtype), kernel, self.up, self.down)
         if not self.use_bias:
             return x
-        return scaled_leaky_relu(x + tf.cast(self.bias, dtype), gain, self.clamp)
+        x = tf.nn.leaky_relu(x + tf.cast(self.bias * act_gain, dtype), 0.2)
+        return clamped(x, self.clamp, gain)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -155,18 +154,19 @@ class StyledConv(Network):
         )
 
     def call(self, x, w, noise="random", gain=1.0):
-        dtype = self.compute_dtype
-        x = tf.cast(x, dtype)
+        dtype, act_gain = self.compute_dtype, gain * SQRT2
         x = modulated_conv(
-            x, self.kernel, self.affine(w), up=self.up, fused=self.fused
-        )
+            tf.cast(x, dtype), self.kernel, self.affine(w), up=self.up, gain=act_gain,
+            fused=self.fused,
+        )  # fmt: skip
         if noise != "none":
             if noise == "random":
                 image = random.normal([tf.shape(x)[0], *self.size, 1])
             else:
                 image = tf.reshape(self.noise, [1, *self.size, 1])
-            x += tf.cast(image * self.noise_strength, dtype)
-        return scaled_leaky_relu(x + tf.cast(self.bias, dtype), gain, self.clamp)
+            x += tf.cast(image * (self.noise_strength * act_gain), dtype)
+        x = tf.nn.leaky_relu(x + tf.cast(self.bias * act_gain, dtype), 0.2)
+        return clamped(x, self.clamp, gain)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -186,7 +186,7 @@ class ToRGB(Network):
     def call(self, x, w):
         style = self.affine(w) * self.scale
         x = modulated_conv(x, self.kernel, style, demodulate=False, fused=self.fused)
-        return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), clamp=self.clamp), "float32")
+        return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), self.clamp), "float32")
 
 
 def standard_normal():
@@ -338,9 +338,8 @@ class Discriminator(Network):
         self.conv = Conv(
             coarsest + minibatch_features, coarsest, 3, clamp=clamp, dtype="float32"
         )
-        self.dense = part(
-            EqualizedDense(coarsest, dtype="float32"), None, height * width * coarsest
-        )
+        dense = EqualizedDense(coarsest, post_gain=SQRT2, dtype="float32")
+        self.dense = part(dense, None, height * width * coarsest)
         outputs = coarsest if num_classes else 1
         self.output_dense = part(EqualizedDense(outputs, dtype="float32"), None, coarsest)
         if num_classes:
@@ -366,7 +365,7 @@ class Discriminator(Network):
             x = self.stddev(x)
         x = self.conv(x)
         x = tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
-        x = self.output_dense(scaled_leaky_relu(self.dense(x)))
+        x = self.output_dense(tf.nn.leaky_relu(self.dense(x), 0.2))
         if not self.num_classes:
             return x
         mapped = self.mapping(label=label)

@@ -129,7 +129,10 @@ class GAN(BaseModel):
 
     def default_optimizers(self):
         def sgd():
-            rate = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 1 / 1.000004)
+            # Divided by 1.000004 after each update, in a form that float32 can hold.
+            rate = keras.optimizers.schedules.ExponentialDecay(
+                0.1, decay_steps=1.0 / math.log(1.000004), decay_rate=math.exp(-1.0)
+            )
             return RisingMomentumSGD(rate, 0.5, 0.7, rise_steps=250 * self.epoch_steps)
 
         return {"discriminator": sgd(), "generator": sgd()}

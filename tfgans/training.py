@@ -5,6 +5,7 @@ Starting a run that exists continues it.
 """
 
 import inspect
+import math
 import os
 import pathlib
 import shutil
@@ -12,7 +13,7 @@ import shutil
 import keras
 import tensorflow as tf
 
-from tfgans import callbacks, config, data, models
+from tfgans import callbacks, config, data, memory, models
 
 PREVIEW = 64  # images in a sample grid, at most
 
@@ -198,3 +199,25 @@ def release(model, name, root="saved_models") -> pathlib.Path:
     model.save(partial / "model.keras")
     os.replace(partial, folder / str(version))
     return folder / str(version)
+
+
+def describe(settings: config.Config) -> str:
+    """The resolved configuration, the size of each network, and an estimate of the memory."""
+    resolve(settings)
+    model = build(settings)
+    lines = [settings.to_yaml(), "Trainable parameters:"]
+    for player, networks in model.players().items():
+        for network in networks:
+            count = sum(math.prod(w.shape) for w in network.trainable_variables)
+            lines.append(f"  {player}: {network.name}: {count:,}")
+    n, classes = settings.data.batch_size * model.n_critic, getattr(model, "num_classes", 0)
+    batch = {"image": tf.TensorSpec([n, *model.image_shape])}
+    if classes:
+        batch["label"] = tf.TensorSpec([n], "int32")
+    stored, step = memory.training_bytes(model, batch)
+    lines.append(
+        f"Memory on one device, estimated: {(stored + step) / 1e9:.2f} GB: "
+        f"{stored / 1e9:.2f} GB weights, averages and optimizers, "
+        f"{step / 1e9:.2f} GB for a step of {n} images."
+    )
+    return "\n".join(lines)

@@ -26,9 +26,7 @@ setup(
     package_dir={"tfgans.configs": "configs", "tfgans.saved_models": "saved_models"},
     package_data={
         "tfgans.configs": ["*.yaml"],
-        "tfgans.saved_models": [
-            str(path.relative_to(HERE / "saved_models")) for path in FILES
-        ],
+        "tfgans.saved_models": [str(path.relative_to(HERE / "saved_models")) for path in FILES],
     },
     install_requires=[
         "tensorflow>=2.21",

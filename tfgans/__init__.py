@@ -1,8 +1,8 @@
 """tfgans: the generative adversarial networks of 2014 to 2020 on TensorFlow and Keras 3.
 
-    import tfgans
-    model = tfgans.models.load("stylegan2-fashion")
-    images = model.sample(16, seed=0)  # [16, 32, 32, 1], in [-1, 1]
+import tfgans
+model = tfgans.models.load("stylegan2-fashion")
+images = model.sample(16, seed=0)  # [16, 32, 32, 1], in [-1, 1]
 """
 
 from tfgans import config, data, images, latents, models, random

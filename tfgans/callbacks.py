@@ -23,27 +23,29 @@ matplotlib.use("Agg")
 
 
 class OnTick(keras.callbacks.Callback):
-    """Calls `on_tick(step, logs)` every `tick` steps with the mean of each loss term since the last.
+    """Calls `on_tick(step, logs)` every `tick` steps with the mean of each loss term since then.
 
     Args:
         tick: Steps between ticks.
+
+    Attributes:
+        recent: The logs of each step since the last tick.
     """
 
     def __init__(self, tick):
         super().__init__()
-        self.tick, self.sums, self.count = tick, {}, 0
+        self.tick, self.recent = tick, []
 
     def on_train_batch_end(self, batch, logs=None):
-        for name, value in logs.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
+        self.recent.append(logs)
         step = int(self.model.step.numpy())
         if step % self.tick == 0:
             self.on_tick(step, self.means())
-            self.sums, self.count = {}, 0
+            self.recent = []
 
     def means(self):
-        return {name: float(total) / self.count for name, total in self.sums.items()}
+        names = self.recent[-1]
+        return {n: float(np.mean([logs[n] for logs in self.recent if n in logs])) for n in names}
 
     def on_tick(self, step, logs):
         raise NotImplementedError
@@ -53,17 +55,18 @@ class StopOnNaN(OnTick):
     """Ends the training when a loss term is no longer a number, and names it."""
 
     def on_tick(self, step, logs):
-        bad = [name for name, value in logs.items() if not np.isfinite(value)]
-        if bad:
-            raise FloatingPointError(
-                f"By step {step} these loss terms are not finite any more: {', '.join(bad)}. "
-                "The last snapshot is from before that. Cheap things to try from there: a lower "
-                "learning rate, a larger batch, train.precision: float32."
-            )
+        first = step - len(self.recent) + 1
+        for number, terms in enumerate(self.recent, first):
+            bad = [name for name, value in terms.items() if not np.isfinite(value)]
+            if bad:
+                raise FloatingPointError(
+                    f"At step {number} the loss was not finite any more: {', '.join(bad)}. The "
+                    "last snapshot is from before that. Cheap things to try from there: a lower "
+                    "learning rate, a larger batch, train.precision: float32."
+                )
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick
-        if self.count:
-            self.on_tick(int(self.model.step.numpy()), self.means())
+        self.on_tick(int(self.model.step.numpy()), {})
 
 
 class Progress(OnTick):
@@ -81,12 +84,11 @@ class Progress(OnTick):
         self.live = sys.stdout.isatty()
 
     def on_train_begin(self, logs=None):
-        self.shown, self.recent = 0.0, []  # (time, step) of up to a minute ago
+        self.shown, self.marks = 0.0, []  # (time, step) of up to a minute ago
 
     def on_train_batch_end(self, batch, logs=None):
         now, step = time.time(), int(self.model.step.numpy())
-        self.recent.append((now, step))
-        self.recent = [mark for mark in self.recent if now - mark[0] < 60] or self.recent[-1:]
+        self.marks = [mark for mark in self.marks if now - mark[0] < 60] + [(now, step)]
         super().on_train_batch_end(batch, logs)
         if self.live and now - self.shown > 0.5 and step % self.tick:
             terms = {name: float(value) for name, value in logs.items()}
@@ -95,10 +97,10 @@ class Progress(OnTick):
 
     def on_tick(self, step, logs):
         print(f"{chr(13) if self.live else ''}{self.line(step, logs)}", flush=True)
-        self.recent = self.recent[-1:]  # pictures and snapshots are not training time
+        self.marks = []  # pictures and snapshots are not training time
 
     def line(self, step, terms):
-        (start, first), (end, last) = self.recent[0], self.recent[-1]
+        (start, first), (end, last) = self.marks[0], self.marks[-1]
         speed = (last - first) / max(end - start, 1e-9)  # steps per second
         left = clock((self.steps - step) / speed) if last > first else "?"
         losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(terms.items()))
@@ -227,7 +229,7 @@ class Snapshot(OnTick):
             old.unlink()
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick, or after the last one
-        if self.count:
+        if self.recent:
             self.on_tick(int(self.model.step.numpy()), {})
 
 
@@ -251,16 +253,21 @@ class StopOnSignal(keras.callbacks.Callback):
 
     stopped = False
 
-    def on_train_begin(self, logs=None):
-        self.before = {
-            number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+    def __init__(self):
+        super().__init__()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self.before = {number: signal.signal(number, self.stop) for number in numbers}
 
     def stop(self, number, frame):
         print("\nStopping after this step, to save it. Once more stops at once, unsaved.")
-        self.stopped = self.model.stop_training = True
-        self.on_train_end()
+        self.stopped = True
+        self.give_back()
 
-    def on_train_end(self, logs=None):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.stopped:
+            self.model.stop_training = True
+
+    def give_back(self):
+        """Lets signals do again what they did before."""
         for number, handler in self.before.items():
             signal.signal(number, handler)

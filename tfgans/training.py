@@ -114,7 +114,7 @@ def batches(strategy, model, source, settings):
         dataset = data.batches(
             model, source, settings.data, settings.train.seed, start=start, shard=shard
         )
-        return dataset.rebatch(whole // replicas) if context else dataset
+        return dataset.rebatch(whole // replicas, drop_remainder=True) if context else dataset
 
     if not tf.distribute.has_strategy():
         return pipeline()
@@ -146,29 +146,43 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
     run, strategy = pathlib.Path(run), choose_strategy()
     source = resolve(settings)
     check_run(run, settings, force)
-    signals = callbacks.StopOnSignal()
     with strategy.scope():
         model = resume(run) or build(settings)
         left = settings.train.steps - int(model.step.numpy())
         if left <= 0:
-            print(f"{run} has reached step {int(model.step.numpy())}; --set train.steps=... goes further.")
+            step = int(model.step.numpy())
+            print(f"{run} has reached step {step}; --set train.steps=... goes further.")
             return True
-        tick, images_per_step = settings.train.tick, settings.data.batch_size * model.n_critic
-        watchers = [
-            signals,
-            callbacks.StopOnNaN(tick),
-            callbacks.Progress(tick, settings.train.steps, images_per_step),
-        ]
-        if is_chief(strategy):
-            examples = preview_batch(model, source, settings)
-            watchers += [
-                callbacks.Log(tick, run, images_per_step),
-                callbacks.SampleGrid(tick, run / "samples", examples, settings.train.seed),
-                callbacks.Snapshot(tick, run, settings.train.keep),
-            ]
-        dataset = batches(strategy, model, source, settings)
-        model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
+        signals = callbacks.StopOnSignal()
+        try:
+            watchers = [signals, *watch(strategy, model, source, settings, run)]
+            dataset = batches(strategy, model, source, settings)
+            model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
+        except tf.errors.OpError:
+            if source.failure:  # the reader's own words, without TensorFlow's around them
+                raise source.failure from None
+            raise
+        finally:
+            signals.give_back()
     return not signals.stopped
+
+
+def watch(strategy, model, source, settings, run):
+    """The callbacks of a run; of several workers only the first writes files."""
+    tick, seed = settings.train.tick, settings.train.seed
+    images_per_step = settings.data.batch_size * model.n_critic
+    watchers = [
+        callbacks.StopOnNaN(tick),
+        callbacks.Progress(tick, settings.train.steps, images_per_step),
+    ]
+    if is_chief(strategy):
+        examples = preview_batch(model, source, settings)
+        watchers += [
+            callbacks.Log(tick, run, images_per_step),
+            callbacks.SampleGrid(tick, run / "samples", examples, seed),
+            callbacks.Snapshot(tick, run, settings.train.keep),
+        ]
+    return watchers
 
 
 def is_chief(strategy):

@@ -37,7 +37,9 @@ def main():
     elif args.walk:
         if args.label:
             options["label"] = args.label[:1] * 24
-        path = images.save_video(latents.loop(model, seed=args.seed, **options), out / f"{stem}-walk")
+        path = images.save_video(
+            latents.loop(model, seed=args.seed, **options), out / f"{stem}-walk"
+        )
     else:
         if args.label:
             options["labels"] = (args.label * args.n)[: args.n]

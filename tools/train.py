@@ -23,7 +23,9 @@ def main():
     parser.add_argument("--demo", action="store_true", help="the small setting, also with --data")
     parser.add_argument("--tiny", action="store_true", help="seconds, to see that it works")
     parser.add_argument("--dry-run", action="store_true", help="print settings and sizes, stop")
-    parser.add_argument("--force", action="store_true", help="go on with other settings than before")
+    parser.add_argument(
+        "--force", action="store_true", help="go on with other settings than before"
+    )
     args = parser.parse_args()
     if args.list or not args.name:
         print("\n".join(config.names()))

@@ -80,11 +80,21 @@ def losses():
     q_logits, q_mean, q_deviation = normal(6, 5, 3), normal(7, 5, 2), 0.5 + normal(8, 5, 2) ** 2
     x, x_back, y, y_back = (normal(seed, 2, 3, 3, 1) for seed in (9, 10, 11, 12))
     out = {
-        "real": real, "fake": fake, "weights": weights,
-        "real_logits": real_logits, "fake_logits": fake_logits, "one_hot": one_hot,
-        "category": category, "code": code,
-        "q_logits": q_logits, "q_mean": q_mean, "q_deviation": q_deviation,
-        "x": x, "x_back": x_back, "y": y, "y_back": y_back,
+        "real": real,
+        "fake": fake,
+        "weights": weights,
+        "real_logits": real_logits,
+        "fake_logits": fake_logits,
+        "one_hot": one_hot,
+        "category": category,
+        "code": code,
+        "q_logits": q_logits,
+        "q_mean": q_mean,
+        "q_deviation": q_deviation,
+        "x": x,
+        "x_back": x_back,
+        "y": y,
+        "y_back": y_back,
     }
 
     def discriminator(name, case="", **options):
@@ -193,9 +203,18 @@ def totals():
     real_logits, fake_logits = normal(37, 4, 3), normal(38, 4, 3)
     real_domain, fake_domain = np.eye(3, dtype="float32")[[[0, 1, 2, 0], [1, 2, 0, 0]]]
     out = {
-        "x": x, "fake_x": fake_x, "x_back": x_back, "y": y, "fake_y": fake_y, "y_back": y_back,
-        "w": w, "alpha": alpha, "real_logits": real_logits, "fake_logits": fake_logits,
-        "real_domain": real_domain, "fake_domain": fake_domain,
+        "x": x,
+        "fake_x": fake_x,
+        "x_back": x_back,
+        "y": y,
+        "fake_y": fake_y,
+        "y_back": y_back,
+        "w": w,
+        "alpha": alpha,
+        "real_logits": real_logits,
+        "fake_logits": fake_logits,
+        "real_domain": real_domain,
+        "fake_domain": fake_domain,
     }
 
     def model(inputs, fake, real):
@@ -261,10 +280,8 @@ def evaluation():
     mean, deviation = tfgan.eval.kernel_classifier_distance_and_std_from_activations(
         tf.constant(a), tf.constant(b)
     )
-    block_mean, block_deviation = (
-        tfgan.eval.kernel_classifier_distance_and_std_from_activations(
-            tf.constant(a), tf.constant(b), max_block_size=16
-        )
+    block_mean, block_deviation = tfgan.eval.kernel_classifier_distance_and_std_from_activations(
+        tf.constant(a), tf.constant(b), max_block_size=16
     )
     tiles = np.arange(24, dtype="float32").reshape(6, 2, 2, 1)
     return {
@@ -338,8 +355,13 @@ def features():
     gamma, beta = 1 + 0.3 * normal(52, 4), normal(53, 4)
     class_gamma, class_beta = 1 + 0.3 * normal(54, 2, 1, 1, 4), normal(55, 2, 1, 1, 4)
     out = {
-        "x": x, "reference": reference, "one_hot": one_hot.astype("float32"),
-        "gamma": gamma, "beta": beta, "class_gamma": class_gamma, "class_beta": class_beta,
+        "x": x,
+        "reference": reference,
+        "one_hot": one_hot.astype("float32"),
+        "gamma": gamma,
+        "beta": beta,
+        "class_gamma": class_gamma,
+        "class_beta": class_beta,
     }
     constant = v1.constant_initializer
 
@@ -354,9 +376,7 @@ def features():
             "virtual_batch_norm": vbn(tf.constant(x)),
             "virtual_batch_norm_of_reference": vbn.reference_batch_normalization(),
             "instance_norm": tfgan.features.instance_norm(x, param_initializers=initializers),
-            "group_norm": tfgan.features.group_norm(
-                x, groups=2, param_initializers=initializers
-            ),
+            "group_norm": tfgan.features.group_norm(x, groups=2, param_initializers=initializers),
             "conditional_batch_norm": tfgan.tpu.batch_norm(
                 tf.constant(x),
                 is_training=True,
@@ -432,7 +452,9 @@ def spectral_norm():
     cases = {
         "one_round": (sigma(), normalized(), 3),
         "five_rounds": (
-            sigma(power_iteration_rounds=5), normalized(power_iteration_rounds=5), 2,
+            sigma(power_iteration_rounds=5),
+            normalized(power_iteration_rounds=5),
+            2,
         ),
         "not_training": (sigma(training=False), normalized(training=False), 2),
     }
@@ -463,7 +485,12 @@ def tfa_layers():
     gamma, beta = 1 + 0.3 * normal(72, 6), normal(73, 6)
     tau, alpha = 0.3 * normal(74, 4, 4, 6), 0.5 * normal(75, 4, 4, 6)
     out = {
-        "x": x, "probe": probe, "gamma": gamma, "beta": beta, "tau": tau, "alpha": alpha,
+        "x": x,
+        "probe": probe,
+        "gamma": gamma,
+        "beta": beta,
+        "tau": tau,
+        "alpha": alpha,
     }
     constant = tf.constant_initializer
     affine = {"gamma_initializer": constant(gamma), "beta_initializer": constant(beta)}
@@ -500,7 +527,10 @@ def tfa_spectral_normalization():
         layer.u.assign(normal(83, 1, 3))
         probe = normal(84, *output_shape)
         arrays = {
-            "x": x, "probe": probe, "kernel": inner.kernel.numpy(), "bias": inner.bias.numpy(),
+            "x": x,
+            "probe": probe,
+            "kernel": inner.kernel.numpy(),
+            "bias": inner.bias.numpy(),
             "u": layer.u.numpy(),
         }
         for forward in range(3):
@@ -569,8 +599,13 @@ def tfa_image():
     matrix = np.array([0.9, 0.2, 0.5, -0.1, 1.1, 0.3, 0.01, 0.02], "float32")
     offset = np.array([[1, 2], [5, 7]], "int32")  # row, column of the hole's center
     out = {
-        "images": images, "flow": flow, "points": points, "angles": angles, "shifts": shifts,
-        "matrix": matrix, "offset": offset,
+        "images": images,
+        "flow": flow,
+        "points": points,
+        "angles": angles,
+        "shifts": shifts,
+        "matrix": matrix,
+        "offset": offset,
         "gaussian_filter2d": tfa.image.gaussian_filter2d(images),
         "gaussian_filter2d_3x5": tfa.image.gaussian_filter2d(
             images, filter_shape=(3, 5), sigma=(0.5, 2.0), padding="CONSTANT"
@@ -598,9 +633,19 @@ def main():
         versions[package.__name__] = package.__version__
     arrays = {"meta": np.array(json.dumps(versions))}
     for group in (
-        losses, penalty, totals, evaluation, sliced_wasserstein, features, tensor_pool,
-        spectral_norm, tfa_layers, tfa_spectral_normalization, tfa_weight_normalization,
-        tfa_optimizers, tfa_image,
+        losses,
+        penalty,
+        totals,
+        evaluation,
+        sliced_wasserstein,
+        features,
+        tensor_pool,
+        spectral_norm,
+        tfa_layers,
+        tfa_spectral_normalization,
+        tfa_weight_normalization,
+        tfa_optimizers,
+        tfa_image,
     ):
         arrays.update(prefixed(group.__name__, group()))
     path = Path(__file__).parent / "tfgan_tfa.npz"

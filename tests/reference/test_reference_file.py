@@ -364,9 +364,7 @@ def kernel_distance(x, y):
         return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
 
     return (
-        mean_off_diagonal(kernel(x, x))
-        + mean_off_diagonal(kernel(y, y))
-        - 2 * kernel(x, y).mean()
+        mean_off_diagonal(kernel(x, x)) + mean_off_diagonal(kernel(y, y)) - 2 * kernel(x, y).mean()
     )
 
 
@@ -478,7 +476,8 @@ def test_instance_norm_epsilon_is_1e_6_in_tfgan_and_1e_3_in_tfa(ref):
     ):
         x, gamma, beta = group["x"], group["gamma"], group["beta"]
         for key, function in zip(
-            keys, (lambda x, e: normalize(x, (1, 2), e), lambda x, e: in_groups(x, 2, e)),
+            keys,
+            (lambda x, e: normalize(x, (1, 2), e), lambda x, e: in_groups(x, 2, e)),
             strict=True,
         ):
             close(group[key], gamma * function(x, epsilon) + beta, 1e-5)
@@ -735,12 +734,8 @@ def test_interpolate_bilinear_holds_the_border(ref):
     assert points.min() < 0 and points[..., 0].max() > 5
     for n in range(2):
         first, second = points[n].T
-        close(
-            image["interpolate_bilinear_ij"][n], sample(image["images"][n], first, second), 1e-5
-        )
-        close(
-            image["interpolate_bilinear_xy"][n], sample(image["images"][n], second, first), 1e-5
-        )
+        close(image["interpolate_bilinear_ij"][n], sample(image["images"][n], first, second), 1e-5)
+        close(image["interpolate_bilinear_xy"][n], sample(image["images"][n], second, first), 1e-5)
 
 
 def test_dense_image_warp_subtracts_the_flow(ref):

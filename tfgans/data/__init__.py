@@ -115,7 +115,13 @@ def batches(
         return np.random.default_rng([seed, number]).permutation(n)
 
     def load(step):
-        step = int(step)
+        try:
+            return load_whole(int(step))
+        except ValueError as error:
+            source.failure = error
+            raise
+
+    def load_whole(step):
         positions = range(step * whole + first, step * whole + first + part)
         images, used = read([order(p // n)[p % n] for p in positions])
         if config.flip:
@@ -150,7 +156,8 @@ def _report_conversion(source, height, width, channels):
         for have in (smallest[2], largest[2]):
             to_channels(np.zeros([1, 1, have], "float32"), channels)
         steps.append(f"converted to {channels} channels")
-    if steps:
+    if steps and not source.conversion_reported:
+        source.conversion_reported = True
         sizes = ["x".join(map(str, size)) for size in (smallest, largest)]
         print(
             f"The images of {source.path} are {' to '.join(dict.fromkeys(sizes))} "
@@ -164,7 +171,6 @@ class _Reader:
     def __init__(self, source, image_shape, policy):
         self.source, self.image_shape, self.policy = source, image_shape, policy
         self.at_once = source.in_memory and source.shape[:2] == tuple(image_shape[:2])
-        self.found_broken = {}
         self.pool = ThreadPoolExecutor()
 
     def __call__(self, indices):
@@ -186,18 +192,18 @@ class _Reader:
         """Returns image i, or the next one that is whole, and its number."""
         n = len(self.source)
         for candidate in ((i + k) % n for k in range(n)):
-            if candidate in self.found_broken:
+            if candidate in self.source.found_broken:
                 continue
             try:
                 image = self.source.read(candidate)
             except BrokenImage as error:
                 if self.policy == "fail":
                     raise
-                if self.found_broken.setdefault(candidate, error) is error:
+                if self.source.found_broken.setdefault(candidate, error) is error:
                     print(f"skipped broken image {error}")
                 continue
             return prepare(image, self.source.value_range, self.image_shape), candidate
-        *_, last = self.found_broken.values()
+        *_, last = self.source.found_broken.values()
         raise DataError(
             f"All {n} images are broken, the last one: {last}",
             "Replace the set by a whole copy.",

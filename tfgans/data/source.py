@@ -43,11 +43,14 @@ class Images:
         labels: None, class numbers (int32 [n]) or vectors (float32 [n, d]).
         label_names: Name of each class, or None.
         in_memory: Whether `read` also takes many numbers at once (and never fails).
+        found_broken: Number of each image that was found broken in training -> its BrokenImage.
     """
 
     labels = None
     label_names = None
     in_memory = False
+    conversion_reported = False  # whether it was said how these images are converted
+    failure = None  # what ended the reading in a tf.data pipeline, which wraps its errors
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -86,6 +89,7 @@ class Images:
             value_range: (lowest, highest) stored pixel value, or None if the type tells.
         """
         self.path, n = path, len(self)
+        self.found_broken = {}
         sample = sorted({int(i) for i in np.linspace(0, n - 1, min(n, SAMPLE))})
         headers, broken = [], []
         for i in sample:

@@ -59,6 +59,8 @@ def mixing_table(model, rows=4, columns=6, layers=None, seed=0, truncation=None,
     Returns:
         [(rows + 1) * (columns + 1), H, W, C] in [-1, 1], row by row; the corner is white.
     """
+    if not hasattr(model, "generator_ema") or not hasattr(model.generator_ema, "styles"):
+        raise ValueError(f"{type(model).__name__} has no styles to mix; StyleGAN2 has.")
     generator = model.generator_ema
     n = rows + columns
     labels = model.one_hot([label] * n) if label is not None else None

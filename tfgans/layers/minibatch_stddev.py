@@ -23,9 +23,8 @@ class MinibatchStdDev(keras.layers.Layer):
         self.group, self.features = group, features
 
     def call(self, x):
-        n, height, width, channels = x.shape
-        n = tf.shape(x)[0] if n is None else n
-        group = n if self.group is None else tf.minimum(self.group, n)
+        n, height, width, channels = x.shape  # n must be known: it is in training
+        group = n if self.group is None else min(self.group, n)
         y = tf.reshape(
             x, [group, -1, height, width, self.features, channels // self.features]
         )  # [G, M, H, W, F, C/F]

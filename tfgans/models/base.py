@@ -232,6 +232,9 @@ class BaseModel(keras.Model):
         self.train_function = train_function
         return train_function
 
+    def _maybe_symbolic_build(self, **kwargs):
+        """Builds nothing: Keras' own reads a batch for it, and fails where there are workers."""
+
     def _seeded_train_step(self, data):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with random.scope(self.seed, self.step, replica):

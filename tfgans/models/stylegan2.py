@@ -63,6 +63,10 @@ def clamped(x, clamp=None, gain=1.0):
     return x if clamp is None else tf.clip_by_value(x, -clamp * gain, clamp * gain)
 
 
+def standard_normal():
+    return keras.initializers.RandomNormal(stddev=1.0)
+
+
 def part(layer, *input_shape):
     """Builds a layer that belongs to a network: each network is whole when constructed."""
     layer.build(input_shape)
@@ -142,9 +146,8 @@ class StyledConv(Network):
     def __init__(self, channels, filters, size, style_dim, up=1, clamp=None, fused=False, **kwargs):
         super().__init__(**kwargs)
         self.size, self.up, self.clamp, self.fused = size, up, clamp, fused
-        self.affine = part(
-            EqualizedDense(channels, bias_start=1.0, dtype="float32"), None, style_dim
-        )
+        affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
+        self.affine = part(affine, None, style_dim)
         shape = (3, 3, channels, filters)
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
         self.noise_strength = self.add_weight(name="noise_strength", initializer="zeros")
@@ -176,9 +179,8 @@ class ToRGB(Network):
     def __init__(self, channels, image_channels, style_dim, clamp=None, fused=False, **kwargs):
         super().__init__(**kwargs)
         self.scale, self.clamp, self.fused = channels**-0.5, clamp, fused
-        self.affine = part(
-            EqualizedDense(channels, bias_start=1.0, dtype="float32"), None, style_dim
-        )
+        affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
+        self.affine = part(affine, None, style_dim)
         shape = (1, 1, channels, image_channels)
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
         self.bias = self.add_weight(name="bias", shape=(image_channels,), initializer="zeros")
@@ -187,10 +189,6 @@ class ToRGB(Network):
         style = self.affine(w) * self.scale
         x = modulated_conv(x, self.kernel, style, demodulate=False, fused=self.fused)
         return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), self.clamp), "float32")
-
-
-def standard_normal():
-    return keras.initializers.RandomNormal(stddev=1.0)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -332,12 +330,9 @@ class Discriminator(Network):
             self.from_rgb.append(Conv(image_shape[2], coarsest, 1, clamp=clamp))
         self.stddev = None
         if minibatch_features:
-            self.stddev = part(
-                MinibatchStdDev(minibatch_group, minibatch_features), None, height, width, coarsest
-            )
-        self.conv = Conv(
-            coarsest + minibatch_features, coarsest, 3, clamp=clamp, dtype="float32"
-        )
+            stddev = MinibatchStdDev(minibatch_group, minibatch_features)
+            self.stddev = part(stddev, None, height, width, coarsest)
+        self.conv = Conv(coarsest + minibatch_features, coarsest, 3, clamp=clamp, dtype="float32")
         dense = EqualizedDense(coarsest, post_gain=SQRT2, dtype="float32")
         self.dense = part(dense, None, height * width * coarsest)
         outputs = coarsest if num_classes else 1
@@ -429,12 +424,9 @@ class StyleGAN2(BaseModel):
         self.w_avg_decay, self.learning_rate = w_avg_decay, learning_rate
         self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
         self.augment, self.augment_target, self.fused = augment, augment_target, fused
-        for player in ("generator", "discriminator"):
-            if getattr(self, f"{player}_architecture") not in ("skip", "resnet", "orig"):
-                raise ValueError(
-                    f"{player}_architecture must be 'skip', 'resnet' or 'orig', "
-                    f"not {getattr(self, f'{player}_architecture')!r}."
-                )
+        for word in (generator_architecture, discriminator_architecture):
+            if word not in ("skip", "resnet", "orig"):
+                raise ValueError(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")
         self.generator = Generator(
             image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
             channel_max, generator_architecture, conv_clamp, fused,
@@ -445,19 +437,15 @@ class StyleGAN2(BaseModel):
         )  # fmt: skip
         self.generator_ema = self.ema_of(self.generator)
         self.path_length_mean = self.add_state("path_length_mean", 0.0)
-        self.augmentation = None
-        if augment:
-            self.augmentation = AdaptiveAugment(augment, augment_target)
+        self.augmentation = AdaptiveAugment(augment, augment_target) if augment else None
 
     def default_optimizers(self):
         def lazy_adam(every):  # as many regularization steps as every-th main step
             c = every / (every + 1)
             return Adam(self.learning_rate * c, beta_1=0.0, beta_2=0.99**c, epsilon=1e-8)
 
-        return {
-            "generator": lazy_adam(self.path_length_every),
-            "discriminator": lazy_adam(self.r1_every),
-        }
+        g, d = lazy_adam(self.path_length_every), lazy_adam(self.r1_every)
+        return {"generator": g, "discriminator": d}
 
     def training_styles(self, n, label):
         """Styles for n images, moving w_avg and mixing two latents now and then."""
@@ -522,6 +510,11 @@ class StyleGAN2(BaseModel):
     def train_step(self, data):
         real, label = data["image"], self.one_hot(data.get("label"))
         n = real.shape[0]
+        if n % min(self.minibatch_group or n, n):
+            raise ValueError(
+                f"A batch of {n} images (on one device) cannot be divided into groups of "
+                f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
+            )
         logs = self.update("generator", self.generator_loss, n, label)
         if self.path_length_weight and self.due(self.path_length_every):
             logs |= self.update("generator", self.path_length_penalty, n, label)
@@ -559,13 +552,11 @@ class StyleGAN2(BaseModel):
             cutoff: Truncate only the first `cutoff` of the num_ws layers.
             noise: "const" for the stored noise images, "random", or "none".
         """
-        label = self.one_hot(label)
-        return self.generator_ema(
-            z, label=label, truncation=truncation, cutoff=cutoff, noise=noise
-        )
+        options = {"truncation": truncation, "cutoff": cutoff, "noise": noise}
+        return self.generator_ema(z, label=self.one_hot(label), **options)
 
     def sample(self, n, seed=None, truncation=None, labels=None):
-        """Makes n images; the same ones for the same seed. Without labels, of each class in turn."""
+        """Makes n images, the same ones for the same seed; without labels of each class in turn."""
         if labels is None and self.num_classes:
             labels = tf.range(tf.cast(n, "int32")) % self.num_classes
         with random.scope(fresh_seed() if seed is None else seed):

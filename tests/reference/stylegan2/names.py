@@ -1,4 +1,4 @@
-"""Puts the official implementation's weights, as named in the reference files, into tfgans networks."""
+"""Puts the official weights, as named in the reference files, into tfgans networks."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def official_names(generator=None, discriminator=None):
         names["synthesis.b4.const"] = synthesis.constant, lambda c: np.transpose(c, (1, 2, 0))
         for k, block in enumerate(synthesis.convs):
             b = f"synthesis.b{4 * 2**k}"
-            for layer, name in zip(block[::-1], ("conv1", "conv0")):
+            for layer, name in zip(block[::-1], ("conv1", "conv0"), strict=False):
                 conv(f"{b}.{name}", layer)
                 dense(f"{b}.{name}.affine", layer.affine)
                 names[f"{b}.{name}.noise_strength"] = layer.noise_strength, np.asarray

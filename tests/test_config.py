@@ -1,0 +1,101 @@
+"""Configurations: strict words, one way to write a number, presets, what may differ on resume."""
+
+import pytest
+
+from tfgans import config
+from tfgans.config import Config
+
+
+def test_all_configurations_can_be_read_and_written():
+    assert len(config.names()) >= 5
+    for name in config.names():
+        settings = Config.load(name)
+        again = Config.from_dict(config.parse(settings.to_yaml()))
+        assert again == settings and not config.differences(settings, again)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("modell.width=3", "No section named 'modell'. Did you mean 'model'?"),
+        ("model.n_critics=3", "No argument of wgan_gp named 'n_critics'. Did you mean 'n_critic'?"),
+        ("data.batchsize=3", "No setting in data: named 'batchsize'. Did you mean 'batch_size'?"),
+        ("train.step=3", "No setting in train: named 'step'. Did you mean 'steps'?"),
+        ("train.steps=many", "train.steps must be int, not 'many'"),
+        ("data.flip=1", "data.flip must be bool, not 1"),
+        ("train.steps", "--set takes section.key=value"),
+        ("architecture=wgan-pg", "No model named 'wgan-pg'. Did you mean 'wgan_gp'?"),
+    ],
+)
+def test_misspelt_words_are_errors_that_name_the_nearest_right_one(change, message):
+    with pytest.raises(ValueError) as error:
+        Config.load("wgan_gp", changes=[change])
+    assert message in str(error.value)
+
+
+def test_misspelt_players_and_optimizer_settings_are_errors():
+    from tfgans import training
+
+    for changes, message in (
+        ({"generater": {}}, "No player of gan named 'generater'. Did you mean 'generator'?"),
+        ({"generator": {"learning_rat": 1}}, "Did you mean 'learning_rate'?"),
+    ):
+        settings = Config.load("gan", "tiny")
+        settings.optimizers = changes
+        with pytest.raises(ValueError) as error:
+            training.build(settings)
+        assert message in str(error.value)
+
+
+def test_optimizer_settings_are_merged_into_the_papers():
+    from tfgans import training
+
+    settings = Config.load("wgan_gp", "tiny", ["optimizers.generator.learning_rate=1e-3"])
+    optimizers = training.build(settings).optimizers
+    assert float(optimizers["generator"].learning_rate) == pytest.approx(1e-3)
+    assert (optimizers["generator"].beta_1, optimizers["generator"].beta_2) == (0.0, 0.9)
+    assert float(optimizers["discriminator"].learning_rate) == pytest.approx(2e-4)
+
+
+def test_missing_configuration_names_the_nearest():
+    with pytest.raises(FileNotFoundError, match="Did you mean 'stylegan2'"):
+        Config.load("stylgan2")
+    assert Config.load("WGAN-GP") == Config.load("wgan_gp")
+
+
+def test_numbers_with_exponents_are_numbers():
+    assert config.parse("{a: 1e-3, b: 2E5, c: 1.5e+2, d: .5e1, e: 12, f: e1, g: 1.0}") == {
+        "a": 1e-3, "b": 2e5, "c": 150.0, "d": 5.0, "e": 12, "f": "e1", "g": 1.0,
+    }  # fmt: skip
+    assert isinstance(config.parse("12"), int)
+
+
+def test_sections_replace_single_settings_only():
+    full, demo = Config.load("stylegan2"), Config.load("stylegan2", "demo")
+    assert demo.train.keep == full.train.keep and demo.train.steps != full.train.steps
+    changed = Config.load("stylegan2", "demo", ["model.mapping_layers=4", "data.path=x"])
+    assert changed.model["mapping_layers"] == 4
+    assert changed.model["image_shape"] == demo.model["image_shape"]
+    with pytest.raises(ValueError, match="no section 'demo'"):
+        Config.load("stylegan2-512", "demo")
+
+
+def test_differences_are_listed_but_not_the_length_of_the_run():
+    old = Config.load("gan", changes=["model.pieces=3"])
+    new = Config.load("gan", changes=["train.steps=1", "train.seed=7", "model.latent_dim=4"])
+    assert sorted(config.differences(old, new)) == [
+        "model.latent_dim: not given -> 4",
+        "model.pieces: 3 -> not given",
+        "train.seed: 0 -> 7",
+    ]
+
+
+def test_a_file_of_ones_own(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("architecture: gan\ntrain: {steps: 5}\n")
+    assert Config.load(file).train.steps == 5
+    file.write_text("train: {steps: 5}\n")
+    with pytest.raises(ValueError, match="which model it is for"):
+        Config.load(file)
+    with pytest.raises(FileNotFoundError, match="no configuration file"):
+        Config.load(tmp_path / "other.yaml")

@@ -1,0 +1,42 @@
+"""Pictures: rounding, grids, alpha, animations."""
+
+import numpy as np
+from PIL import Image
+
+from tfgans import images
+
+
+def test_rounding_is_that_of_the_stylegan_code():
+    x = np.array([-2.0, -1.0, -1.0 + 2 / 255, 0.0, 1.0, 3.0])
+    np.testing.assert_array_equal(images.to_uint8(x), [0, 0, 1, 128, 255, 255])
+
+
+def test_grid_puts_images_row_by_row():
+    tiles = np.linspace(-1, 1, 5).reshape(5, 1, 1, 1) * np.ones([5, 2, 3, 1])
+    sheet = images.grid(tiles, columns=3)
+    assert sheet.shape == (4, 9, 1)
+    levels = images.to_uint8(tiles[:, 0, 0, 0])
+    np.testing.assert_array_equal(sheet[0, ::3, 0], levels[:3])
+    np.testing.assert_array_equal(sheet[2, ::3, 0], [*levels[3:], 255])
+    assert images.grid(tiles).shape == (4, 9, 1)
+    assert images.grid(tiles, columns=3, gap=1).shape == (5, 11, 1)
+
+
+def test_alpha_shows_on_a_checkerboard_and_stays_in_single_pictures(tmp_path):
+    clear = np.full([1, 16, 16, 4], -1.0)
+    images.save_grid(clear, tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as file:
+        assert file.mode == "RGB" and set(np.unique(file)) == {204, 255}
+    assert images.picture(images.to_uint8(clear)[0]).mode == "RGBA"
+    for channels, mode in ((1, "L"), (2, "LA"), (3, "RGB"), (6, "RGB")):
+        assert images.picture(np.zeros([4, 4, channels], "uint8")).mode == mode
+
+
+def test_video_keeps_its_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    frames = np.linspace(-1, 1, 6).reshape(6, 1, 1, 1) * np.ones([6, 8, 8, 1])
+    path = images.save_video(frames, tmp_path / "walk")
+    with Image.open(path) as file:
+        assert path.endswith(".gif") and file.n_frames == 6
+        file.seek(3)
+        assert abs(int(np.array(file.convert("L"))[0, 0]) - images.to_uint8(frames)[3, 0, 0, 0]) < 3

@@ -1,0 +1,191 @@
+"""The exported model as a server and a stranger see it: no tfgans, the loader of the servers."""
+
+import math
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+
+from tfgans import images, models, random, training
+from tfgans.config import Config
+
+SAMPLE = pathlib.Path(__file__).parent.parent / "tools" / "sample.py"
+
+
+@pytest.fixture(scope="module", params=["plain", "labels", "half"])
+def released(request, tmp_path_factory):
+    """A release of a small StyleGAN2, and the model it was made of."""
+    changes = {
+        "plain": [],
+        "labels": ["model.num_classes=3"],
+        "half": ["train.precision=mixed_bfloat16"],
+    }[request.param]
+    model = training.build(Config.load("stylegan2", "tiny", changes))
+    for layer in model.generator_ema.synthesis.convs[-1]:
+        layer.noise_strength.assign(0.5)
+    model.generator_ema.w_avg.assign(np.random.RandomState(1).randn(16))
+    root = tmp_path_factory.mktemp(request.param) / "saved_models"
+    return model, training.release(model, "faces", root)
+
+
+def inputs(model, n=3):
+    z = np.random.RandomState(0).randn(n, 16).astype("float32")
+    truncation = np.array([1.0, 0.5, 0.0], "float32")[:n]
+    if model.num_classes:
+        return {"z": z, "label": np.eye(3, dtype="float32")[:n], "truncation": truncation}
+    return {"z": z, "truncation": truncation}
+
+
+def rounding(model, images):
+    """What a compiled graph may differ by: bfloat16 has eight bits."""
+    bits = 3e-2 if model.dtype_policy.name == "mixed_bfloat16" else 1e-6
+    return bits * np.abs(images).max()
+
+
+STRANGER = """
+import sys
+sys.modules["tfgans"] = sys.modules["keras"] = None  # neither may be imported
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+inputs = {k: tf.constant(v) for k, v in np.load(sys.argv[2]).items()}
+s = model.signatures
+image = s["serving_default"](**inputs)["image"]
+again = s["synthesis"](w=s["mapping"](**inputs)["w"])["image"]
+one = s["serving_default"](**{k: v[:1] for k, v in inputs.items()})["image"]
+sample = s["sample"](seed=tf.constant(5, tf.int64), n=tf.constant(4, tf.int64))["image"]
+np.savez(sys.argv[3], image=image, again=again, one=one, sample=sample,
+    uint8=s["uint8"](**inputs)["image"])
+"""
+
+
+def test_a_fresh_process_without_tfgans_gets_the_images_of_keras(released, tmp_path):
+    model, folder = released
+    given = inputs(model)
+    np.savez(tmp_path / "inputs.npz", **given)
+    command = [sys.executable, "-c", STRANGER, folder, "inputs.npz", "outputs.npz"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "outputs.npz")
+    ours = model(given["z"], label=given.get("label"), truncation=given["truncation"]).numpy()
+    tolerance = rounding(model, ours)
+    np.testing.assert_allclose(found["image"], ours, atol=tolerance)
+    np.testing.assert_allclose(found["again"], ours, atol=tolerance)
+    np.testing.assert_allclose(found["one"], ours[:1], atol=tolerance)
+    np.testing.assert_allclose(found["sample"], model.sample(4, seed=5), atol=tolerance)
+    assert found["image"].dtype == np.float32 and found["uint8"].dtype == np.uint8
+    np.testing.assert_array_equal(found["uint8"], images.to_uint8(found["image"]))
+    # The averaged generator and nothing else: no discriminator, no optimizer, no live weights.
+    assert stored_parameters(folder) == model.generator_ema.count_params()
+
+
+def stored_parameters(folder):
+    stored = tf.train.list_variables(str(folder / "variables" / "variables"))
+    return sum(math.prod(shape) for name, shape in stored if "_CHECKPOINTABLE" not in name)
+
+
+def test_saved_model_cli_runs_it(released, tmp_path):
+    """It loads a SavedModel as the servers do."""
+    model, folder = released
+    given = inputs(model)
+    for name, value in given.items():
+        np.save(tmp_path / f"{name}.npy", value)
+    tool = pathlib.Path(sys.executable).parent / "saved_model_cli"
+    assert tool.exists() or shutil.which("saved_model_cli")
+    arguments = ";".join(f"{name}={tmp_path}/{name}.npy" for name in given)
+    command = [
+        tool if tool.exists() else "saved_model_cli", "run", "--dir", folder, "--tag_set", "serve",
+        "--signature_def", "serving_default", "--inputs", arguments, "--outdir", tmp_path / "out",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ours = model(given["z"], label=given.get("label"), truncation=given["truncation"]).numpy()
+    found = np.load(tmp_path / "out" / "image.npy")
+    np.testing.assert_allclose(found, ours, atol=rounding(model, ours))
+
+
+def test_a_predict_request_fits_the_signature(released):
+    """Names, types and shapes of a gRPC request, checked against what the server will check."""
+    model, folder = released
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "faces"
+    request.model_spec.signature_name = "serving_default"
+    for name, value in inputs(model).items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    request = predict_pb2.PredictRequest.FromString(request.SerializeToString())
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    signature = proto.meta_graphs[0].signature_def[request.model_spec.signature_name]
+    assert set(signature.inputs) == set(request.inputs)
+    for name, wanted in signature.inputs.items():
+        sent = request.inputs[name]
+        assert sent.dtype == wanted.dtype
+        shape = [d.size for d in wanted.tensor_shape.dim]
+        assert shape[0] == -1 and len(shape) == len(sent.tensor_shape.dim)  # any batch
+        assert shape[1:] == [d.size for d in sent.tensor_shape.dim][1:]
+    assert set(signature.outputs) == {"image"}
+    shape = [d.size for d in signature.outputs["image"].tensor_shape.dim]
+    assert shape[1:] == list(model.image_shape)
+
+
+def test_one_folder_serves_keras_users_and_the_server(released, monkeypatch):
+    model, folder = released
+    monkeypatch.chdir(folder.parent.parent.parent)
+    again = models.load("faces")
+    assert not again.compiled
+    np.testing.assert_array_equal(again.sample(3, seed=1), model.sample(3, seed=1))
+    for path in (folder, folder.parent, folder / "model.keras"):
+        np.testing.assert_array_equal(models.load(path).sample(1, seed=1), again.sample(1, seed=1))
+
+
+def test_versions_count_up_and_the_highest_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(models, "RELEASES", (tmp_path / "saved_models",))
+    for seed in range(2):
+        settings = Config.load("gan", "tiny", [f"train.seed={seed}"])
+        last = training.build(settings)
+        assert training.release(last, "gan") == pathlib.Path(f"saved_models/gan/{seed + 1}")
+    np.testing.assert_array_equal(models.load("gan").sample(2, seed=0), last.sample(2, seed=0))
+    assert sorted(path.name for path in (tmp_path / "saved_models/gan").iterdir()) == ["1", "2"]
+    with pytest.raises(FileNotFoundError, match="Did you mean 'gan'"):
+        models.load("gam")
+    with pytest.raises(FileNotFoundError, match="python tools/train.py dcgan-faces"):
+        models.load("dcgan-faces")
+
+
+def test_a_run_that_saved_nothing_yet_says_so(tmp_path):
+    (tmp_path / "run" / "snapshots").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="not saved anything yet"):
+        models.load(tmp_path / "run")
+
+
+def test_every_process_makes_the_same_images(released, tmp_path):
+    model, folder = released
+    for k in range(2):
+        command = [sys.executable, SAMPLE, folder, "-n", "2", "--seed", "3", "--truncation", "0.7"]
+        done = subprocess.run(
+            [*map(str, command), "--single", "--out", str(tmp_path / str(k))],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    ours = [sorted((tmp_path / str(k)).iterdir()) for k in range(2)]
+    assert len(ours[0]) == 2
+    for a, b in zip(*ours, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_truncation_in_plain_python(released):
+    model, _ = released
+    flat = model.sample(3, seed=0, truncation=0.0, labels=[0] * 3 if model.num_classes else None)
+    np.testing.assert_allclose(flat, np.repeat(flat[:1], 3, axis=0), atol=1e-4)
+    full = model.sample(3, seed=0, truncation=1.0)
+    np.testing.assert_allclose(full, model.sample(3, seed=0), atol=1e-5)
+    with random.scope(0):
+        z = model.latents(3)
+    labels = range(3) if model.num_classes else None
+    np.testing.assert_array_equal(model.sample(3, seed=0), model(z, label=labels))

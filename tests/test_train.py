@@ -1,0 +1,284 @@
+"""tools/train.py as a person runs it: a process of its own, stopped, killed, resumed."""
+
+import csv
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgans import callbacks, models, training
+from tfgans.config import Config
+
+TRAIN = pathlib.Path(__file__).parent.parent / "tools" / "train.py"
+GAN = ["gan", "--tiny", "--set", "train.tick=10"]
+
+
+def command(*args):
+    return [sys.executable, str(TRAIN), *map(str, args)]
+
+
+def train(cwd, *args):
+    return subprocess.run(command(*args), cwd=cwd, capture_output=True, text=True)
+
+
+def state(run):
+    model = keras.models.load_model(models.find(run))
+    variables = list(model.variables)
+    for optimizer in model.optimizers.values():
+        variables += optimizer.variables
+    return int(model.step.numpy()), [v.numpy() for v in variables]
+
+
+def assert_same(run, other):
+    (step, ours), (other_step, theirs) = state(run), state(other)
+    assert step == other_step
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """60 steps in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = train(folder, *GAN, "--run", "run", "--set", "train.steps=60")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_leaves_pictures_log_curves_snapshots_and_a_release(whole):
+    folder, done = whole
+    run = folder / "run"
+    with open(run / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [10, 20, 30, 40, 50, 60]
+    assert int(rows[-1]["images"]) == 60 * 8
+    assert float(rows[-1]["discriminator/real"]) > 0
+    names = sorted(path.name for path in (run / "samples").iterdir())
+    assert names == [*(f"{k:08}.png" for k in range(0, 61, 10)), "real.png"]
+    with Image.open(run / "samples" / "00000060.png") as picture:
+        assert picture.size == (64, 64)
+    assert [path.name for path in models.snapshots(run)] == ["00000050.keras", "00000060.keras"]
+    assert list((run / "tensorboard").iterdir())
+    with Image.open(run / "curves.png") as picture:
+        assert picture.size[0] > 400
+    assert Config.from_dict(Config.load(run / "config.yaml").to_dict()).train.steps == 60
+    assert "Running the tiny of gan" in done.stdout and "--data PATH" in done.stdout
+    line = re.search(r"step 60/60  0.5k images  [\d.]+ images/s  0:00 left  (.*)", done.stdout)
+    assert "generator/fake" in line.group(1)
+    used = re.search(r"python (tools/sample.py gan)", done.stdout).group(1)
+    sample = subprocess.run(
+        [sys.executable, TRAIN.parent.parent / used.split()[0], used.split()[1], "-n", "4"],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert sample.returncode == 0, sample.stderr
+    with Image.open(folder / "samples" / "gan-seed0.png") as picture:
+        assert picture.size == (16, 16)
+
+
+def test_interrupted_and_killed_runs_go_on_to_the_same_end(whole, tmp_path):
+    """Ctrl-C in the middle, then SIGKILL, then to the end: bit for bit the uninterrupted run."""
+    arguments = [*GAN, "--run", "run"]
+    first = subprocess.Popen(
+        command(*arguments, "--set", "train.steps=1000000"),
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(lambda: models.snapshots(tmp_path / "run"))
+    first.send_signal(signal.SIGINT)
+    output, _ = first.communicate(timeout=120)
+    assert first.returncode == 130
+    assert "Stopped; everything is saved in run. To go on: python" in output
+    stopped = int(models.snapshots(tmp_path / "run")[-1].stem)
+
+    goal = stopped + 200
+    second = subprocess.Popen(
+        command(*arguments, "--set", "train.steps=1000000"), cwd=tmp_path, stdout=subprocess.PIPE
+    )
+    wait_for(lambda: int(models.snapshots(tmp_path / "run")[-1].stem) > stopped)
+    second.kill()
+    second.communicate()
+    goal = int(models.snapshots(tmp_path / "run")[-1].stem) + 25
+    done = train(tmp_path, *arguments, "--set", f"train.steps={goal}")
+    assert done.returncode == 0, done.stderr
+    assert "Going on from" in done.stdout
+    straight = train(tmp_path, *GAN, "--run", "straight", "--set", f"train.steps={goal}")
+    assert straight.returncode == 0, straight.stderr
+    assert_same(tmp_path / "run", tmp_path / "straight")
+    with open(tmp_path / "run" / "log.csv", newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == list(range(10, goal + 1, 10))
+
+
+def wait_for(condition, seconds=120):
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_stylegan2_resumes_bit_for_bit_in_a_new_process(tmp_path):
+    """20 = 10 + 10 with EMA, path length mean, w average, augmentation and noise."""
+    settings = ["stylegan2", "--tiny", "--set", "model.augment=bgc", "--set", "train.tick=5"]
+    for run, steps in (("straight", [20]), ("resumed", [10, 20])):
+        for goal in steps:
+            done = train(tmp_path, *settings, "--run", run, "--set", f"train.steps={goal}")
+            assert done.returncode == 0, done.stderr
+    assert_same(tmp_path / "straight", tmp_path / "resumed")
+
+
+def test_other_settings_are_refused_with_the_differences(whole):
+    folder, _ = whole
+    before = (folder / "run" / "config.yaml").read_text()
+    changes = ["--set", "model.pieces=3", "--set", "data.batch_size=16"]
+    done = train(folder, *GAN, "--run", "run", *changes)
+    assert done.returncode != 0
+    for text in ("data.batch_size: 8 -> 16", "model.pieces: not given -> 3", "--force", "--run"):
+        assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "run" / "config.yaml").read_text() == before
+
+
+def test_force_goes_on_with_other_settings(tmp_path):
+    for extra in ([], ["--set", "data.flip=true", "--set", "train.steps=30", "--force"]):
+        done = train(tmp_path, *GAN, "--run", "run", *extra)
+        assert done.returncode == 0, done.stderr
+    assert state(tmp_path / "run")[0] == 30
+
+
+def test_dry_run_prints_settings_sizes_and_memory_and_writes_nothing(tmp_path):
+    done = train(tmp_path, "stylegan2", "--tiny", "--dry-run", "--set", "data.batch_size=8")
+    assert done.returncode == 0, done.stderr
+    for text in (
+        "batch_size: 8", "image_shape:", "generator: generator: ",
+        "discriminator: discriminator: ", "Memory on one device, estimated: 0.",
+    ):  # fmt: skip
+        assert text in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["stylgan2"], "Did you mean 'stylegan2'?"),
+        (["gan", "--set", "modl.pieces=3"], "Did you mean 'model'?"),
+        (["gan", "--data", "nowhere"], "nowhere"),
+        (["stylegan2", "--tiny", "--set", "model.image_shape=[250, 250, 3]"], "256x256"),
+        (["stylegan2", "--tiny", "--set", "data.batch_size=6"], "groups of 4"),
+    ],
+)
+def test_mistakes_get_one_clear_line(args, message, tmp_path):
+    done = train(tmp_path, *args)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_list_names_all_configurations(tmp_path):
+    done = train(tmp_path, "--list")
+    assert {"gan", "stylegan2", "wgan_gp"} <= set(done.stdout.split())
+
+
+def images(folder, count=40, size=(12, 12), mode="RGB"):
+    keys = np.random.RandomState(0)
+    for k in range(count):
+        kind = folder / "ab"[k % 2]
+        kind.mkdir(parents=True, exist_ok=True)
+        shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+        Image.fromarray(keys.randint(0, 255, shape).astype("uint8")).save(kind / f"{k:03}.png")
+
+
+def test_size_channels_and_classes_come_from_the_data(tmp_path):
+    images(tmp_path / "data", size=(16, 24), mode="L")
+    settings = Config.load(
+        "stylegan2", changes=[f"data.path={tmp_path / 'data'}", "data.labels=true"]
+    )
+    training.resolve(settings)
+    assert settings.model == {"image_shape": [24, 16, 1], "num_classes": 2}
+
+
+def test_a_broken_image_in_the_middle_is_reported_and_skipped_or_fails(tmp_path):
+    images(tmp_path / "data")
+    broken = tmp_path / "data" / "a" / "004.png"
+    broken.write_bytes(broken.read_bytes()[:100])
+    small = ["--set", "model.generator_width=8", "--set", "model.discriminator_width=4"]
+    arguments = [
+        "gan",
+        "--tiny",
+        "--data",
+        "data",
+        "--set",
+        "model.image_shape=[12, 12, 3]",
+        *small,
+    ]
+    done = train(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall("skipped broken image .*004.png", done.stdout)) == 1
+    done = train(tmp_path, *arguments, "--run", "strict", "--set", "data.broken=fail")
+    assert done.returncode != 0
+    assert "004.png" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_not_a_number_stops_the_run_names_the_term_and_keeps_the_snapshot(tmp_path):
+    settings = Config.load("gan", "tiny", ["train.steps=40", "train.tick=10"])
+
+    class Poisoned(models.MODELS["gan"]):
+        def generator_loss(self, n):
+            terms = super().generator_loss(n)
+            return {"fake": terms["fake"] / (0.0 if self._now >= 20 else 1.0) * 0.0}
+
+    source = training.resolve(settings)
+    model = Poisoned(**settings.model)
+    model.compile(run_eagerly=True)
+    dataset = training.batches(training.choose_strategy(), model, source, settings)
+    with pytest.raises(FloatingPointError, match="generator/fake") as error:
+        model.fit(
+            dataset, steps_per_epoch=40, shuffle=False, verbose=0,
+            callbacks=[callbacks.StopOnNaN(10), callbacks.Snapshot(10, tmp_path, keep=5)],
+        )  # fmt: skip
+    assert "discriminator" not in str(error.value)
+    assert [int(path.stem) for path in models.snapshots(tmp_path)] == [10, 20]
+
+
+def test_a_damaged_snapshot_is_passed_over(whole, capsys, tmp_path):
+    folder, _ = whole
+    run = tmp_path / "run"
+    (run / "snapshots").mkdir(parents=True)
+    for path in models.snapshots(folder / "run"):
+        (run / "snapshots" / path.name).write_bytes(path.read_bytes())
+    newest = models.snapshots(run)[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    model = training.resume(run)
+    assert int(model.step.numpy()) == 50
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_a_snapshot_never_has_its_name_before_it_is_whole(tmp_path, monkeypatch):
+    model = training.build(Config.load("gan", "tiny"))
+    path = tmp_path / "snapshots" / "00000010.keras"
+    callbacks.save(model, path)
+    good = path.read_bytes()
+
+    def interrupted(where):
+        pathlib.Path(where).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        callbacks.save(model, path)
+    assert path.read_bytes() == good
+    assert models.snapshots(tmp_path) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_signals_are_given_back(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    settings = Config.load("gan", "tiny", ["train.steps=2", "train.tick=2"])
+    assert training.train(settings, tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is before

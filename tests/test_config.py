@@ -37,7 +37,7 @@ def test_misspelt_players_and_optimizer_settings_are_errors():
     from tfgans import training
 
     for changes, message in (
-        ({"generater": {}}, "No player of gan named 'generater'. Did you mean 'generator'?"),
+        ({"generater": {}}, "No player of GAN named 'generater'. Did you mean 'generator'?"),
         ({"generator": {"learning_rat": 1}}, "Did you mean 'learning_rate'?"),
     ):
         settings = Config.load("gan", "tiny")

@@ -58,7 +58,9 @@ def test_two_workers_train_one_model_and_resume(name, tmp_path):
     run = tmp_path / "runs" / f"{name}-tiny"
     assert [int(path.stem) for path in models.snapshots(run)] == [10, 20]
     # Both printed the losses of the whole batch.
-    lines = [out[out.index("step 20/20") :].splitlines()[0].split("left")[1] for out in (first, second)]
+    lines = [
+        out[out.index("step 20/20") :].splitlines()[0].split("left")[1] for out in (first, second)
+    ]
     assert lines[0] == lines[1]
     model = keras.models.load_model(models.find(run))
     assert int(model.step.numpy()) == 20

@@ -12,7 +12,7 @@ import re
 
 import yaml
 
-from tfgans.errors import nearest
+from tfgans.errors import BadInput, nearest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
 CONFIGS = (PACKAGE.parent / "configs", PACKAGE / "configs")  # in a clone, in an installation
@@ -90,12 +90,12 @@ class Config:
         sections = {word: tree.pop(word, None) for word in ("demo", "tiny")}
         if section:
             if sections[section] is None:
-                raise ValueError(f"{find(name)} has no section {section!r}.")
+                raise BadInput(f"{find(name)} has no section {section!r}.")
             merge(tree, sections[section])
         for change in changes:
             key, equals, value = change.partition("=")
             if not equals:
-                raise ValueError(f"--set takes section.key=value, not {change!r}.")
+                raise BadInput(f"--set takes section.key=value, not {change!r}.")
             for word in reversed(key.split(".")):
                 value = {word: parse(value) if isinstance(value, str) else value}
             merge(tree, value)
@@ -109,7 +109,7 @@ class Config:
         tree = copy.deepcopy(tree)
         check_words("section", tree, [f.name for f in dataclasses.fields(cls)])
         if "architecture" not in tree:
-            raise ValueError("A configuration says which model it is for: `architecture: gan`.")
+            raise BadInput("A configuration says which model it is for: `architecture: gan`.")
         arguments = inspect.signature(get(tree["architecture"]).__init__).parameters
         known = [word for word in arguments if word not in ("self", "kwargs")]
         model = tree.get("model") or {}
@@ -179,7 +179,7 @@ def merge(tree, changes):
 def check_words(kind, given, known):
     for word in given:
         if word not in known:
-            raise ValueError(nearest(kind, word, known))
+            raise BadInput(nearest(kind, word, known))
 
 
 def section_of(cls, name, tree):
@@ -190,7 +190,7 @@ def section_of(cls, name, tree):
     for word, value in given.items():
         kind = type(fields[word].default)
         if kind in (int, bool, str) and type(value) is not kind:
-            raise ValueError(f"{name}.{word} must be {kind.__name__}, not {value!r}.")
+            raise BadInput(f"{name}.{word} must be {kind.__name__}, not {value!r}.")
     return cls(**given)
 
 

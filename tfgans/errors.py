@@ -1,6 +1,13 @@
-"""Messages for misspelt words."""
+"""Errors that are for the person who gave the input, and messages for misspelt words."""
 
 import difflib
+
+
+class BadInput(ValueError):
+    """Something given by a person cannot be used: what was wanted, what came, what to do.
+
+    The tools print it as one line; any other error keeps its traceback.
+    """
 
 
 def nearest(kind: str, word: str, known) -> str:

@@ -14,11 +14,12 @@ import keras
 import tensorflow as tf
 
 from tfgans import callbacks, config, data, memory, models
+from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
 
 
-class Refused(RuntimeError):
+class Refused(BadInput):
     """A run cannot go on as asked: what is in the way, and what to do."""
 
 
@@ -29,6 +30,12 @@ def choose_strategy():
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def is_chief() -> bool:
+    """Whether this process writes the files; of several workers only the first does."""
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    return resolver.task_id in (None, 0)
 
 
 def resolve(settings: config.Config) -> data.Images:
@@ -109,15 +116,15 @@ def batches(strategy, model, source, settings):
             f"Set data.batch_size to a multiple of {replicas}.",
         )
 
-    def pipeline(context=None):
-        shard = (context.input_pipeline_id, context.num_input_pipelines) if context else (0, 1)
+    def pipeline(context):
+        shard = (context.input_pipeline_id, context.num_input_pipelines)
         dataset = data.batches(
             model, source, settings.data, settings.train.seed, start=start, shard=shard
         )
-        return dataset.rebatch(whole // replicas, drop_remainder=True) if context else dataset
+        dataset = dataset.rebatch(whole // replicas, drop_remainder=True)
+        # Known to be endless, it keeps its static batch size on several workers too.
+        return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
-    if not tf.distribute.has_strategy():
-        return pipeline()
     return strategy.distribute_datasets_from_function(pipeline)
 
 
@@ -148,26 +155,26 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
     check_run(run, settings, force)
     with strategy.scope():
         model = resume(run) or build(settings)
-        left = settings.train.steps - int(model.step.numpy())
-        if left <= 0:
-            step = int(model.step.numpy())
-            print(f"{run} has reached step {step}; --set train.steps=... goes further.")
-            return True
-        signals = callbacks.StopOnSignal()
-        try:
-            watchers = [signals, *watch(strategy, model, source, settings, run)]
-            dataset = batches(strategy, model, source, settings)
-            model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
-        except tf.errors.OpError:
-            if source.failure:  # the reader's own words, without TensorFlow's around them
-                raise source.failure from None
-            raise
-        finally:
-            signals.give_back()
+    left = settings.train.steps - int(model.step.numpy())
+    if left <= 0:
+        step = int(model.step.numpy())
+        print(f"{run} has reached step {step}; --set train.steps=... goes further.")
+        return True
+    signals = callbacks.StopOnSignal()
+    try:  # outside of the scope, in which saving would create variables on one worker only
+        watchers = [signals, *watch(model, source, settings, run)]
+        dataset = batches(strategy, model, source, settings)
+        model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
+    except tf.errors.OpError:
+        if source.failure:  # the reader's own words, without TensorFlow's around them
+            raise source.failure from None
+        raise
+    finally:
+        signals.give_back()
     return not signals.stopped
 
 
-def watch(strategy, model, source, settings, run):
+def watch(model, source, settings, run):
     """The callbacks of a run; of several workers only the first writes files."""
     tick, seed = settings.train.tick, settings.train.seed
     images_per_step = settings.data.batch_size * model.n_critic
@@ -175,7 +182,7 @@ def watch(strategy, model, source, settings, run):
         callbacks.StopOnNaN(tick),
         callbacks.Progress(tick, settings.train.steps, images_per_step),
     ]
-    if is_chief(strategy):
+    if is_chief():
         examples = preview_batch(model, source, settings)
         watchers += [
             callbacks.Log(tick, run, images_per_step),
@@ -183,12 +190,6 @@ def watch(strategy, model, source, settings, run):
             callbacks.Snapshot(tick, run, settings.train.keep),
         ]
     return watchers
-
-
-def is_chief(strategy):
-    """Whether this process writes files; of several workers only the first does."""
-    resolver = getattr(strategy, "cluster_resolver", None)
-    return resolver is None or resolver.task_id in (None, 0)
 
 
 def release(model, name, root="saved_models") -> pathlib.Path:

@@ -7,6 +7,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import models, training  # noqa: E402
+from tfgans.errors import BadInput  # noqa: E402
 
 
 def main():
@@ -22,5 +23,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, FileNotFoundError) as error:
+    except (BadInput, FileNotFoundError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

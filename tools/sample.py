@@ -8,6 +8,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import images, latents, models  # noqa: E402
+from tfgans.errors import BadInput  # noqa: E402
 
 
 def main():
@@ -27,6 +28,9 @@ def main():
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     options = {}
+    for option in ("truncation", "label"):
+        if getattr(args, option) is not None and not hasattr(model.sampling_generator, "styles"):
+            raise BadInput(f"{type(model).__name__} has no --{option}.")
     if args.truncation is not None:
         options["truncation"] = args.truncation
     stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
@@ -55,5 +59,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except (BadInput, FileNotFoundError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import config, models, training  # noqa: E402
+from tfgans.errors import BadInput  # noqa: E402
 
 
 def main():
@@ -56,6 +57,8 @@ def main():
     if not training.train(settings, run, args.force):
         print(f"Stopped; everything is saved in {run}. To go on: {again}")
         return 130
+    if not training.is_chief():
+        return 0
     folder = training.release(models.load(run), name)
     print(
         f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"
@@ -69,5 +72,5 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (ValueError, FileNotFoundError, FloatingPointError, training.Refused) as error:
+    except (BadInput, FileNotFoundError, FloatingPointError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

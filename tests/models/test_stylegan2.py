@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.config import Config, names
+from tfgans.errors import BadInput
 from tfgans.layers.modulated_conv import modulated_conv, resampled_conv
 from tfgans.layers.resample import downsample, upsample
 from tfgans.models import get
@@ -329,6 +330,13 @@ def test_labels_reach_both_networks():
     np.testing.assert_array_equal(images, model(tf.repeat(z[:1], 3, axis=0), label=one_hot))
     scores = model.discriminator(tf.repeat(image[:1], 3, axis=0), label=one_hot).numpy()
     assert len(np.unique(scores)) == 3
+    for labels in ([0, 3], [-1, 0]):
+        with pytest.raises(BadInput, match="below 3"):
+            model.sample(2, labels=labels)
+    with pytest.raises(BadInput, match="No labels were given, and this model has 3"):
+        model(z)
+    with pytest.raises(BadInput, match="Labels were given, and this model has 0"):
+        small().sample(2, labels=[[1.0], [0.0]])
     in_turn = model.sample(3, seed=0)
     np.testing.assert_array_equal(in_turn, model.sample(3, seed=0, labels=[0, 1, 2]))
 

@@ -223,8 +223,6 @@ def test_discriminator_and_r1(file, case):
     discriminator = Discriminator(
         (32, 32, 3),
         num_classes=settings["c_dim"],
-        style_dim=32,
-        mapping_layers=8,
         channel_base=settings["channel_base"],
         channel_max=settings["channel_max"],
         architecture=settings["architecture"],

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from tfgans.errors import BadInput
+
 SAMPLE = 1000  # images whose headers are looked at when a set is opened
 CHUNK = 256  # images that `in_parallel` computes ahead
 VALUE_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
 
 
-class DataError(ValueError):
+class DataError(BadInput):
     """Data that cannot be used: what is wrong, and what to do about it."""
 
     def __init__(self, problem: str, fix: str):
@@ -21,7 +23,7 @@ class DataError(ValueError):
         self.problem, self.fix = problem, fix
 
 
-class BrokenImage(ValueError):
+class BrokenImage(BadInput):
     """One image that cannot be read. The others of its set may be fine."""
 
     def __init__(self, name: str, reason: str):

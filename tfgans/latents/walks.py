@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput
 
 
 def slerp(a, b, t):
@@ -60,7 +61,7 @@ def mixing_table(model, rows=4, columns=6, layers=None, seed=0, truncation=None,
         [(rows + 1) * (columns + 1), H, W, C] in [-1, 1], row by row; the corner is white.
     """
     if not hasattr(model, "generator_ema") or not hasattr(model.generator_ema, "styles"):
-        raise ValueError(f"{type(model).__name__} has no styles to mix; StyleGAN2 has.")
+        raise BadInput(f"{type(model).__name__} has no styles to mix; StyleGAN2 has.")
     generator = model.generator_ema
     n = rows + columns
     labels = model.one_hot([label] * n) if label is not None else None

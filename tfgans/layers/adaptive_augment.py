@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput
 
 TRANSFORMS = ("blit", "geom", "color", "filter", "noise", "cutout")
 PRESETS = {name: TRANSFORMS[: len(name)] for name in ("b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc")}
@@ -72,7 +73,7 @@ class AdaptiveAugment(keras.layers.Layer):
         is_name = isinstance(transforms, str)
         self.groups = PRESETS.get(transforms, [transforms]) if is_name else transforms
         if not set(self.groups) <= set(TRANSFORMS):
-            raise ValueError(
+            raise BadInput(
                 f"`transforms` must be one of {', '.join(PRESETS)} or a list out of "
                 f"{', '.join(TRANSFORMS)}, not {transforms!r}."
             )

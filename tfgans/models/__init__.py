@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from tfgans.errors import nearest
+from tfgans.errors import BadInput, nearest
 from tfgans.models.gan import GAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
@@ -27,7 +27,7 @@ def get(name: str) -> type:
     """The class of a model; capitals and hyphens do not matter."""
     plain = name.lower().replace("-", "_")
     if plain not in MODELS:
-        raise ValueError(nearest("model", name, MODELS))
+        raise BadInput(nearest("model", name, MODELS))
     return MODELS[plain]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import nearest
+from tfgans.errors import BadInput, nearest
 
 
 class BaseModel(keras.Model):
@@ -191,13 +191,13 @@ class BaseModel(keras.Model):
         self.optimizers = self.default_optimizers()
         for player, given in (optimizers or {}).items():
             if player not in self.optimizers:
-                raise ValueError(nearest(f"player of {self.name}", player, self.optimizers))
+                raise BadInput(nearest(f"player of {type(self).__name__}", player, self.optimizers))
             if isinstance(given, dict):
                 paper = self.optimizers[player]
                 unknown = set(given) - set(paper.get_config())
                 for word in unknown:
                     kind = f"setting of the {player}'s {type(paper).__name__}"
-                    raise ValueError(nearest(kind, word, paper.get_config()))
+                    raise BadInput(nearest(kind, word, paper.get_config()))
                 given = type(paper).from_config(paper.get_config() | given)
             self.optimizers[player] = given
         for player, optimizer in self.optimizers.items():

@@ -18,9 +18,11 @@ Reference: NVlabs/stylegan2-ada-pytorch, NVlabs/stylegan2.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput
 from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
@@ -42,7 +44,7 @@ def base_grid(image_shape):
     step = 2**doublings
     if height % step or width % step or min(height, width) < 4:
         near = [max(4, round(side / step) * step) for side in (height, width)]
-        raise ValueError(
+        raise BadInput(
             f"StyleGAN2 doubles a small grid {doublings} times, so the sides of an image of "
             f"{height}x{width} must be multiples of {step}. The nearest size is "
             f"{near[0]}x{near[1]}: --set 'model.image_shape=[{near[0]}, {near[1]}, "
@@ -91,7 +93,6 @@ class Mapping(Network):
     def __init__(self, latent_dim, num_classes, style_dim, num_layers, **kwargs):
         super().__init__(**kwargs)
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.style_dim, self.num_layers = style_dim, num_layers
         width = latent_dim
         if num_classes:
             self.embed = part(EqualizedDense(style_dim, dtype="float32"), None, num_classes)
@@ -304,8 +305,8 @@ class Discriminator(Network):
     """
 
     def __init__(
-        self, image_shape, num_classes, style_dim, mapping_layers, channel_base, channel_max,
-        architecture, clamp, minibatch_group, minibatch_features, **kwargs,
+        self, image_shape, num_classes, channel_base, channel_max, architecture, clamp,
+        minibatch_group, minibatch_features, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.architecture, self.num_classes = architecture, num_classes
@@ -319,12 +320,9 @@ class Discriminator(Network):
             if architecture == "resnet":
                 skip = Conv(channels[k], channels[k - 1], 1, use_bias=False, down=2, **settings)
                 self.skips.append(skip)
-            self.blocks.append(
-                [
-                    Conv(channels[k], channels[k], 3, **settings),
-                    Conv(channels[k], channels[k - 1], 3, down=2, **settings),
-                ]
-            )
+            conv0 = Conv(channels[k], channels[k], 3, **settings)
+            conv1 = Conv(channels[k], channels[k - 1], 3, down=2, **settings)
+            self.blocks.append([conv0, conv1])
         coarsest = channels[0]
         if levels == 0 or architecture == "skip":
             self.from_rgb.append(Conv(image_shape[2], coarsest, 1, clamp=clamp))
@@ -338,7 +336,7 @@ class Discriminator(Network):
         outputs = coarsest if num_classes else 1
         self.output_dense = part(EqualizedDense(outputs, dtype="float32"), None, coarsest)
         if num_classes:
-            self.mapping = Mapping(0, num_classes, coarsest, mapping_layers)
+            self.mapping = Mapping(0, num_classes, coarsest, 8)  # 8 whatever the generator has
 
     def call(self, image, label=None):
         x, from_rgb = None, iter(self.from_rgb)
@@ -363,8 +361,7 @@ class Discriminator(Network):
         x = self.output_dense(tf.nn.leaky_relu(self.dense(x), 0.2))
         if not self.num_classes:
             return x
-        mapped = self.mapping(label=label)
-        return tf.reduce_sum(x * mapped, axis=1, keepdims=True) * x.shape[1] ** -0.5
+        return tf.reduce_sum(x * self.mapping(label=label), 1, keepdims=True) * x.shape[1] ** -0.5
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -426,14 +423,14 @@ class StyleGAN2(BaseModel):
         self.augment, self.augment_target, self.fused = augment, augment_target, fused
         for word in (generator_architecture, discriminator_architecture):
             if word not in ("skip", "resnet", "orig"):
-                raise ValueError(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")
+                raise BadInput(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")
         self.generator = Generator(
             image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
             channel_max, generator_architecture, conv_clamp, fused,
         )  # fmt: skip
         self.discriminator = Discriminator(
-            image_shape, num_classes, style_dim, 8, channel_base, channel_max,
-            discriminator_architecture, conv_clamp, minibatch_group, minibatch_features,
+            image_shape, num_classes, channel_base, channel_max, discriminator_architecture,
+            conv_clamp, minibatch_group, minibatch_features,
         )  # fmt: skip
         self.generator_ema = self.ema_of(self.generator)
         self.path_length_mean = self.add_state("path_length_mean", 0.0)
@@ -472,7 +469,7 @@ class StyleGAN2(BaseModel):
         return {"fake": tf.reduce_mean(tf.nn.softplus(-self.score(fake, label)))}
 
     def path_length_penalty(self, n, label):
-        n //= self.path_length_shrink
+        n = max(n // self.path_length_shrink, 1)
         ws = self.training_styles(n, None if label is None else label[:n])
         with tf.GradientTape() as tape:
             tape.watch(ws)
@@ -489,8 +486,7 @@ class StyleGAN2(BaseModel):
         return {"path_length": penalty * self.path_length_every}
 
     def discriminator_loss(self, real, label):
-        n = real.shape[0]
-        fake = self.generator.synthesis(self.training_styles(n, label))
+        fake = self.generator.synthesis(self.training_styles(real.shape[0], label))
         real_score, fake_score = self.score(real, label), self.score(fake, label)
         if self.augmentation is not None:
             self.augmentation.observe(real_score)
@@ -511,7 +507,7 @@ class StyleGAN2(BaseModel):
         real, label = data["image"], self.one_hot(data.get("label"))
         n = real.shape[0]
         if n % min(self.minibatch_group or n, n):
-            raise ValueError(
+            raise BadInput(
                 f"A batch of {n} images (on one device) cannot be divided into groups of "
                 f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
             )
@@ -536,8 +532,11 @@ class StyleGAN2(BaseModel):
         return 0.5 ** (batch / half_life)
 
     def one_hot(self, label):
-        """Class numbers or label vectors -> label vectors [N, num_classes], or None."""
-        if not self.num_classes:
+        """Class numbers or label vectors -> label vectors [N, num_classes], or None -> None."""
+        if (label is None) == bool(self.num_classes):
+            given = "No labels" if label is None else "Labels"
+            raise BadInput(f"{given} were given, and this model has {self.num_classes} classes.")
+        if label is None:
             return None
         label = tf.convert_to_tensor(label)
         return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
@@ -559,6 +558,8 @@ class StyleGAN2(BaseModel):
         """Makes n images, the same ones for the same seed; without labels of each class in turn."""
         if labels is None and self.num_classes:
             labels = tf.range(tf.cast(n, "int32")) % self.num_classes
+        elif np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
+            raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
         with random.scope(fresh_seed() if seed is None else seed):
             return self(self.latents(n), label=labels, truncation=truncation)
 

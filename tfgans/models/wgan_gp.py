@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 
 
@@ -65,7 +66,7 @@ def build_generator(image_shape, latent_dim, width):
     doublings = (min(height, breadth) // 4).bit_length() - 1
     grid = (height >> doublings, breadth >> doublings)
     if (grid[0] << doublings, grid[1] << doublings) != (height, breadth):
-        raise ValueError(
+        raise BadInput(
             f"WGAN-GP doubles a small grid {doublings} times: the sides of the images must be "
             f"multiples of {2**doublings}, not {height}x{breadth}."
         )

@@ -4,7 +4,6 @@ A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves
 Starting a run that exists continues it.
 """
 
-import inspect
 import math
 import os
 import pathlib
@@ -38,34 +37,9 @@ def is_chief() -> bool:
     return resolver.task_id in (None, 0)
 
 
-def resolve(settings: config.Config) -> data.Images:
-    """Opens the data, and takes from them what the configuration leaves open.
-
-    That is the size and channels of the images, and the number of classes where labels are wanted.
-    """
-    arguments = inspect.signature(models.get(settings.architecture).__init__).parameters
-    shape = settings.model.get("image_shape")
-    if settings.data.path == "synthetic":
-        shape = shape or arguments["image_shape"].default
-        if settings.data.labels and not settings.model.get("num_classes"):
-            raise data.DataError(
-                "Synthetic images can have any number of classes.",
-                "Say how many: --set model.num_classes=2",
-            )
-    source = data.open_source(settings.data, shape, settings.model.get("num_classes", 0))
-    if settings.data.path != "synthetic" and shape is None:
-        if source.shape is None:
-            least, most = ("x".join(map(str, s)) for s in (source.smallest, source.largest))
-            raise data.DataError(
-                f"The images of {settings.data.path} have different shapes, from {least} to {most} "
-                "(height x width x channels).",
-                "Say what to make of them: --set 'model.image_shape=[256, 256, 3]' crops and "
-                "resizes while training, `tools/data.py pack PATH OUT --size 256 256` beforehand.",
-            )
-        settings.model["image_shape"] = list(source.shape)
-    if settings.data.labels and "num_classes" not in settings.model:
-        settings.model["num_classes"] = source.num_classes
-    return source
+def resolve(settings: config.Config):
+    """Opens the data, and takes from them what the configuration leaves open."""
+    return data.resolve(settings, models.get(settings.architecture))
 
 
 def build(settings: config.Config) -> keras.Model:
@@ -218,17 +192,18 @@ def release(model, name, root="saved_models") -> pathlib.Path:
 
 def describe(settings: config.Config) -> str:
     """The resolved configuration, the size of each network, and an estimate of the memory."""
-    resolve(settings)
+    source = resolve(settings)
     model = build(settings)
     lines = [settings.to_yaml(), "Trainable parameters:"]
     for player, networks in model.players().items():
         for network in networks:
             count = sum(math.prod(w.shape) for w in network.trainable_variables)
             lines.append(f"  {player}: {network.name}: {count:,}")
-    n, classes = settings.data.batch_size * model.n_critic, getattr(model, "num_classes", 0)
-    batch = {"image": tf.TensorSpec([n, *model.image_shape])}
-    if classes:
-        batch["label"] = tf.TensorSpec([n], "int32")
+    n = settings.data.batch_size * model.n_critic
+    batch = {
+        name: tf.TensorSpec([n, *spec.shape], spec.dtype)
+        for name, spec in data.reader(model, source, settings.data).signature.items()
+    }
     stored, step = memory.training_bytes(model, batch)
     lines.append(
         f"Memory on one device, estimated: {(stored + step) / 1e9:.2f} GB: "

@@ -8,12 +8,14 @@ import tensorflow as tf
 from PIL import Image
 
 from tfgans.config import Data
-from tfgans.data import DataError, batches, open_images, open_source
+from tfgans.data import DataError, batches, open_images
+from tfgans.data.images import open_source
 from tfgans.data.synthetic import polygons
 
 
 def model(image_shape=(4, 4, 1), **attributes):
-    return types.SimpleNamespace(image_shape=image_shape, **attributes)
+    defaults = {"data_kind": "images", "n_critic": 1}
+    return types.SimpleNamespace(image_shape=image_shape, **defaults | attributes)
 
 
 @pytest.fixture
@@ -212,12 +214,12 @@ def truncate(path):
 
 
 def test_skip_takes_the_next_whole_image(breakable, capsys):
-    source = open_images(breakable)
     for name in ("3.png", "4.png", "7.jpg"):
         truncate(breakable / name)
-    source.labels = np.arange(10, dtype="int32")
     config = Data(batch_size=5)
     for _ in range(2):  # the same again, in spite of threads
+        source = open_images(breakable)
+        source.labels = np.arange(10, dtype="int32")
         dataset = batches(model((8, 8, 3), num_classes=10), source, config, 0)
         read, labels = [], []
         for batch in dataset.take(6).as_numpy_iterator():

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.data.files import FileImages, FolderImages, ZipImages
-from tfgans.data.images import open_images
+from tfgans.data.opening import open_images
 from tfgans.data.records import RecordImages
 from tfgans.data.source import BrokenImage, DataError, Images, in_parallel
 

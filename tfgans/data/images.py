@@ -1,57 +1,199 @@
-"""`open_images`: any path that holds images becomes an `Images`."""
+"""The data kind "images": single images, with labels where the model has classes."""
 
-import os
-import pathlib
+from concurrent.futures import ThreadPoolExecutor
 
-from tfgans.data.arrays import is_cifar, open_cifar, open_idx, open_npy, open_npz
-from tfgans.data.files import SUFFIXES, FolderImages, ZipImages
-from tfgans.data.records import RecordImages
-from tfgans.data.source import DataError, Images
+import numpy as np
+import tensorflow as tf
 
-ACCEPTED = """Accepted are:
-  a folder of image files at any depth (sub-folders or dataset.json give labels)
-  a .zip of image files
-  a .tfrecords file, or a folder with one set of them
-  MNIST's IDX files (train-images-idx3-ubyte.gz ..), or the folder they are in
-  CIFAR's files (data_batch_1.bin, train.bin ..), or the folder they are in
-  a .npy file, [n, height, width] or [n, height, width, channels]
-  a .npz file with such an array `images`, and `labels` if there are any"""
+from tfgans.config import Config, Data
+from tfgans.data.convert import prepare, to_channels, to_float
+from tfgans.data.opening import open_images
+from tfgans.data.source import BrokenImage, DataError, Images
+from tfgans.data.synthetic import SyntheticImages
 
 
-def open_images(path: str | os.PathLike, value_range: tuple | None = None) -> Images:
-    """Opens a set of images; its kind is told by the path.
+def resolve(settings: Config, arguments: dict) -> Images:
+    """Opens the data, and takes from them what the configuration leaves open.
+
+    That is the size and channels of the images, and the number of classes where labels are wanted.
 
     Args:
-        path: See `ACCEPTED`.
-        value_range: (lowest, highest) value of a stored pixel. Needed where the type does not
-            tell: 8 bits mean 0 to 255 and 16 bits 0 to 65535 unless this says otherwise.
+        settings: `settings.model` gets what the data decide.
+        arguments: The constructor's arguments of the model with their defaults.
+    """
+    shape = settings.model.get("image_shape")
+    if settings.data.path == "synthetic":
+        shape = shape or arguments["image_shape"]
+        if settings.data.labels and not settings.model.get("num_classes"):
+            raise DataError(
+                "Synthetic images can have any number of classes.",
+                "Say how many: --set model.num_classes=2",
+            )
+    source = open_source(settings.data, shape, settings.model.get("num_classes", 0))
+    if settings.data.path != "synthetic" and shape is None:
+        settings.model["image_shape"] = list(common_shape(source))
+    if settings.data.labels and "num_classes" not in settings.model:
+        settings.model["num_classes"] = source.num_classes
+    return source
+
+
+def common_shape(source: Images) -> tuple:
+    """(height, width, channels) of all images of a set. Raises DataError if they differ."""
+    if source.shape is None:
+        least, most = ("x".join(map(str, s)) for s in (source.smallest, source.largest))
+        raise DataError(
+            f"The images of {source.path} have different shapes, from {least} to {most} "
+            "(height x width x channels).",
+            "Say what to make of them: --set 'model.image_shape=[256, 256, 3]' crops and "
+            "resizes while training, `tools/data.py pack PATH OUT --size 256 256` beforehand.",
+        )
+    return source.shape
+
+
+def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Images:
+    """Opens the images a configuration names.
+
+    Args:
+        config: Its path, labels and value_range are used.
+        image_shape: (height, width, channels) of the model; what "synthetic" draws.
+        num_classes: Of the model; above 0 labels are needed: class numbers below it, or vectors
+            of this length.
 
     Raises:
-        DataError: There is no such path, it is of no known kind, or it is damaged.
+        DataError: The path holds no usable images, or not the labels that are needed.
     """
-    path = pathlib.Path(path).expanduser()
-    if not path.exists():
-        raise DataError(f"There is no {path}.", "Give data.path the path of an existing set.")
-    return _opener(path)(path, value_range)
+    if config.path == "synthetic":
+        return SyntheticImages(image_shape, num_classes)
+    if config.path is None:
+        raise DataError("No data are given.", 'Set data.path: a path, or "synthetic" for polygons.')
+    source = open_images(config.path, config.value_range)
+    if num_classes or config.labels:
+        _check_labels(source, num_classes)
+    return source
 
 
-def _opener(path):
-    if path.is_dir():
-        names = [entry.name for entry in path.iterdir()]
-        if any(name.endswith((".tfrecords", ".tfrecord")) for name in names):
-            return RecordImages
-        if any(name.removesuffix(".gz").endswith("ubyte") for name in names):
-            return open_idx
-        return open_cifar if is_cifar(path) else FolderImages
-    if path.suffix in (".tfrecords", ".tfrecord"):
-        return RecordImages
-    if path.name.removesuffix(".gz").endswith("ubyte"):
-        return open_idx
-    if path.suffix == ".bin" or path.name.startswith(("data_batch_", "test_batch")):
-        return open_cifar
-    kinds = {".zip": ZipImages, ".npy": open_npy, ".npz": open_npz}
-    if path.suffix in kinds:
-        return kinds[path.suffix]
-    if path.suffix.lower() in SUFFIXES:
-        raise DataError(f"{path} is a single image.", "Give the folder it is in.")
-    raise DataError(f"{path} is of no known kind.", ACCEPTED)
+def _check_labels(source, num_classes):
+    path, labels = source.path, source.labels
+    if labels is None:
+        raise DataError(
+            f"Labels are wanted, and {path} has none.",
+            "Put the images of each class into a sub-folder of their own, or add a dataset.json "
+            '{"labels": [["file.png", 3], ...]}.',
+        )
+    if not num_classes:
+        return
+    if labels.ndim == 2 and labels.shape[1] != num_classes:
+        raise DataError(
+            f"The labels of {path} are vectors of length {labels.shape[1]}, and the model has "
+            f"num_classes = {num_classes}.",
+            f"Set model.num_classes to {labels.shape[1]}.",
+        )
+    if labels.ndim == 1 and not (labels.min() >= 0 and labels.max() < num_classes):
+        raise DataError(
+            f"The labels of {path} run from {labels.min()} to {labels.max()}, and the model has "
+            f"num_classes = {num_classes}, so 0 to {num_classes - 1} are possible.",
+            f"Set model.num_classes to {source.num_classes}, or correct the labels.",
+        )
+
+
+class Reader:
+    """Feeds a model with images: "image", and "label" if the model has num_classes > 0.
+
+    Args:
+        model: Its image_shape and num_classes (default 0) are used.
+        source: Images of any size and number of channels: they are cropped, resized and
+            converted (see `convert.py`).
+        config: Its flip and broken are used.
+
+    Raises:
+        DataError: The images, labels or settings do not fit the model.
+    """
+
+    draws = 1  # whether to mirror
+
+    def __init__(self, model, source: Images, config: Data):
+        self.source, self.flip = source, config.flip
+        report_conversion(source, *model.image_shape)
+        self.signature = {"image": tf.TensorSpec(model.image_shape)}
+        self.labels, num_classes = None, getattr(model, "num_classes", 0)
+        if num_classes:
+            _check_labels(source, num_classes)
+            self.labels = source.labels
+            self.signature["label"] = tf.TensorSpec(self.labels.shape[1:], self.labels.dtype)
+        self.files = ImageReader(source, model.image_shape, config.broken)
+
+    def read(self, positions, order, draws):
+        images, used = self.files.read([order(p, len(self.source)) for p in positions])
+        if self.flip:
+            flipped = draws[:, 0] < 0.5
+            images[flipped] = images[flipped, :, ::-1]
+        found = {"image": images}
+        if self.labels is not None:
+            found["label"] = self.labels[used]
+        return found
+
+
+def report_conversion(source, height, width, channels):
+    """Says what will be done to images of another shape; raises if it cannot be done."""
+    smallest, largest = source.smallest, source.largest
+    steps = []
+    if not smallest[:2] == largest[:2] == (height, width):
+        steps.append(f"center-cropped and resized to {height}x{width}")
+    if not smallest[2] == largest[2] == channels:
+        for have in (smallest[2], largest[2]):
+            to_channels(np.zeros([1, 1, have], "float32"), channels)
+        steps.append(f"converted to {channels} channels")
+    if steps and not source.conversion_reported:
+        source.conversion_reported = True
+        sizes = ["x".join(map(str, size)) for size in (smallest, largest)]
+        print(
+            f"The images of {source.path} are {' to '.join(dict.fromkeys(sizes))} "
+            f"(height x width x channels); they are {' and '.join(steps)}."
+        )
+
+
+class ImageReader:
+    """Reads and converts many images at once, each broken one replaced by the next whole one."""
+
+    def __init__(self, source, image_shape, policy):
+        if policy not in ("skip", "fail"):
+            raise DataError(f"data.broken is {policy!r}.", 'Set it to "skip" or "fail".')
+        self.source, self.image_shape, self.policy = source, image_shape, policy
+        self.at_once = source.in_memory and source.shape[:2] == tuple(image_shape[:2])
+        self.pool = ThreadPoolExecutor()
+
+    def read(self, indices):
+        """Returns images, float32 [n, height, width, channels], and the indices used instead."""
+        if self.at_once:
+            indices = np.array(indices)
+            images = self.source.read(indices)
+            return to_float(images, self.source.value_range, self.image_shape[2]), indices
+        images = np.empty([len(indices), *self.image_shape], "float32")
+        used = np.empty(len(indices), "int64")
+
+        def fill(place):
+            images[place], used[place] = self.read_whole(indices[place])
+
+        list(self.pool.map(fill, range(len(indices))))
+        return images, used
+
+    def read_whole(self, i):
+        """Returns image i, or the next one that is whole, and its number."""
+        n = len(self.source)
+        for candidate in ((i + k) % n for k in range(n)):
+            if candidate in self.source.found_broken:
+                continue
+            try:
+                image = self.source.read(candidate)
+            except BrokenImage as error:
+                if self.policy == "fail":
+                    raise
+                if self.source.found_broken.setdefault(candidate, error) is error:
+                    print(f"skipped broken image {error}")
+                continue
+            return prepare(image, self.source.value_range, self.image_shape), candidate
+        *_, last = self.source.found_broken.values()
+        raise DataError(
+            f"All {n} images are broken, the last one: {last}",
+            "Replace the set by a whole copy.",
+        )

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.data.convert import crop_resize
-from tfgans.data.images import open_images
+from tfgans.data.opening import open_images
 from tfgans.data.source import BrokenImage, DataError, in_parallel
 
 

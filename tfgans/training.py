@@ -4,10 +4,13 @@ A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves
 Starting a run that exists continues it.
 """
 
+import inspect
 import math
 import os
 import pathlib
+import re
 import shutil
+import textwrap
 
 import keras
 import tensorflow as tf
@@ -190,6 +193,20 @@ def release(model, name, root="saved_models") -> pathlib.Path:
     return folder / str(version)
 
 
+def catalog() -> str:
+    """All models: name, paper, kind of data, and their configurations."""
+    configs = {name: config.Config.load(name).architecture for name in config.names()}
+    lines = []
+    for name, model in models.MODELS.items():
+        doc = inspect.getmodule(model).__doc__
+        title = doc.splitlines()[0].split(" — ")[1].rstrip(".")
+        paper = re.search(r"arXiv:\d{4}\.\d{4,5}", doc)[0]
+        settings = " ".join(c for c, architecture in configs.items() if architecture == name)
+        lines.append(f"{name}: {title}, {paper}; data: {model.data_kind}")
+        lines.append(textwrap.fill(settings, 100, initial_indent="    ", subsequent_indent="    "))
+    return "\n".join(lines)
+
+
 def describe(settings: config.Config) -> str:
     """The resolved configuration, the size of each network, and an estimate of the memory."""
     source = resolve(settings)
@@ -208,6 +225,7 @@ def describe(settings: config.Config) -> str:
     lines.append(
         f"Memory on one device, estimated: {(stored + step) / 1e9:.2f} GB: "
         f"{stored / 1e9:.2f} GB weights, averages and optimizers, "
-        f"{step / 1e9:.2f} GB for a step of {n} images."
+        f"{step / 1e9:.2f} GB for a step of {n} images. A process takes 0.7 GB more, "
+        "and some memory is lost between blocks: allow half as much."
     )
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from tfgans.errors import BadInput  # noqa: E402
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", nargs="?", help="a name from --list, or a .yaml file")
-    parser.add_argument("--list", action="store_true", help="list configurations and stop")
+    parser.add_argument("--list", action="store_true", help="list models and configurations")
     parser.add_argument("--data", metavar="PATH", help="images; see `tools/data.py check`")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
     parser.add_argument("--run", metavar="DIR", help="folder of the run (default: runs/NAME)")
@@ -29,7 +29,7 @@ def main():
     )
     args = parser.parse_args()
     if args.list or not args.name:
-        print("\n".join(config.names()))
+        print(training.catalog())
         return 0
 
     section = "tiny" if args.tiny else "demo" if args.demo else None

@@ -1,0 +1,208 @@
+"""StyleGAN2's speed: training and inference, beside this machine's peak and a public peer.
+
+python benchmarks/stylegan2.py [--sizes 32 64 256] [--precision mixed_bfloat16] [--no-peer]
+
+Each figure is the median of rounds in which ours, the peer and the matrix product that gives the
+peak are timed one after the other, so that a machine whose speed drifts does not favor one of them.
+
+The peer is stylegan2-pytorch of PyPI. Same image size, batch, channels, length of w (512), layers
+of the mapping network (8). It differs: penalty of the gradient on real and generated images every
+4th step, path length every 32nd (the paper, and we: real images every 16th, path length every 4th);
+hinge loss, bilinear up-sampling without FIR filters, strided convolutions in the discriminator, no
+minibatch statistics, averaged weights every 10th step after step 20,000 only. "plain step" leaves
+all penalties out on both sides; "training" counts both with their own schedule.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+import tfgans  # noqa: E402
+
+HERE = pathlib.Path(__file__).parent
+WIDTH = 128
+BATCH = {32: 8, 64: 8, 256: 4}
+PEER = ("torch==2.13.0", "einops", "fire", "retry", "tqdm", "numpy", "pillow", "kornia")
+PEER_ALONE = ("stylegan2-pytorch", "vector-quantize-pytorch==0.1.0", "contrastive-learner")
+
+
+class Peer:
+    """The peer in a process and an environment of its own."""
+
+    def __init__(self):
+        folder = HERE / ".venv-peer"
+        if not (folder / "installed").exists():
+            python = folder / "bin" / "python"
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            pip = [python, "-m", "pip", "install", "--quiet"]
+            subprocess.run([*pip, *PEER], check=True)
+            subprocess.run([*pip, "--no-deps", *PEER_ALONE], check=True)
+            (folder / "installed").touch()
+        answers, write = os.pipe()
+        self.process = subprocess.Popen(
+            [folder / "bin" / "python", HERE / "peer.py", str(write)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[write],
+            text=True,
+        )
+        os.close(write)
+        self.answers = os.fdopen(answers)
+
+    def __call__(self, **command):
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        answer = self.answers.readline()
+        if not answer:
+            sys.exit("The peer has stopped; its message is above. --no-peer leaves it out.")
+        return float(answer)
+
+
+class Ours:
+    """tfgans' model of one size; the same calls as the peer's."""
+
+    def __init__(self, size, base, batch):
+        self.model = tfgans.models.get("stylegan2")(
+            image_shape=(size, size, 3), channel_base=base, channel_max=WIDTH
+        )
+        self.model.compile()
+        image = np.random.RandomState(0).rand(batch, size, size, 3).astype("float32") * 2 - 1
+        self.data = iter(tf.data.Dataset.from_tensors({"image": image}).repeat())
+        self.step = self.model.make_train_function()
+        self.generate = tf.function(self.model.call)
+        for pattern in ("both", "plain", "path"):  # trace: step 0 is due for both penalties
+            self.train(pattern)
+
+    def train(self, pattern):
+        number = {"both": 0, "plain": 1, "path": 4}[pattern]
+        self.model.step.assign(number)
+        self.model.make_train_function()
+        start = time.perf_counter()
+        logs = self.step(self.data)
+        np.array(list(logs.values()))  # waits for the end
+        return time.perf_counter() - start
+
+    def infer(self, batch):
+        z = tf.random.normal([batch, self.model.latent_dim])
+        start = time.perf_counter()
+        self.generate(z).numpy()
+        return time.perf_counter() - start
+
+    def operations(self, pattern):
+        """Floating-point operations of all matrix products and convolutions of a step."""
+        spec = self.data.element_spec
+        self.model.step.assign({"both": 0, "plain": 1, "path": 4}[pattern])
+        self.model.make_train_function()
+        graph = tf.function(self.model._seeded_train_step).get_concrete_function(spec).graph
+        return sum(map(multiplications, graph.get_operations())) * 2
+
+
+def multiplications(op):
+    shapes = [tensor.shape for tensor in op.inputs]
+    if op.type == "Conv2D":
+        (kernel, result) = shapes[1], op.outputs[0].shape
+        return result.num_elements() * kernel[0] * kernel[1] * kernel[2]
+    if op.type == "Conv2DBackpropInput":
+        return shapes[2].num_elements() * shapes[1][0] * shapes[1][1] * shapes[1][2]
+    if op.type == "Conv2DBackpropFilter":
+        kernel = op.outputs[0].shape
+        return shapes[2].num_elements() * kernel[0] * kernel[1] * kernel[2]
+    if op.type in ("MatMul", "BatchMatMulV2"):
+        flipped = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
+        return op.outputs[0].shape.num_elements() * shapes[0][-2 if flipped else -1]
+    return 0
+
+
+def peak(precision, side=2048):
+    """Operations per second of a large matrix product."""
+    a = tf.cast(tf.random.normal([side, side]), precision)
+    tf.matmul(a, a)
+    start = time.perf_counter()
+    for _ in range(4):
+        found = tf.matmul(a, a)
+    found.numpy()
+    return 4 * 2 * side**3 / (time.perf_counter() - start)
+
+
+def per_period(times):
+    """Seconds per step over 16 steps: one with both penalties, three with path length."""
+    return (times["both"] + 3 * times["path"] + 12 * times["plain"]) / 16
+
+
+def per_period_of_peer(times):
+    return (times["both"] + 7 * times["r1"] + 24 * times["plain"]) / 32
+
+
+def rounds(count, calls):
+    """Median seconds of each call, all called in turn `count` times after one to warm up."""
+    for call in calls.values():
+        call()
+    seconds = {name: [] for name in calls}
+    for _ in range(count):
+        for name, call in calls.items():
+            seconds[name].append(call())
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def measure(size, precision, peer, count):
+    batch, base = BATCH[size], min(WIDTH * size, 16384)
+    ours = Ours(size, base, batch)
+    calls = {f"ours {p}": lambda p=p: ours.train(p) for p in ("plain", "path", "both")}
+    calls |= {f"ours infer {n}": lambda n=n: ours.infer(n) for n in (1, 8)}
+    if peer:
+        peer(build=[size, WIDTH, base // size, batch])
+        calls |= {f"peer {p}": lambda p=p: peer(train=p) for p in ("plain", "r1", "both")}
+        calls |= {f"peer infer {n}": lambda n=n: peer(infer=n) for n in (1, 8)}
+    number = "bfloat16" if precision == "mixed_bfloat16" else "float32"
+    calls["peak"] = lambda: 1 / peak(number)
+    found = rounds(count, calls)
+
+    def part(of, prefix):
+        return {name.removeprefix(prefix): s for name, s in of.items() if name.startswith(prefix)}
+
+    mine, theirs = part(found, "ours "), part(found, "peer ")
+    work = {pattern: ours.operations(pattern) for pattern in ("plain", "path", "both")}
+    rows = [
+        ("training", batch, per_period(mine), theirs and per_period_of_peer(theirs)),
+        ("plain step", batch, mine["plain"], theirs.get("plain")),
+        ("inference", 1, mine["infer 1"], theirs.get("infer 1")),
+        ("inference", 8, mine["infer 8"], theirs.get("infer 8")),
+    ]
+    generator = ours.generate.get_concrete_function(tf.TensorSpec([1, ours.model.latent_dim]))
+    # [1, ...] for static shapes; linear in the batch
+    image = 2 * sum(map(multiplications, generator.graph.get_operations()))
+    operations = [per_period(work), work["plain"], image, 8 * image]
+    for (what, n, seconds, other), flops in zip(rows, operations, strict=True):
+        share = flops / seconds * found["peak"]
+        ratio = f"{n / other:9.2f} {other / seconds:8.2f}x" if other else ""
+        print(f"{size:4} {what:11} {n:5} {n / seconds:9.2f} {share:8.0%} {ratio}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", choices=BATCH, default=list(BATCH))
+    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-peer", action="store_true")
+    args = parser.parse_args()
+    keras.config.set_dtype_policy(args.precision)
+    peer = None if args.no_peer else Peer()
+    print(f"{args.precision}; images/s, share of the matrix-multiply peak, ratio to the peer")
+    print("size what        batch  images/s  of peak  peer's    ratio")
+    for size in args.sizes:
+        measure(size, args.precision, peer, args.rounds)
+
+
+if __name__ == "__main__":
+    main()

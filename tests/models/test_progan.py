@@ -159,7 +159,7 @@ def test_equalized_convolution_moves_by_the_scaled_learning_rate():
     optimizer = Adam(1e-3, beta_1=0.0, beta_2=0.99, epsilon=1e-8)
     optimizer.build([layer.kernel])
     optimizer.apply([tape.gradient(loss, layer.kernel.value)], [layer.kernel])
-    np.testing.assert_allclose(np.abs(layer.kernel - before), 1e-3, rtol=1e-2)
+    np.testing.assert_allclose(np.abs(layer.kernel.numpy() - before), 1e-3, rtol=1e-2)
     np.testing.assert_allclose(np.abs(layer(probe) - effect), 2.0833e-5, rtol=2e-2)
 
 

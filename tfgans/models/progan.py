@@ -46,7 +46,7 @@ def base_grid(image_shape):
     if height % step or width % step or min(height, width) < 4:
         near = [max(4, round(side / step) * step) for side in (height, width)]
         raise BadInput(
-            f"ProGAN doubles a small grid {doublings} times, so the sides of an image of "
+            f"The generator doubles a small grid {doublings} times, so the sides of an image of "
             f"{height}x{width} must be multiples of {step}. The nearest size is "
             f"{near[0]}x{near[1]}: --set 'model.image_shape=[{near[0]}, {near[1]}, "
             f"{image_shape[2]}]' crops and resizes the images to it."
@@ -82,9 +82,7 @@ class EqualizedConv2D(keras.layers.Layer):
         down: Halve it (mean) after, before the bias.
     """
 
-    def __init__(
-        self, channels, filters, kernel_size, gain=SQRT2, up=False, down=False, **kwargs
-    ):  # fmt: skip
+    def __init__(self, channels, filters, kernel_size, gain=SQRT2, up=False, down=False, **kwargs):
         super().__init__(**kwargs)
         self.filters, self.up, self.down = filters, up, down
         self.scale = gain / (kernel_size * kernel_size * channels) ** 0.5
@@ -267,9 +265,7 @@ class ProGAN(BaseModel):
         self.penalty_weight, self.penalty_target = penalty_weight, penalty_target
         self.drift_weight, self.label_weight = drift_weight, label_weight
         self.ema_decay = ema_decay
-        self.generator = Generator(
-            image_shape, latent_dim, num_classes, channel_base, channel_max
-        )  # fmt: skip
+        self.generator = Generator(image_shape, latent_dim, num_classes, channel_base, channel_max)
         self.discriminator = Discriminator(
             image_shape, num_classes, channel_base, channel_max, minibatch_group
         )

@@ -42,12 +42,14 @@ def training_bytes(model, batch) -> tuple[int, int]:
     """Bytes of a compiled model's variables, and of the tensors of its fullest training step.
 
     Args:
-        model: Compiled; its graph is traced as at step 0, when everything that is `due` is due.
+        model: Compiled. Without stages its graph is traced as at step 0, when everything that is
+            `due` is due; with stages, as at the first step of the last one.
         batch: The data of one step, a dict of tensors or TensorSpecs.
     """
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
     stored = sum(size(v.value) for v in variables)
+    model._now = sum(model.stage_steps)
     step = tf.function(model._seeded_train_step, autograph=False)
     return stored, peak_bytes(step.get_concrete_function(batch).graph)

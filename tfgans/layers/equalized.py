@@ -14,20 +14,21 @@ class EqualizedDense(keras.layers.Layer):
 
     Args:
         units: Length of the output.
+        gain: Multiplied onto the weight, not the bias: sqrt(2) before a leaky ReLU in ProGAN.
         post_gain: Multiplied onto the whole output, weight and bias.
         lr_mul: Learning rate multiplier: the stored weight is drawn with deviation 1 / lr_mul, and
             weight and bias are multiplied by lr_mul at run time.
         bias_start: Start value of the effective bias; None for no bias.
     """
 
-    def __init__(self, units, post_gain=1.0, lr_mul=1.0, bias_start=0.0, **kwargs):
+    def __init__(self, units, gain=1.0, post_gain=1.0, lr_mul=1.0, bias_start=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.post_gain = units, post_gain
+        self.units, self.gain, self.post_gain = units, gain, post_gain
         self.lr_mul, self.bias_start = lr_mul, bias_start
 
     def build(self, input_shape):
         fan_in = input_shape[-1]
-        self.scale = self.post_gain * self.lr_mul / fan_in**0.5
+        self.scale = self.gain * self.post_gain * self.lr_mul / fan_in**0.5
         normal = keras.initializers.RandomNormal(stddev=1.0 / self.lr_mul)
         self.kernel = self.add_weight(name="kernel", shape=(fan_in, self.units), initializer=normal)
         if self.bias_start is not None:

@@ -30,27 +30,12 @@ from tfgans.layers.modulated_conv import modulated_conv, resampled_conv
 from tfgans.layers.pixel_norm import pixel_norm
 from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
+from tfgans.models.progan import base_grid
 from tfgans.optimizers import Adam
 
 # Leaky ReLU is followed by a gain of sqrt(2), a residual branch by one of sqrt(1/2). Both are put
 # into the small tensors before it, weights, demodulation and bias: g max(x, ax) = max(gx, agx).
 SQRT2, SQRT_HALF = 2.0**0.5, 0.5**0.5
-
-
-def base_grid(image_shape):
-    """(height, width, doublings) of the grid that the generator starts from."""
-    height, width = image_shape[:2]
-    doublings = max(min(height, width) // 4, 1).bit_length() - 1
-    step = 2**doublings
-    if height % step or width % step or min(height, width) < 4:
-        near = [max(4, round(side / step) * step) for side in (height, width)]
-        raise BadInput(
-            f"StyleGAN2 doubles a small grid {doublings} times, so the sides of an image of "
-            f"{height}x{width} must be multiples of {step}. The nearest size is "
-            f"{near[0]}x{near[1]}: --set 'model.image_shape=[{near[0]}, {near[1]}, "
-            f"{image_shape[2]}]' crops and resizes the images to it."
-        )
-    return height // step, width // step, doublings
 
 
 def precision(level, levels):

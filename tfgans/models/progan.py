@@ -1,0 +1,413 @@
+"""ProGAN — Progressive Growing of GANs for Improved Quality, Stability, and Variation.
+
+Karras et al., ICLR 2018, arXiv:1710.10196.
+
+New here: training starts at 4x4 pixels and doubles the resolution again and again. The layers of a
+new resolution fade in: for a while G shows a blend of its new image and the doubled old one, D
+reads both, and real images are blurred alike. Four smaller inventions hold it together: weights
+scaled at run time (equalized learning rate), pixel norm in G, the standard deviation of the
+minibatch as a feature of D, and a small penalty that keeps the scores of WGAN-GP near zero.
+
+Differs from the paper: stages are counted in steps, and the batch is the same at all resolutions;
+the authors' shrinks from 16 to 14, 6 and 3 at 256, 512 and 1024 pixels to fit their memory. The
+standard deviation is that of groups of 4, as in the authors' code of 2018; `minibatch_group=16` is
+the paper's. The fade moves with every step, in the code with every fourth. The average of G is
+taken after G's move, in the code before it. The labels of fakes are those of the real images of the
+batch. Images need not be square: the first grid takes their aspect ratio, its shorter side 4 to 7.
+
+As in the code and not in the text: the gradient penalty is taken per pixel of a full-size image
+although smaller ones are shown, so that nothing jumps when the resolution doubles; optimizers
+forget everything when a fade begins and when it ends; labels, where there are any, are learned as
+by an AC-GAN.
+
+Reference: tkarras/progressive_growing_of_gans.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.layers.equalized import EqualizedDense
+from tfgans.layers.minibatch_stddev import MinibatchStdDev
+from tfgans.layers.pixel_norm import pixel_norm
+from tfgans.models.base import BaseModel, fresh_seed, to_uint8
+from tfgans.optimizers import Adam
+
+SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
+
+
+def base_grid(image_shape):
+    """(height, width, doublings) of the grid that the generator starts from."""
+    height, width = image_shape[:2]
+    doublings = max(min(height, width) // 4, 1).bit_length() - 1
+    step = 2**doublings
+    if height % step or width % step or min(height, width) < 4:
+        near = [max(4, round(side / step) * step) for side in (height, width)]
+        raise BadInput(
+            f"The generator doubles a small grid {doublings} times, so the sides of an image of "
+            f"{height}x{width} must be multiples of {step}. The nearest size is "
+            f"{near[0]}x{near[1]}: --set 'model.image_shape=[{near[0]}, {near[1]}, "
+            f"{image_shape[2]}]' crops and resizes the images to it."
+        )
+    return height // step, width // step, doublings
+
+
+def double(x):
+    """Nearest neighbor: [N, H, W, C] -> [N, 2H, 2W, C]."""
+    return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+
+
+def halve(x, factor=2):
+    """Means of squares: [N, H, W, C] -> [N, H / factor, W / factor, C]."""
+    return tf.nn.avg_pool2d(x, factor, factor, "VALID")
+
+
+def blend(new, old, fade):
+    """`old` where fade is 1, `new` where it is 0."""
+    return new + (old - new) * tf.cast(fade, new.dtype)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class EqualizedConv2D(keras.layers.Layer):
+    """Convolution with equalized learning rate, `SAME`, with bias.
+
+    Args:
+        channels: Of the input.
+        filters: Channels of the output.
+        kernel_size: Side of the kernel.
+        gain: Of the weight, beside He's 1 / sqrt(inputs).
+        up: Double the resolution (nearest neighbor) before.
+        down: Halve it (mean) after, before the bias.
+    """
+
+    def __init__(self, channels, filters, kernel_size, gain=SQRT2, up=False, down=False, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.up, self.down = filters, up, down
+        self.scale = gain / (kernel_size * kernel_size * channels) ** 0.5
+        shape = (kernel_size, kernel_size, channels, filters)
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=normal)
+        self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
+        self.built = True
+
+    def call(self, x):
+        kernel = self.kernel * self.scale
+        if self.up or self.down:
+            # Doubling or halving and convolution in one, with a kernel one larger: it does 4
+            # multiplications where the two in turn do 9.
+            kernel = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
+            kernel = kernel[1:, 1:] + kernel[1:, :-1] + kernel[:-1, 1:] + kernel[:-1, :-1]
+        if self.up:
+            kernel = tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
+            shape = [tf.shape(x)[0], 2 * x.shape[1], 2 * x.shape[2], self.filters]
+            return tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME") + self.bias
+        if self.down:
+            return tf.nn.conv2d(x, kernel / 4, 2, "SAME") + self.bias
+        return tf.nn.conv2d(x, kernel, 1, "SAME") + self.bias
+
+
+def lrelu(x):
+    return tf.nn.leaky_relu(x, 0.2)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Generator(keras.layers.Layer):
+    """Makes images at every resolution; holds the layers of all of them from the start.
+
+    Args:
+        image_shape: (height, width, channels) of the full-size images.
+        latent_dim: Length of z.
+        num_classes: Length of the label vector; 0 for none.
+        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
+        channel_max: but at most this many.
+
+    Attributes:
+        levels: Number of doublings from the first grid to a full-size image.
+        lod: Level of detail, what `call` shows: 0 is full size, k has 2^k times fewer pixels a
+            side, a fraction is a blend of two.
+    """
+
+    def __init__(
+        self, image_shape, latent_dim, num_classes, channel_base, channel_max, dtype="float32",
+        **kwargs,
+    ):  # fmt: skip
+        super().__init__(dtype=dtype, **kwargs)
+        height, width, self.levels = base_grid(image_shape)
+        channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(self.levels + 1)]
+        self.grid = (height, width, channels[0])
+        units = height * width * channels[0]
+        # The gain of a 4x4 convolution, which is how the paper writes this layer.
+        self.dense = EqualizedDense(units, gain=SQRT2 / 4, bias_start=None, dtype="float32")
+        self.dense.build((None, latent_dim + num_classes))
+        self.bias = self.add_weight(name="bias", shape=(channels[0],), initializer="zeros")
+        self.conv = EqualizedConv2D(channels[0], channels[0], 3)
+        self.blocks = [
+            [EqualizedConv2D(old, new, 3, up=True), EqualizedConv2D(new, new, 3)]
+            for old, new in zip(channels, channels[1:], strict=False)
+        ]
+        self.to_rgb = [
+            EqualizedConv2D(count, image_shape[2], 1, gain=1.0, dtype="float32")
+            for count in channels
+        ]
+        self.lod = self.add_weight(
+            name="lod", trainable=False, aggregation="mean",
+            initializer=keras.initializers.Constant(self.levels),
+        )  # fmt: skip
+        self.built = True
+
+    def features(self, z, label, level):
+        """Feature maps of all resolutions up to that of `level`, coarsest first."""
+        z = z if label is None else tf.concat([z, label], axis=1)
+        x = tf.reshape(self.dense(pixel_norm(z)), [-1, *self.grid]) + self.bias
+        x = pixel_norm(lrelu(x))
+        maps = [pixel_norm(lrelu(self.conv(x)))]
+        for up, conv in self.blocks[:level]:
+            x = pixel_norm(lrelu(up(maps[-1])))
+            maps.append(pixel_norm(lrelu(conv(x))))
+        return maps
+
+    def images(self, z, label, level, fade=None):
+        """Images after `level` doublings, blended with those of the level before where it fades."""
+        *_, old, new = [None, *self.features(z, label, level)]
+        image = self.to_rgb[level](new)
+        if fade is None:
+            return image
+        return blend(image, double(self.to_rgb[level - 1](old)), fade)
+
+    def call(self, z, label=None):
+        image = None
+        for k, x in enumerate(self.features(z, label, self.levels)):
+            new = self.to_rgb[k](x)
+            fade = tf.clip_by_value(self.lod - (self.levels - k), 0.0, 1.0)
+            image = new if image is None else blend(new, double(image), fade)
+        return image
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Discriminator(keras.layers.Layer):
+    """Scores images of any of the resolutions: [N, H, W, C] -> [N, 1 + num_classes].
+
+    Args: as Generator, and
+        minibatch_group: Samples per group of the minibatch standard deviation, at most.
+    """
+
+    def __init__(
+        self, image_shape, num_classes, channel_base, channel_max, minibatch_group,
+        dtype="float32", **kwargs,
+    ):  # fmt: skip
+        super().__init__(dtype=dtype, **kwargs)
+        self.height, width, levels = base_grid(image_shape)
+        channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
+        self.from_rgb = [EqualizedConv2D(image_shape[2], count, 1) for count in channels]
+        self.blocks = [
+            [EqualizedConv2D(new, new, 3), EqualizedConv2D(new, old, 3, down=True)]
+            for old, new in zip(channels, channels[1:], strict=False)
+        ]
+        coarsest = channels[0]
+        self.stddev = MinibatchStdDev(minibatch_group)
+        self.conv = EqualizedConv2D(coarsest + 1, coarsest, 3, dtype="float32")
+        self.dense = EqualizedDense(coarsest, gain=SQRT2, dtype="float32")
+        self.dense.build((None, self.height * width * coarsest))
+        self.output_dense = EqualizedDense(1 + num_classes, dtype="float32")
+        self.output_dense.build((None, coarsest))
+        self.built = True
+
+    def call(self, image, fade=None):
+        level = (image.shape[1] // self.height).bit_length() - 1
+        x = lrelu(self.from_rgb[level](image))
+        for k in reversed(range(level)):
+            for conv in self.blocks[k]:
+                x = lrelu(conv(x))
+            if fade is not None and k == level - 1:
+                x = blend(x, lrelu(self.from_rgb[k](halve(image))), fade)
+        x = lrelu(self.conv(self.stddev(x)))
+        x = tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
+        return self.output_dense(lrelu(self.dense(x)))
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class ProGAN(BaseModel):
+    """Progressively growing GAN, for 1024x1024 images by default.
+
+    Stage 0 trains at the first resolution. Then two stages belong to each: in stages 1, 3, 5, ...
+    it fades in, in stages 2, 4, 6, ... it is alone.
+
+    Args:
+        image_shape: (height, width, channels) of the images; sides a multiple of a power of two
+            with the shorter one 4 to 7 of these.
+        latent_dim: Length of z ~ N(0, I).
+        num_classes: Length of the label vector; 0 for an unconditional model.
+        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
+        channel_max: but at most this many.
+        minibatch_group: Samples per group of the minibatch standard deviation, at most.
+        stable_steps: Steps at each resolution but the last without fading: 800,000 images.
+        fade_steps: Steps in which a resolution fades in: 800,000 images.
+        penalty_weight: Weight of the gradient penalty, the paper's lambda.
+        penalty_target: The norm that it asks for, the paper's gamma: 1, for CIFAR-10 750.
+        drift_weight: Weight of the squared scores of real images, the paper's epsilon_drift.
+        label_weight: Weight of the cross entropy of labels.
+        ema_decay: Decay of the averaged generator.
+    """
+
+    def __init__(
+        self, image_shape=(1024, 1024, 3), latent_dim=512, num_classes=0, channel_base=16384,
+        channel_max=512, minibatch_group=4, stable_steps=50_000, fade_steps=50_000,
+        penalty_weight=10.0, penalty_target=1.0, drift_weight=0.001, label_weight=1.0,
+        ema_decay=0.999, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
+        self.channel_base, self.channel_max = channel_base, channel_max
+        self.minibatch_group = minibatch_group
+        self.stable_steps, self.fade_steps = stable_steps, fade_steps
+        self.penalty_weight, self.penalty_target = penalty_weight, penalty_target
+        self.drift_weight, self.label_weight = drift_weight, label_weight
+        self.ema_decay = ema_decay
+        self.generator = Generator(image_shape, latent_dim, num_classes, channel_base, channel_max)
+        self.discriminator = Discriminator(
+            image_shape, num_classes, channel_base, channel_max, minibatch_group
+        )
+        self.generator_ema = self.ema_of(self.generator)
+        self.stage_steps = (stable_steps, fade_steps) * self.generator.levels
+
+    def default_optimizers(self):
+        def adam():
+            return Adam(0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8)
+
+        return {"discriminator": adam(), "generator": adam()}
+
+    def stage_begins(self, stage):
+        for optimizer in self.optimizers.values():
+            forget(getattr(optimizer, "inner_optimizer", optimizer))  # inside of loss scaling
+
+    @property
+    def level(self):
+        """Doublings from the first grid to the images of this stage."""
+        return (self.stage + 1) // 2
+
+    @property
+    def fade(self):
+        """Share of the coarser image, falling from 1 to 0 in a stage that fades; None in others."""
+        if self.stage % 2 == 0:
+            return None
+        begun = sum(self.stage_steps[: self.stage])
+        return 1.0 - tf.cast(self.step - begun, "float32") / self.fade_steps
+
+    @property
+    def lod(self):
+        """Level of detail: doublings that are missing, one of them in part while fading."""
+        missing = tf.constant(self.generator.levels - self.level, "float32")
+        return missing if self.fade is None else missing + self.fade
+
+    def shown(self, real):
+        """Real images at the resolution of this stage, as blurred as the fakes."""
+        real = halve(real, 2 ** (self.generator.levels - self.level))
+        return real if self.fade is None else blend(real, double(halve(real)), self.fade)
+
+    def fakes(self, n, label):
+        return self.generator.images(self.latents(n), label, self.level, self.fade)
+
+    def judge(self, image):
+        """D's scores [N, 1] and its guesses of the labels [N, num_classes], before softmax."""
+        outputs = self.discriminator(image, fade=self.fade)
+        return outputs[:, :1], outputs[:, 1:]
+
+    def discriminator_loss(self, real, label):
+        fake = self.fakes(real.shape[0], label)
+        real_score, real_guess = self.judge(real)
+        fake_score, fake_guess = self.judge(fake)
+        terms = {
+            "wasserstein": tf.reduce_mean(fake_score) - tf.reduce_mean(real_score),
+            "penalty": self.penalty_weight * self.gradient_penalty(real, fake),
+            "drift": self.drift_weight * tf.reduce_mean(tf.square(real_score)),
+        }
+        if self.num_classes:
+            error = cross_entropy(label, real_guess) + cross_entropy(label, fake_guess)
+            terms["label"] = self.label_weight * error
+        return terms
+
+    def gradient_penalty(self, real, fake):
+        """Mean of (|gradient of D| / target - 1)^2 on a random point of each real-fake line."""
+        weight = random.uniform([real.shape[0], 1, 1, 1])  # one per sample
+        image = blend(real, fake, weight)
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            score = tf.reduce_sum(self.judge(image)[0])
+        gradient = tape.gradient(score, image)
+        # The constant keeps the root differentiable at 0.
+        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
+        # One pixel here is the mean of 4^k of a full-size image, each with 1 / 4^k of its gradient.
+        norm /= 2 ** (self.generator.levels - self.level)
+        return tf.reduce_mean(tf.square(norm / self.penalty_target - 1.0))
+
+    def generator_loss(self, n, label):
+        score, guess = self.judge(self.fakes(n, label))
+        terms = {"wasserstein": -tf.reduce_mean(score)}
+        if self.num_classes:
+            terms["label"] = self.label_weight * cross_entropy(label, guess)
+        return terms
+
+    def train_step(self, data):
+        real, label = self.shown(data["image"]), self.one_hot(data.get("label"))
+        n = real.shape[0]
+        if n % min(self.minibatch_group, n):
+            raise BadInput(
+                f"A batch of {n} images (on one device) cannot be divided into groups of "
+                f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
+            )
+        d = self.update("discriminator", self.discriminator_loss, real, label)
+        g = self.update("generator", self.generator_loss, n, label)
+        lod = self.lod
+        self.generator.lod.assign(lod)
+        self.update_ema(self.generator_ema, self.generator, self.ema_decay)
+        return d | g | {"generator/lod": lod}
+
+    def one_hot(self, label):
+        """Class numbers or label vectors -> label vectors [N, num_classes], or None -> None."""
+        if (label is None) == bool(self.num_classes):
+            given = "No labels" if label is None else "Labels"
+            raise BadInput(f"{given} were given, and this model has {self.num_classes} classes.")
+        if label is None:
+            return None
+        label = tf.convert_to_tensor(label)
+        return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
+
+    def call(self, z, label=None):
+        """Full-size images with the detail that the averaged generator has learned so far."""
+        return self.generator_ema(z, label=self.one_hot(label))
+
+    def sample(self, n, seed=None, labels=None):
+        """Makes n images, the same ones for the same seed; without labels of each class in turn."""
+        if labels is None and self.num_classes:
+            labels = tf.range(tf.cast(n, "int32")) % self.num_classes
+        elif np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
+            raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
+        with random.scope(fresh_seed() if seed is None else seed):
+            return self(self.latents(n), label=labels)
+
+    def preview(self, data):
+        return self(self.latents(len(data["image"])), label=data.get("label"))
+
+    def endpoints(self):
+        z = tf.TensorSpec([None, self.latent_dim], name="z")
+        label = tf.TensorSpec([None, self.num_classes], name="label")
+        inputs = [z, label] if self.num_classes else [z]
+        seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
+        return {
+            "serving_default": (lambda *inputs: {"image": self(*inputs)}, inputs),
+            "uint8": (lambda *inputs: {"image": to_uint8(self(*inputs))}, inputs),
+            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
+        }
+
+
+def cross_entropy(label, guess):
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(label, guess))
+
+
+def forget(optimizer):
+    """Puts an optimizer back to its start, all but the learning rate."""
+    for variable in optimizer.variables:
+        if variable is not optimizer._learning_rate:
+            variable.assign(tf.zeros_like(variable))

@@ -138,6 +138,18 @@ def test_weight_decay_adds_a_part_of_each_weight_to_its_gradient():
             np.testing.assert_allclose(gradient, 0.25 * value, atol=1e-6)
 
 
+def test_contrast_is_seen_only_through_biases():
+    """LeakyReLU and layers without biases keep a factor, which the first normalization removes."""
+    images = tf.random.normal([4, 16, 16, 1])
+    for use_bias in (False, True):
+        discriminator = build_discriminator((16, 16, 1), 4, use_bias=use_bias)
+        for w in discriminator.trainable_variables:
+            if w.name == "bias":
+                w.assign(tf.ones(w.shape))
+        scores = [discriminator(c * images, training=True).numpy() for c in (1.0, 0.5)]
+        assert np.allclose(*scores, atol=1e-4) == (not use_bias)
+
+
 def test_real_and_fake_batches_are_normalized_apart():
     """Scores of the real images do not depend on the fakes."""
     model = DCGAN(image_shape=(16, 16, 1), latent_dim=4, width=4)

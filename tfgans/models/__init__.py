@@ -7,12 +7,14 @@ import keras
 from tfgans.errors import BadInput, nearest
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.gan import GAN
+from tfgans.models.lsgan import LSGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
     "dcgan": DCGAN,
     "gan": GAN,
+    "lsgan": LSGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,
 }

@@ -94,24 +94,28 @@ def deconv(filters, kernel_size, **kwargs):
     )  # fmt: skip
 
 
-def build_discriminator(image_shape, width, kernel_size=5):
+def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
     """Images in [-1, 1] -> scores [N, 1].
+
+    Without biases its scores in training do not depend on the contrast of a batch, which the first
+    normalization takes away: samples are gray for the first thousands of steps.
 
     Args:
         image_shape: (height, width, channels) of the images, see `stages_of`.
         width: Channels of the first convolution; they double at each following one.
         kernel_size: 5 as in the Theano code, 4 as in the Torch code.
+        use_bias: Have biases in the first and the last layer, where no normalization follows.
     """
     image = x = keras.Input(image_shape)
     for stage in range(stages_of(image_shape)):
         x = keras.layers.Conv2D(
-            width << stage, kernel_size, strides=2, padding="same", use_bias=False,
-            kernel_initializer=normal(),
+            width << stage, kernel_size, strides=2, padding="same",
+            use_bias=use_bias and stage == 0, kernel_initializer=normal(),
         )(x)  # fmt: skip
         x = keras.layers.LeakyReLU(0.2)(normalize(x) if stage else x)
     x = keras.layers.Flatten()(x)
     score = keras.layers.Dense(
-        1, use_bias=False, kernel_initializer=normal(), dtype="float32"
+        1, use_bias=use_bias, kernel_initializer=normal(), dtype="float32"
     )(x)  # fmt: skip
     return keras.Model(image, score, name="discriminator")
 

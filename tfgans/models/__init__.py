@@ -6,6 +6,7 @@ import keras
 
 from tfgans.errors import BadInput, nearest
 from tfgans.models.dcgan import DCGAN
+from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.stylegan2 import StyleGAN2
@@ -13,6 +14,7 @@ from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
     "dcgan": DCGAN,
+    "fgan": FGAN,
     "gan": GAN,
     "lsgan": LSGAN,
     "stylegan2": StyleGAN2,

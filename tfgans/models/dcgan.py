@@ -98,7 +98,7 @@ def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
     """Images in [-1, 1] -> scores [N, 1].
 
     Without biases its scores in training do not depend on the contrast of a batch, which the first
-    normalization takes away: samples are gray for the first thousands of steps.
+    normalization takes away: samples begin gray and gain contrast slowly.
 
     Args:
         image_shape: (height, width, channels) of the images, see `stages_of`.

@@ -5,13 +5,19 @@ import pathlib
 import keras
 
 from tfgans.errors import BadInput, nearest
+from tfgans.models.dcgan import DCGAN
+from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
+from tfgans.models.lsgan import LSGAN
 from tfgans.models.progan import ProGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
+    "dcgan": DCGAN,
+    "fgan": FGAN,
     "gan": GAN,
+    "lsgan": LSGAN,
     "progan": ProGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,

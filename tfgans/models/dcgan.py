@@ -1,0 +1,182 @@
+"""DCGAN — Unsupervised Representation Learning with Deep Convolutional GANs.
+
+Radford, Metz, Chintala, ICLR 2016, arXiv:1511.06434.
+
+New here: networks of strided convolutions without pooling or hidden dense layers, batch
+normalization everywhere but at the two ends that touch images, ReLU against LeakyReLU, and Adam
+with a small beta_1. The recipe made the training of GANs routine, and most later papers begin with
+these networks.
+
+Differs from the paper: both players' losses contain the weight decay of the authors' code, which
+the paper does not mention (`decay_weight=0` leaves it out). Samples are made with the moving
+averages of batch normalization; the code uses the statistics of the batch. The code moves G first,
+here D does. `kernel_size=4` with `width=64` gives the networks of the third author's Torch code,
+which most later papers mean by "DCGAN", but with the constant of the Theano code in batch
+normalization.
+
+Reference: Newmu/dcgan_code (faces/train_uncond_dcgan.py), soumith/dcgan.torch.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.models.base import BaseModel
+from tfgans.optimizers import Adam
+
+
+def stages_of(image_shape):
+    """How often an image can be halved until its shorter side is 4 to 7 pixels.
+
+    Raises:
+        BadInput: The image is too small, or its sides cannot be halved that often.
+    """
+    height, breadth, channels = image_shape
+    stages = (min(height, breadth) // 4).bit_length() - 1
+    if stages < 1:
+        raise BadInput(
+            f"The networks of DCGAN need images of at least 8x8 pixels, not {height}x{breadth}. "
+            f"Set model.image_shape to [8, 8, {channels}] or more: images are resized."
+        )
+    if height % 2**stages or breadth % 2**stages:
+        near = [side >> stages << stages for side in (height, breadth)]
+        raise BadInput(
+            f"The networks of DCGAN halve the images {stages} times: both sides must be multiples "
+            f"of {2**stages}, not {height}x{breadth}. "
+            f"Set model.image_shape to {[*near, channels]}: images are resized."
+        )
+    return stages
+
+
+def normal(mean=0.0):
+    return keras.initializers.RandomNormal(mean, 0.02)
+
+
+def normalize(x):
+    return keras.layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-8, gamma_initializer=normal(1.0)
+    )(x)
+
+
+def build_generator(image_shape, latent_dim, width, kernel_size=5):
+    """z [N, latent_dim] -> images in [-1, 1].
+
+    Args:
+        image_shape: (height, width, channels) of the images, see `stages_of`.
+        latent_dim: Length of z.
+        width: Channels before the last convolution; they double towards z.
+        kernel_size: 5 as in the Theano code; 4 as in the Torch code, where also the first
+            normalization is per channel instead of per feature.
+    """
+    stages = stages_of(image_shape)
+    grid = [side >> stages for side in image_shape[:2]]
+    widest = width << (stages - 1)
+    z = keras.Input([latent_dim])
+    x = keras.layers.Dense(grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=normal())(
+        z
+    )
+    to_map = keras.layers.Reshape([*grid, widest])
+    x = normalize(to_map(x)) if kernel_size == 4 else to_map(normalize(x))
+    x = keras.layers.ReLU()(x)
+    for left in reversed(range(stages - 1)):
+        x = deconv(width << left, kernel_size)(x)
+        x = keras.layers.ReLU()(normalize(x))
+    image = deconv(image_shape[2], kernel_size, activation="tanh", dtype="float32")(x)
+    return keras.Model(z, image, name="generator")
+
+
+def deconv(filters, kernel_size, **kwargs):
+    # "same" pads the other side than the authors' code does: all images are mirrored, no more.
+    return keras.layers.Conv2DTranspose(
+        filters, kernel_size, strides=2, padding="same", use_bias=False,
+        kernel_initializer=normal(), **kwargs,
+    )  # fmt: skip
+
+
+def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
+    """Images in [-1, 1] -> scores [N, 1].
+
+    Without biases its scores in training do not depend on the contrast of a batch, which the first
+    normalization takes away: samples begin gray and gain contrast slowly.
+
+    Args:
+        image_shape: (height, width, channels) of the images, see `stages_of`.
+        width: Channels of the first convolution; they double at each following one.
+        kernel_size: 5 as in the Theano code, 4 as in the Torch code.
+        use_bias: Have biases in the first and the last layer, where no normalization follows.
+    """
+    image = x = keras.Input(image_shape)
+    for stage in range(stages_of(image_shape)):
+        x = keras.layers.Conv2D(
+            width << stage, kernel_size, strides=2, padding="same",
+            use_bias=use_bias and stage == 0, kernel_initializer=normal(),
+        )(x)  # fmt: skip
+        x = keras.layers.LeakyReLU(0.2)(normalize(x) if stage else x)
+    x = keras.layers.Flatten()(x)
+    score = keras.layers.Dense(
+        1, use_bias=use_bias, kernel_initializer=normal(), dtype="float32"
+    )(x)  # fmt: skip
+    return keras.Model(image, score, name="discriminator")
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class DCGAN(BaseModel):
+    """Deep convolutional GAN, in the authors' setting for faces.
+
+    Args:
+        image_shape: (height, width, channels) of the images. The shorter side is 4 to 7 times a
+            power of two, and the longer one a multiple of that power.
+        latent_dim: Length of z, uniform in [-1, 1].
+        width: Channels of the layers nearest to the image; they double away from it.
+        kernel_size: Of all convolutions: 5, or 4 for the variant in Torch.
+        decay_weight: Weight of half the sum of squares of each player's weights.
+    """
+
+    def __init__(
+        self, image_shape=(64, 64, 3), latent_dim=100, width=128, kernel_size=5,
+        decay_weight=1e-5, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
+        self.kernel_size, self.decay_weight = kernel_size, decay_weight
+        self.generator = build_generator(image_shape, latent_dim, width, kernel_size)
+        self.discriminator = build_discriminator(image_shape, width, kernel_size)
+
+    def default_optimizers(self):
+        def adam():
+            return Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+
+        return {"discriminator": adam(), "generator": adam()}
+
+    def latents(self, n):
+        return random.uniform([n, self.latent_dim], -1.0, 1.0)
+
+    def decay(self, player):
+        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # sum(w^2) / 2
+        return self.decay_weight * tf.add_n(squares)
+
+    def discriminator_loss(self, real):
+        fake = self.generator(self.latents(real.shape[0]), training=True)
+        # Two batches, for batch normalization: real and fake images are never mixed.
+        real_score = self.discriminator(real, training=True)
+        fake_score = self.discriminator(fake, training=True)
+        return {  # -log D(x) and -log(1 - D(G(z))), from scores before the sigmoid
+            "real": tf.reduce_mean(tf.nn.softplus(-real_score)),
+            "fake": tf.reduce_mean(tf.nn.softplus(fake_score)),
+            "decay": self.decay("discriminator"),
+        }
+
+    def generator_loss(self, n):
+        fake = self.generator(self.latents(n), training=True)
+        score = self.discriminator(fake, training=True)
+        return {
+            "fake": tf.reduce_mean(tf.nn.softplus(-score)),
+            "decay": self.decay("generator"),
+        }
+
+    def train_step(self, data):
+        real = data["image"]
+        d = self.update("discriminator", self.discriminator_loss, real)
+        g = self.update("generator", self.generator_loss, real.shape[0])
+        return d | g

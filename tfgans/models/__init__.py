@@ -5,11 +5,13 @@ import pathlib
 import keras
 
 from tfgans.errors import BadInput, nearest
+from tfgans.models.began import BEGAN
 from tfgans.models.gan import GAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
+    "began": BEGAN,
     "gan": GAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,

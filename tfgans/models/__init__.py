@@ -7,12 +7,14 @@ import keras
 from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
 from tfgans.models.gan import GAN
+from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
     "began": BEGAN,
     "gan": GAN,
+    "improved_gan": ImprovedGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,
 }

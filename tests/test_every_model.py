@@ -206,6 +206,7 @@ def share_of_the_global_draw(draw):
 WITHOUT_BATCH_STATISTICS = {
     "began": {},
     "gan": {},
+    "lapgan": {},
     # Path length takes the first half of each replica's batch.
     "stylegan2": {"minibatch_features": 0, "path_length_weight": 0.0},
 }

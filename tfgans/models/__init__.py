@@ -8,6 +8,7 @@ from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
 from tfgans.models.gan import GAN
 from tfgans.models.improved_gan import ImprovedGAN
+from tfgans.models.lapgan import LAPGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
@@ -15,6 +16,7 @@ MODELS = {
     "began": BEGAN,
     "gan": GAN,
     "improved_gan": ImprovedGAN,
+    "lapgan": LAPGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,
 }

@@ -324,7 +324,8 @@ class ImprovedGAN(BaseModel):
             features: "squared" as in the paper, "absolute" as in the code; None keeps it.
         minibatch_kernels: Kernels of minibatch discrimination; 0 for none.
         kernel_dim: Length of the vectors that minibatch discrimination compares.
-        history_weight: Weight of historical averaging for both players; 0 for none.
+        history_weight: Weight of historical averaging for both players, which holds more with
+            every step; 0 for none. Not known of the paper.
         real_target: What D should say of real images; 1 for no label smoothing.
         reference_size: Samples in the reference batch of the generator's virtual batch
             normalization; 0 for batch normalization.

@@ -9,10 +9,11 @@ levels, and learns from real coarse images; only at the end are the generators p
 
 Differs from the paper: the class-conditional variant and the LSUN networks are not built. All
 levels train in the same run, as independent as in runs of their own. Real and generated details
-are made for the same coarse images of a batch; the code draws others for each. Images are
-standardized by one mean and deviation, in the code by those of each pixel. The coarse GAN has the
-paper's two layers of rectifiers and the code's initial weights. The momentum ends at the paper's
-0.8, in the code at 0.7. u and d are bilinear, as in the code.
+are for the same coarse images of a batch, and G moves on these too; the code draws other ones for
+each, and twice as many for G. Images are standardized by one mean and deviation, in the code by
+those of each pixel. The coarse GAN has the paper's two layers of rectifiers and the code's initial
+weights. The momentum ends at the paper's 0.8, in the code at 0.7. u and d are bilinear, as in the
+code.
 
 Reference: facebook/eyescream (cifar/scripts/train_cifar_coarse_to_fine.lua, train_cifar.lua).
 """
@@ -50,35 +51,35 @@ def dense(units, spread, **kwargs):
     return keras.layers.Dense(units, kernel_initializer=start, **kwargs)
 
 
-def build_coarse_generator(shape, latent_dim, width):
+def build_coarse_generator(shape, latent_dim, width, name):
     """z [N, latent_dim] -> the coarsest images, standardized."""
     z = keras.Input([latent_dim])
     x = dense(width, 0.05, activation="relu")(z)
     x = dense(width, 0.05, activation="relu")(x)
     x = dense(math.prod(shape), 0.05, dtype="float32")(x)
-    return keras.Model(z, keras.layers.Reshape(shape, dtype="float32")(x))
+    return keras.Model(z, keras.layers.Reshape(shape, dtype="float32")(x), name=name)
 
 
-def build_coarse_discriminator(shape, width):
+def build_coarse_discriminator(shape, width, name):
     """The coarsest images -> scores [N, 1]."""
     image = keras.Input(shape)
     x = keras.layers.Flatten()(image)
     for _ in range(2):
         x = Dropout(0.5)(dense(width, 0.005, activation="relu")(x))
-    return keras.Model(image, dense(1, 0.005, dtype="float32")(x))
+    return keras.Model(image, dense(1, 0.005, dtype="float32")(x), name=name)
 
 
-def build_detail_generator(shape, width):
+def build_detail_generator(shape, width, name):
     """Noise [N, H, W, 1] and enlarged coarse images -> details, which have no bounds."""
     noise, coarse = keras.Input([*shape[:2], 1]), keras.Input(shape)
     x = keras.layers.Concatenate()([noise, coarse])
     x = conv(width, 7, padding="same", activation="relu")(x)
     x = conv(width, 7, padding="same", activation="relu")(x)
     detail = conv(shape[2], 5, padding="same", dtype="float32")(x)
-    return keras.Model([noise, coarse], detail)
+    return keras.Model([noise, coarse], detail, name=name)
 
 
-def build_detail_discriminator(shape, width):
+def build_detail_discriminator(shape, width, name):
     """Details and enlarged coarse images -> scores [N, 1]; sees nothing but their sum."""
     detail, coarse = keras.Input(shape), keras.Input(shape)
     x = keras.layers.Add()([detail, coarse])
@@ -87,7 +88,7 @@ def build_detail_discriminator(shape, width):
     x = Dropout(0.5)(keras.layers.Flatten()(x))
     start = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     score = keras.layers.Dense(1, kernel_initializer=start, dtype="float32")(x)
-    return keras.Model([detail, coarse], score)
+    return keras.Model([detail, coarse], score, name=name)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -150,15 +151,18 @@ class LAPGAN(BaseModel):
                 f"{2 ** (levels + 3)}, not {height}x{breadth}. Fewer widths make fewer levels."
             )
         shapes = [(height >> k, breadth >> k, channels) for k in range(levels + 1)]
-        fine = list(zip(shapes, widths, strict=False))
-        self.generators = [build_detail_generator(*level) for level in fine]
-        self.discriminators = [build_detail_discriminator(*level) for level in fine]
-        self.generators.append(
-            build_coarse_generator(shapes[-1], coarse_latent_dim, coarse_generator_width)
-        )
-        self.discriminators.append(
-            build_coarse_discriminator(shapes[-1], coarse_discriminator_width)
-        )
+        self.generators, self.discriminators = [], []
+        for k, width in enumerate(widths):
+            shape = shapes[k]
+            self.generators.append(build_detail_generator(shape, width, f"generator_{k}"))
+            self.discriminators.append(
+                build_detail_discriminator(shape, width, f"discriminator_{k}")
+            )
+        shape, names = shapes[levels], (f"generator_{levels}", f"discriminator_{levels}")
+        width = coarse_generator_width
+        self.generators.append(build_coarse_generator(shape, coarse_latent_dim, width, names[0]))
+        width = coarse_discriminator_width
+        self.discriminators.append(build_coarse_discriminator(shape, width, names[1]))
         self.generator = Cascade(self.generators)
         # z is the noise of all levels, one after the other.
         self.noise_sizes = [h * w for h, w, _ in shapes[:-1]] + [coarse_latent_dim]

@@ -204,8 +204,10 @@ def share_of_the_global_draw(draw):
 
 
 WITHOUT_BATCH_STATISTICS = {
+    "began": {},
     "gan": {},
     "progan": {"minibatch_group": 1, "stable_steps": 1},  # the second step is of the second stage
+    "lapgan": {},
     # Path length takes the first half of each replica's batch.
     "stylegan2": {"minibatch_features": 0, "path_length_weight": 0.0},
 }

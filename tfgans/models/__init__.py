@@ -5,18 +5,24 @@ import pathlib
 import keras
 
 from tfgans.errors import BadInput, nearest
+from tfgans.models.began import BEGAN
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
+from tfgans.models.improved_gan import ImprovedGAN
+from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.progan import ProGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
+    "began": BEGAN,
     "dcgan": DCGAN,
     "fgan": FGAN,
     "gan": GAN,
+    "improved_gan": ImprovedGAN,
+    "lapgan": LAPGAN,
     "lsgan": LSGAN,
     "progan": ProGAN,
     "stylegan2": StyleGAN2,

@@ -1,0 +1,146 @@
+"""BEGAN — Boundary Equilibrium Generative Adversarial Networks.
+
+Berthelot, Schumm, Metz, arXiv 2017, arXiv:1703.10717.
+
+New here: the discriminator is an autoencoder, and what the game compares is how well it rebuilds
+real and generated images, L(v) = |v - D(v)|. A controller keeps the two errors at the ratio gamma
+by the weight k_t of the generated ones: little gamma, fine images; large gamma, diverse ones. The
+distance from that balance also tells how far the training has come (section 3.4).
+
+Differs from the paper: the learning rate is halved every 100,000 steps down to 2e-5, as in the code
+below, where the paper halves it when the convergence measure stalls. D moves before G, and k_t
+after both, from the errors each move saw; the code moves both at once. The optional skip
+connections and vanishing residuals (section 3.5.1) are not built. The authors published no code.
+
+Reference: carpedm20/BEGAN-tensorflow.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.models.base import BaseModel
+
+
+def conv(filters, strides=1):
+    return keras.layers.Conv2D(filters, 3, strides, padding="same", activation="elu")
+
+
+def stages_of(image_shape):
+    """How many resolutions the networks have, and the smallest one: 4 and (8, 8) for 64x64."""
+    height, breadth = image_shape[:2]
+    stages = min(height, breadth).bit_length() - 3
+    grid = (height >> max(stages - 1, 0), breadth >> max(stages - 1, 0))
+    if stages < 1 or (grid[0] << stages - 1, grid[1] << stages - 1) != (height, breadth):
+        raise BadInput(
+            "BEGAN halves images down to a grid of 8 to 15 pixels: the sides must be at least 8 "
+            f"and multiples of {2 ** max(stages - 1, 0)}, not {height}x{breadth}."
+        )
+    return stages, grid
+
+
+def build_decoder(image_shape, code_dim, width, name):
+    """Codes [N, code_dim] -> images, not bounded. The generator is one, D ends in another."""
+    stages, grid = stages_of(image_shape)
+    code = keras.Input([code_dim])
+    x = keras.layers.Dense(grid[0] * grid[1] * width)(code)
+    x = keras.layers.Reshape([*grid, width])(x)
+    for stage in range(stages):
+        if stage > 0:
+            x = keras.layers.UpSampling2D(2)(x)  # nearest
+        x = conv(width)(conv(width)(x))
+    image = keras.layers.Conv2D(image_shape[2], 3, padding="same", dtype="float32")(x)
+    return keras.Model(code, image, name=name)
+
+
+def build_encoder(image_shape, code_dim, width):
+    """Images -> codes [N, code_dim]; the channels grow by `width` with each halving."""
+    stages, _ = stages_of(image_shape)
+    image = keras.Input(image_shape)
+    x = conv(width)(image)
+    for stage in range(1, stages + 1):
+        x = conv(width * stage)(conv(width * stage)(x))
+        if stage < stages:
+            x = conv(width * stage, strides=2)(x)
+    code = keras.layers.Dense(code_dim)(keras.layers.Flatten()(x))
+    return keras.Model(image, code, name="encoder")
+
+
+def build_autoencoder(image_shape, code_dim, width):
+    """Images -> images of the same shape, through a code."""
+    encoder = build_encoder(image_shape, code_dim, width)
+    decoder = build_decoder(image_shape, code_dim, width, "decoder")
+    image = keras.Input(image_shape)
+    return keras.Model(image, decoder(encoder(image)), name="discriminator")
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class BEGAN(BaseModel):
+    """Boundary equilibrium GAN on the paper's networks for 64x64 faces.
+
+    Args:
+        image_shape: (height, width, channels) of the images.
+        latent_dim: Length of z ~ U(-1, 1), and of the autoencoder's code.
+        width: Channels of the decoders, the paper's n.
+        gamma: Diversity ratio: the wanted error of generated images over that of real ones.
+        k_rate: How fast the balance moves, the paper's lambda_k.
+        shared_z: Both players see the same latents, as in the code; else each draws its own.
+        halving_steps: Steps after which the learning rate is halved, from 1e-4 to 2e-5.
+    """
+
+    def __init__(
+        self, image_shape=(64, 64, 3), latent_dim=64, width=128, gamma=0.5, k_rate=0.001,
+        shared_z=False, halving_steps=100_000, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
+        self.gamma, self.k_rate = gamma, k_rate
+        self.shared_z, self.halving_steps = shared_z, halving_steps
+        self.generator = build_decoder(image_shape, latent_dim, width, "generator")
+        self.discriminator = build_autoencoder(image_shape, latent_dim, width)
+        self.k = self.add_state("k", 0.0)  # k_t, the weight of generated images in D's loss
+
+    def default_optimizers(self):
+        def adam():
+            ends = [self.halving_steps * k for k in (1, 2, 3)]
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+                ends, [1e-4, 5e-5, 2.5e-5, 2e-5]
+            )
+            return keras.optimizers.Adam(rate, epsilon=1e-8)
+
+        return {"discriminator": adam(), "generator": adam()}
+
+    def latents(self, n):
+        return random.uniform([n, self.latent_dim], -1.0, 1.0)
+
+    def error(self, image):
+        """L(v): mean absolute error of the rebuilt images, over pixels and batch."""
+        return tf.reduce_mean(tf.abs(image - self.discriminator(image, training=True)))
+
+    def discriminator_loss(self, real, z):
+        fake = self.generator(z, training=True)
+        return {"real": self.error(real), "fake": -self.k * self.error(fake)}
+
+    def generator_loss(self, z):
+        return {"fake": self.error(self.generator(z, training=True))}
+
+    def move_balance(self, real_error, fake_error):
+        """Moves k by proportional control; returns it and the convergence measure M."""
+        balance = self.gamma * real_error - fake_error
+        # Two assignments: the first one is averaged over the replicas, and only then clipped.
+        self.k.assign(self.k + self.k_rate * balance)
+        self.k.assign(tf.clip_by_value(self.k, 0.0, 1.0))
+        return {"balance/k": self.k + 0.0, "balance/measure": real_error + tf.abs(balance)}
+
+    def train_step(self, data):
+        real = data["image"]
+        z = self.latents(real.shape[0])
+        d = self.update("discriminator", self.discriminator_loss, real, z)
+        if not self.shared_z:
+            z = self.latents(real.shape[0])
+        g = self.update("generator", self.generator_loss, z)
+        return d | g | self.move_balance(d["discriminator/real"], g["generator/fake"])
+
+    def call(self, z):
+        return tf.clip_by_value(self.generator(z, training=False), -1.0, 1.0)

@@ -163,18 +163,23 @@ def test_exported_model_gives_the_same_images_without_tfgans(trained, tmp_path):
     assert parameters == model.sampling_generator.count_params()
 
 
+# Sums over positions: their gradients overflow float16 until the loss scale has been halved.
+STEPS_TO_FIND_THE_LOSS_SCALE = {"sngan": 4}
+
+
 @ALL
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_stays_finite(name, precision):
     model, settings, source = new(name, precision)
-    logs = fit(model, settings, source, steps=1)
+    steps = STEPS_TO_FIND_THE_LOSS_SCALE.get(name, 1) if precision == "mixed_float16" else 1
+    logs = fit(model, settings, source, steps)
     assert all(np.isfinite(values).all() for values in logs.values())
     pictures = model.sample(2, seed=0).numpy()
     assert pictures.dtype == np.float32 and np.isfinite(pictures).all()
     scaled = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in model.optimizers.values()]
     assert all(scaled) if precision == "mixed_float16" else not any(scaled)
     for optimizer in model.optimizers.values():
-        assert int(optimizer.iterations) > 0  # no move was skipped for an overflow
+        assert int(optimizer.iterations) > 0  # not every move was skipped for an overflow
 
 
 @ALL

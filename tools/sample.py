@@ -1,6 +1,7 @@
 """Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`."""
 
 import argparse
+import inspect
 import os
 import pathlib
 import sys
@@ -28,8 +29,9 @@ def main():
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     options = {}
-    for option in ("truncation", "label"):
-        if getattr(args, option) is not None and not hasattr(model.sampling_generator, "styles"):
+    for option, argument in (("truncation", "truncation"), ("label", "labels")):
+        known = inspect.signature(model.sample).parameters
+        if getattr(args, option) is not None and argument not in known:
             raise BadInput(f"{type(model).__name__} has no --{option}.")
     if args.truncation is not None:
         options["truncation"] = args.truncation

@@ -6,12 +6,14 @@ import keras
 
 from tfgans.errors import BadInput, nearest
 from tfgans.models.gan import GAN
+from tfgans.models.infogan import InfoGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
     "gan": GAN,
+    "infogan": InfoGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,

@@ -5,6 +5,7 @@ import pathlib
 import keras
 
 from tfgans.errors import BadInput, nearest
+from tfgans.models.bigan import BiGAN
 from tfgans.models.gan import GAN
 from tfgans.models.infogan import InfoGAN
 from tfgans.models.sngan import SNGAN
@@ -12,6 +13,7 @@ from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
+    "bigan": BiGAN,
     "gan": GAN,
     "infogan": InfoGAN,
     "sngan": SNGAN,

@@ -115,6 +115,34 @@ class BaseModel(keras.Model):
         optimizer.apply(gradients, weights)
         return {f"{player}/{name}": value for name, value in terms.items()}
 
+    def update_together(self, losses, *args):
+        """Moves all players at once, each down its own loss of one common forward pass.
+
+        Args:
+            losses: Called with `args`; returns player -> its dict of scalar terms. All gradients
+                are taken before any weight moves.
+
+        Returns:
+            The terms, named "player/term".
+        """
+        weights = {player: self.weights_of(player) for player in self.optimizers}
+        values = {player: [w.value for w in own] for player, own in weights.items()}
+        totals, logs = {}, {}
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            for player, terms in losses(*args).items():
+                total = tf.add_n(list(terms.values()))
+                total /= tf.distribute.get_strategy().num_replicas_in_sync
+                totals[player] = self.optimizers[player].scale_loss(total)
+                logs |= {f"{player}/{name}": value for name, value in terms.items()}
+        gradients = {
+            player: tape.gradient(total, values[player], unconnected_gradients="zero")
+            for player, total in totals.items()
+        }
+        for player, found in gradients.items():
+            self.optimizers[player].apply(found, weights[player])
+        return logs
+
     def due(self, every):
         """Whether this step is a multiple of `every`: a plain bool, each answer its own graph."""
         self._periods.add(every)

@@ -1,6 +1,7 @@
 """Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`."""
 
 import argparse
+import inspect
 import os
 import pathlib
 import sys
@@ -20,6 +21,7 @@ def main():
     parser.add_argument("--label", type=int, nargs="+", help="class of all images, or one for each")
     parser.add_argument("--single", action="store_true", help="one file per image, not a grid")
     parser.add_argument("--mix", action="store_true", help="table of mixed styles")
+    parser.add_argument("--traverse", action="store_true", help="one code varied along each row")
     parser.add_argument("--walk", action="store_true", help="animation: MP4 with ffmpeg, else GIF")
     parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
@@ -28,8 +30,9 @@ def main():
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     options = {}
-    for option in ("truncation", "label"):
-        if getattr(args, option) is not None and not hasattr(model.sampling_generator, "styles"):
+    for option, argument in (("truncation", "truncation"), ("label", "labels")):
+        known = inspect.signature(model.sample).parameters
+        if getattr(args, option) is not None and argument not in known:
             raise BadInput(f"{type(model).__name__} has no --{option}.")
     if args.truncation is not None:
         options["truncation"] = args.truncation
@@ -38,6 +41,10 @@ def main():
         label = args.label[0] if args.label else None
         table = latents.mixing_table(model, seed=args.seed, label=label, **options)
         images.save_grid(table, path := out / f"{stem}-mix.png", columns=7)
+    elif args.traverse:
+        if not hasattr(model, "traverse"):
+            raise BadInput(f"{type(model).__name__} has no codes to --traverse.")
+        images.save_grid(model.traverse(seed=args.seed), path := out / f"{stem}-traverse.png")
     elif args.walk:
         if args.label:
             options["label"] = args.label[:1] * 24

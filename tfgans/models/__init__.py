@@ -6,25 +6,31 @@ import keras
 
 from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
+from tfgans.models.bigan import BiGAN
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.improved_gan import ImprovedGAN
+from tfgans.models.infogan import InfoGAN
 from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.progan import ProGAN
+from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
     "began": BEGAN,
+    "bigan": BiGAN,
     "dcgan": DCGAN,
     "fgan": FGAN,
     "gan": GAN,
     "improved_gan": ImprovedGAN,
+    "infogan": InfoGAN,
     "lapgan": LAPGAN,
     "lsgan": LSGAN,
     "progan": ProGAN,
+    "sngan": SNGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,
 }

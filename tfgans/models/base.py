@@ -21,10 +21,11 @@ class BaseModel(keras.Model):
 
     A model writes `__init__` (each argument stored under its own name), `default_optimizers`,
     `<player>_loss` and `train_step`. It may write `players`, `latents`, `call`, `preview`,
-    `endpoints`, `stage_begins`, and the three class attributes below.
+    `endpoints`, `stage_begins`, and the class attributes below.
 
     Attributes:
         data_kind: Which kind of data `tfgans.data` feeds this model.
+        num_classes: Above 0, batches hold labels too.
         n_critic: How many batches one training step takes (`split` hands them out).
         stage_steps: Lengths in steps of all stages but the last.
         step: How many training steps were made; saved.
@@ -32,6 +33,7 @@ class BaseModel(keras.Model):
     """
 
     data_kind = "images"
+    num_classes = 0
     n_critic = 1
     stage_steps = ()
 
@@ -113,6 +115,34 @@ class BaseModel(keras.Model):
         optimizer.apply(gradients, weights)
         return {f"{player}/{name}": value for name, value in terms.items()}
 
+    def update_together(self, losses, *args):
+        """Moves all players at once, each down its own loss of one common forward pass.
+
+        Args:
+            losses: Called with `args`; returns player -> its dict of scalar terms. All gradients
+                are taken before any weight moves.
+
+        Returns:
+            The terms, named "player/term".
+        """
+        weights = {player: self.weights_of(player) for player in self.optimizers}
+        values = {player: [w.value for w in own] for player, own in weights.items()}
+        totals, logs = {}, {}
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            for player, terms in losses(*args).items():
+                total = tf.add_n(list(terms.values()))
+                total /= tf.distribute.get_strategy().num_replicas_in_sync
+                totals[player] = self.optimizers[player].scale_loss(total)
+                logs |= {f"{player}/{name}": value for name, value in terms.items()}
+        gradients = {
+            player: tape.gradient(total, values[player], unconnected_gradients="zero")
+            for player, total in totals.items()
+        }
+        for player, found in gradients.items():
+            self.optimizers[player].apply(found, weights[player])
+        return logs
+
     def due(self, every):
         """Whether this step is a multiple of `every`: a plain bool, each answer its own graph."""
         self._periods.add(every)
@@ -174,6 +204,24 @@ class BaseModel(keras.Model):
         """The trainable weights of one player, each once."""
         weights = [w for network in self.players()[player] for w in network.trainable_variables]
         return list({id(w): w for w in weights}.values())
+
+    def one_hot(self, label):
+        """Class numbers or label vectors -> label vectors [N, num_classes], or None -> None."""
+        if (label is None) == bool(self.num_classes):
+            given = "No labels" if label is None else "Labels"
+            raise BadInput(f"{given} were given, and this model has {self.num_classes} classes.")
+        if label is None:
+            return None
+        label = tf.convert_to_tensor(label)
+        return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
+
+    def labels_for(self, n, labels=None):
+        """The given labels of n images, checked; without any, each class in turn (or None)."""
+        if labels is None and self.num_classes:
+            return tf.range(tf.cast(n, "int32")) % self.num_classes
+        if np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
+            raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
+        return labels
 
     def compile(self, optimizers=None, seed=0, run_eagerly=False):
         """Gives each player its optimizer.

@@ -18,7 +18,6 @@ Reference: NVlabs/stylegan2-ada-pytorch, NVlabs/stylegan2.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfgans import random
@@ -516,16 +515,6 @@ class StyleGAN2(BaseModel):
             half_life = tf.maximum(tf.minimum(half_life, self.ema_rampup * seen), 1e-8)
         return 0.5 ** (batch / half_life)
 
-    def one_hot(self, label):
-        """Class numbers or label vectors -> label vectors [N, num_classes], or None -> None."""
-        if (label is None) == bool(self.num_classes):
-            given = "No labels" if label is None else "Labels"
-            raise BadInput(f"{given} were given, and this model has {self.num_classes} classes.")
-        if label is None:
-            return None
-        label = tf.convert_to_tensor(label)
-        return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
-
     def call(self, z, label=None, truncation=None, cutoff=None, noise="const"):
         """Makes images with the averaged generator, [N, H, W, C] in about [-1, 1].
 
@@ -541,12 +530,8 @@ class StyleGAN2(BaseModel):
 
     def sample(self, n, seed=None, truncation=None, labels=None):
         """Makes n images, the same ones for the same seed; without labels of each class in turn."""
-        if labels is None and self.num_classes:
-            labels = tf.range(tf.cast(n, "int32")) % self.num_classes
-        elif np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
-            raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
         with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n), label=labels, truncation=truncation)
+            return self(self.latents(n), label=self.labels_for(n, labels), truncation=truncation)
 
     def preview(self, data):
         return self(self.latents(len(data["image"])), label=data.get("label"))

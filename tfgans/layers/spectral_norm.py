@@ -1,0 +1,50 @@
+"""Spectral normalization (Miyato et al., ICLR 2018, arXiv:1802.05957, algorithm 1)."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class SpectralNorm(keras.layers.Wrapper):
+    """Runs a layer with its kernel W divided by its largest singular value, sigma.
+
+    sigma is estimated by one step of power iteration from a saved vector u, which moves in training
+    only. u and v are constants for the gradient and sigma is not, so that the gradient is
+    orthogonal to W. The stored kernel stays W: Keras' own layer overwrites it and leaves sigma out
+    of the gradient.
+
+    Args:
+        layer: A layer whose kernel has its output on the last axis: Dense, Conv2D, Embedding.
+    """
+
+    def __init__(self, layer, **kwargs):
+        # Without autocast, W and u arrive here in float32 whatever precision the layer runs in.
+        super().__init__(layer, autocast=False, **kwargs)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.u = self.add_weight(
+            name="u", shape=(self.layer.weights[0].shape[-1], 1), initializer=standard_normal(),
+            trainable=False, aggregation="only_first_replica",
+        )  # fmt: skip
+
+    def call(self, x, training=False):
+        stored = self.layer.weights[0]
+        kernel = tf.convert_to_tensor(stored)
+        w = tf.reshape(kernel, [-1, kernel.shape[-1]])  # [inputs, outputs]
+        fixed = tf.stop_gradient(w)
+        v = unit(tf.matmul(fixed, self.u))
+        u = unit(tf.matmul(fixed, v, transpose_a=True))
+        sigma = tf.reduce_sum(v * tf.matmul(w, u))
+        if training:
+            self.u.assign(u)
+        with keras.StatelessScope([(stored, kernel / sigma)]):  # the layer reads this as its kernel
+            return self.layer(x)
+
+
+def unit(x):
+    return x / (tf.norm(x) + 1e-12)
+
+
+def standard_normal():
+    return keras.initializers.RandomNormal(stddev=1.0)

@@ -1,0 +1,299 @@
+"""BiGAN — Adversarial Feature Learning, and ALI — Adversarially Learned Inference.
+
+Donahue et al., ICLR 2017, arXiv:1605.09782; Dumoulin et al., ICLR 2017, arXiv:1606.00704.
+
+New here: an encoder E learns the inverse of the generator without any reconstruction loss. The
+discriminator judges pairs, an image with its encoding (x, E(x)) against a sample with its latent
+(G(z), z), and E and G together try to swap the two; at the optimum E inverts G. The networks are
+those of the permutation-invariant MNIST experiment. ALI is the same game, found at the same time:
+its encoder is stochastic, its networks are the convolutional ones for CIFAR-10.
+
+Differs from the paper: the learning rate falls exponentially within epochs, in the code from one
+epoch to the next. Samples and encodings are made with moving averages of batch normalization; the
+code of BiGAN averages over 1000 batches before each evaluation. The per-pixel bias of ALI's
+generator starts at one gray for all pixels, in its code at each pixel's mean in the data; dropout
+is in front of each of its discriminator's convolutions, as in the paper, in the code of only some.
+Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
+
+Reference: jeffdonahue/bigan, IshmaelBelghazi/ALI.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.layers.dropout import Dropout
+from tfgans.models.base import BaseModel
+from tfgans.optimizers import Adam
+
+
+def dense(units, **kwargs):
+    start = keras.initializers.RandomNormal(stddev=0.02)
+    return keras.layers.Dense(units, use_bias=False, kernel_initializer=start, **kwargs)
+
+
+def norm(x):
+    return keras.layers.BatchNormalization(epsilon=1e-8, center=False, scale=False)(x)
+
+
+def leaky(x):
+    return keras.layers.LeakyReLU(0.2)(x)
+
+
+def with_latent(x, z, width):
+    """The sum of linear maps of x and of the latent, normalized."""
+    return norm(keras.layers.Add()([dense(width)(x), dense(width)(z)]))
+
+
+def build_generator(image_shape, latent_dim, width):
+    """z [N, latent_dim] -> images in [-1, 1]."""
+    z = keras.Input([latent_dim], name="z")
+    x = keras.layers.ReLU()(norm(dense(width)(z)))
+    x = keras.layers.ReLU()(with_latent(x, z, width))
+    x = dense(math.prod(image_shape), activation="sigmoid", dtype="float32")(x)
+    x = keras.layers.Reshape(image_shape, dtype="float32")(x)
+    image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
+    return keras.Model(z, image, name="generator")
+
+
+def build_encoder(image_shape, latent_dim, width):
+    """Images -> latents in [-1, 1]."""
+    image = keras.Input(image_shape, name="image")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
+    x = leaky(norm(dense(width)(leaky(dense(width)(x)))))
+    x = dense(latent_dim, activation="sigmoid", dtype="float32")(x)
+    z = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
+    return keras.Model(image, z, name="encoder")
+
+
+def build_discriminator(image_shape, latent_dim, width):
+    """Pairs of images and latents -> scores [N, 1]."""
+    image, z = keras.Input(image_shape, name="image"), keras.Input([latent_dim], name="z")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
+    x = leaky(with_latent(leaky(dense(width)(x)), z, width))
+    return keras.Model([image, z], dense(1, dtype="float32")(x), name="discriminator")
+
+
+# ALI, for 32x32 images. Convolutions do not pad: 32, 28, 13, 10, 4, 1. Each (kernel, stride, part
+# of `width`):
+ALI_CONVS = ((5, 1, 1 / 32), (4, 2, 1 / 16), (4, 1, 1 / 8), (4, 2, 1 / 4), (4, 1, 1 / 2))
+ALI_DECONVS = (
+    (4, 1, 1 / 4), (4, 2, 1 / 8), (4, 1, 1 / 16), (4, 2, 1 / 32), (5, 1, 1 / 32), (1, 1, 1 / 32),
+)  # fmt: skip
+
+
+def tiny_normal():
+    return keras.initializers.RandomNormal(stddev=0.01)
+
+
+def ali_conv(filters, kernel_size=1, strides=1, bias=False, transposed=False, **kwargs):
+    layer = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
+    return layer(
+        filters, kernel_size, strides, use_bias=bias, kernel_initializer=tiny_normal(), **kwargs
+    )
+
+
+def ali_norm(x):
+    x = keras.layers.BatchNormalization(momentum=0.95, epsilon=1e-4)(x)
+    return keras.layers.LeakyReLU(0.1)(x)
+
+
+def maxout(x):
+    """The larger one of each two neighboring channels."""
+    height, width, channels = x.shape[1:]
+    pairs = keras.layers.Reshape([height, width, channels // 2, 2])(x)
+    return keras.ops.max(pairs, axis=-1)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class PixelBias(keras.layers.Layer):
+    """A bias for each channel of each pixel."""
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(name="bias", shape=input_shape[1:], initializer="zeros")
+
+    def call(self, x):
+        return x + self.bias
+
+
+def build_ali_generator(image_shape, latent_dim, width):
+    """z [N, latent_dim] -> images in [-1, 1]."""
+    z = keras.Input([latent_dim], name="z")
+    x = keras.layers.Reshape([1, 1, latent_dim])(z)
+    for kernel_size, strides, part in ALI_DECONVS:
+        x = ali_norm(ali_conv(int(part * width), kernel_size, strides, transposed=True)(x))
+    x = PixelBias(dtype="float32")(ali_conv(image_shape[2], dtype="float32")(x))
+    x = keras.layers.Activation("sigmoid", dtype="float32")(x)
+    image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
+    return keras.Model(z, image, name="generator")
+
+
+def build_ali_encoder(image_shape, latent_dim, width):
+    """Images -> means and logarithms of deviations of latents, [N, 2 latent_dim]."""
+    image = keras.Input(image_shape, name="image")
+    x = keras.layers.Rescaling(0.5, 0.5)(image)
+    for kernel_size, strides, part in (*ALI_CONVS, (1, 1, 1 / 2)):
+        x = ali_norm(ali_conv(int(part * width), kernel_size, strides)(x))
+    x = ali_conv(2 * latent_dim, bias=True, dtype="float32")(x)
+    return keras.Model(image, keras.layers.Flatten(dtype="float32")(x), name="encoder")
+
+
+def build_ali_discriminator(image_shape, latent_dim, width):
+    """Pairs of images and latents -> scores [N, 1]; maxout of two pieces, dropout, no norm."""
+    image, z = keras.Input(image_shape, name="image"), keras.Input([latent_dim], name="z")
+    x = keras.layers.Rescaling(0.5, 0.5)(image)
+    for k, (kernel_size, strides, part) in enumerate(ALI_CONVS):
+        x = Dropout(0.2 if k == 0 else 0.5)(x)
+        x = maxout(ali_conv(int(part * width), kernel_size, strides, bias=k == 0)(x))
+    y = Dropout(0.2)(keras.layers.Reshape([1, 1, latent_dim])(z))
+    y = maxout(ali_conv(width // 2)(y))
+    y = maxout(ali_conv(width // 2)(Dropout(0.5)(y)))
+    x = keras.layers.Concatenate()([x, y])
+    for _ in range(2):
+        x = maxout(ali_conv(width, bias=True)(Dropout(0.5)(x)))
+    x = ali_conv(1, bias=True, dtype="float32")(Dropout(0.5)(x))
+    score = keras.layers.Flatten(dtype="float32")(x)
+    return keras.Model([image, z], score, name="discriminator")
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class DecayAtTheEnd(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that stays for `start` updates, then falls exponentially to 1 % of it at `end`."""
+
+    def __init__(self, rate, start, end):
+        self.rate, self.start, self.end = rate, start, end
+
+    def __call__(self, step):
+        part = (tf.cast(step, "float32") - self.start) / (self.end - self.start)
+        return self.rate * 0.01 ** tf.clip_by_value(part, 0.0, 1.0)
+
+    def get_config(self):
+        return {"rate": self.rate, "start": self.start, "end": self.end}
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class BiGAN(BaseModel):
+    """BiGAN in its setting for permutation-invariant MNIST.
+
+    Args:
+        image_shape: (height, width, channels) of the images; "ali" takes 32x32.
+        latent_dim: Length of z, U(-1, 1) for "bigan", N(0, I) for "ali".
+        variant: "bigan" or "ali".
+        width: Units of the hidden layers ("bigan"), or of the last joint layers ("ali").
+        weight_decay: Factor of w^2 / 2 in both players' losses; the paper of ALI has none.
+        decay_start: Step from which the learning rate falls ("bigan").
+        decay_end: Step at which it is 1 % ("bigan").
+    """
+
+    def __init__(
+        self, image_shape=(28, 28, 1), latent_dim=50, variant="bigan", width=1024,
+        weight_decay=2.5e-5, decay_start=78_000, decay_end=156_000, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim = image_shape, latent_dim
+        self.variant, self.width, self.weight_decay = variant, width, weight_decay
+        self.decay_start, self.decay_end = decay_start, decay_end
+        sizes = image_shape, latent_dim, width
+        if variant == "bigan":
+            self.generator, self.encoder = build_generator(*sizes), build_encoder(*sizes)
+            self.discriminator = build_discriminator(*sizes)
+        elif variant == "ali":
+            if tuple(image_shape[:2]) != (32, 32) or width % 64:
+                raise BadInput(
+                    "ALI's networks take images of 32x32 and a width that is a multiple of 64, not "
+                    f"{image_shape[0]}x{image_shape[1]} and {width}."
+                )
+            self.generator, self.encoder = build_ali_generator(*sizes), build_ali_encoder(*sizes)
+            self.discriminator = build_ali_discriminator(*sizes)
+        else:
+            raise BadInput(f"The variant is 'bigan' or 'ali', not {variant!r}.")
+
+    def players(self):
+        return {
+            "discriminator": [self.discriminator],
+            "generator": [self.generator, self.encoder],
+        }
+
+    def default_optimizers(self):
+        def adam():
+            if self.variant == "ali":
+                return Adam(1e-4, beta_1=0.5, epsilon=1e-8)
+            rate = DecayAtTheEnd(2e-4, self.decay_start, self.decay_end)
+            return Adam(rate, beta_1=0.5, epsilon=1e-8)
+
+        return {"discriminator": adam(), "generator": adam()}
+
+    def latents(self, n):
+        if self.variant == "ali":
+            return random.normal([n, self.latent_dim])
+        return random.uniform([n, self.latent_dim], -1.0, 1.0)
+
+    def infer(self, image):
+        """Encodings of images in training, drawn from N(mean, deviation) for "ali"."""
+        z = self.encoder(image, training=True)
+        if self.variant == "bigan":
+            return z
+        mean, log_deviation = tf.split(z, 2, axis=1)
+        return mean + tf.exp(log_deviation) * random.normal(tf.shape(mean))
+
+    def scores(self, real, z):
+        """The scores of the pairs of data and of the sampled pairs."""
+        data = self.discriminator([real, self.infer(real)], training=True)
+        sample = self.discriminator([self.generator(z, training=True), z], training=True)
+        return data, sample
+
+    def discriminator_loss(self, data_score, sample_score):
+        half = 0.5 if self.variant == "bigan" else 1.0  # BiGAN takes means, ALI sums
+        return {
+            "data": half * tf.reduce_mean(tf.nn.softplus(-data_score)),
+            "sample": half * tf.reduce_mean(tf.nn.softplus(sample_score)),
+        }
+
+    def generator_loss(self, data_score, sample_score):
+        half = 0.5 if self.variant == "bigan" else 1.0
+        return {
+            "data": half * tf.reduce_mean(tf.nn.softplus(data_score)),
+            "sample": half * tf.reduce_mean(tf.nn.softplus(-sample_score)),
+        }
+
+    def decay(self, player):
+        if not self.weight_decay:
+            return {}
+        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # w^2 / 2
+        return {"decay": self.weight_decay * tf.add_n(squares)}
+
+    def losses(self, real, z):
+        scores = self.scores(real, z)
+        return {
+            "discriminator": self.discriminator_loss(*scores) | self.decay("discriminator"),
+            "generator": self.generator_loss(*scores) | self.decay("generator"),
+        }
+
+    def train_step(self, data):
+        real = data["image"]
+        return self.update_together(self.losses, real, self.latents(real.shape[0]))
+
+    def encode(self, image):
+        """Latents [N, latent_dim] of images; for "ali" the means."""
+        return self.encoder(image, training=False)[:, : self.latent_dim]
+
+    def reconstruct(self, image):
+        """What the generator makes of the encodings of images."""
+        return self(self.encode(image))
+
+    def preview(self, data):
+        """Rows of eight: images above their reconstructions, three times; two rows of samples."""
+        real = tf.convert_to_tensor(data["image"][:24])
+        back = self.reconstruct(real)
+        rows = [images[k : k + 8] for k in (0, 8, 16) for images in (real, back)]
+        return tf.concat([*rows, self(self.latents(16))], axis=0)
+
+    def endpoints(self):
+        image = tf.TensorSpec([None, *self.image_shape], name="image")
+        return super().endpoints() | {
+            "encode": (lambda image: {"z": self.encode(image)}, [image]),
+            "reconstruct": (lambda image: {"image": self.reconstruct(image)}, [image]),
+        }

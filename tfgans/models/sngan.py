@@ -1,0 +1,322 @@
+"""SNGAN — Spectral Normalization for Generative Adversarial Networks.
+
+Miyato et al., ICLR 2018, arXiv:1802.05957; for labeled data with the projection discriminator of
+Miyato & Koyama, ICLR 2018, arXiv:1802.05637.
+
+New here: every weight matrix of the discriminator is divided by its largest singular value, which
+bounds the discriminator's Lipschitz constant without a penalty, at the cost of two products of a
+matrix and a vector. With labels, the generator's batch normalization takes its gain and bias from
+the class, and the discriminator adds the inner product of its features and an embedding of the
+class: D(x, y) = psi(phi(x)) + <v_y, phi(x)>.
+
+Differs from the paper: real and generated images pass the discriminator together, so that both see
+the same normalized weights and the power iteration advances once per move; in the authors' code it
+advances between the two. The learning rate falls to 0 over 50,000 steps, as in their configuration
+for CIFAR-10; the paper trains for 100,000. Biases follow their code: in all convolutions, not
+behind the sum over positions in the network for CIFAR-10. The weights of the plain convolutional
+networks start at N(0, 0.02), which the paper does not state. Samples are made with the moving
+averages of batch normalization.
+
+Reference: pfnet-research/sngan_projection.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.layers.conditional_norm import ConditionalBatchNorm
+from tfgans.layers.spectral_norm import SpectralNorm
+from tfgans.models.base import BaseModel, fresh_seed, to_uint8
+
+
+def glorot(gain=1.0):
+    """Glorot's uniform initialization, its deviation multiplied by `gain`."""
+    return keras.initializers.VarianceScaling(gain**2, "fan_avg", "uniform")
+
+
+def conv(filters, kernel_size, gain=1.0, **kwargs):
+    return keras.layers.Conv2D(
+        filters, kernel_size, padding="same", kernel_initializer=glorot(gain), **kwargs
+    )
+
+
+def relu(x):
+    return keras.layers.ReLU()(x)
+
+
+def norm(x, label=None):
+    if label is not None:
+        return ConditionalBatchNorm(momentum=0.9, epsilon=2e-5)(x, label)
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=2e-5)(x)
+
+
+def up_block(x, label, channels):
+    """Residual block that doubles the resolution; with a label its normalization depends on it."""
+
+    def up(x):
+        return keras.layers.UpSampling2D(2)(x)  # nearest
+
+    shortcut = conv(channels, 1)(up(x))
+    x = conv(channels, 3, 2**0.5)(up(relu(norm(x, label))))
+    x = conv(channels, 3, 2**0.5)(relu(norm(x, label)))
+    return keras.layers.Add()([x, shortcut])
+
+
+def down_block(x, channels, down, first=False):
+    """Spectrally normalized residual block; the first of a network is not pre-activated."""
+    pool = keras.layers.AveragePooling2D(2) if down else keras.layers.Identity()
+    hidden, shortcut = channels if first else x.shape[-1], x
+    if first:
+        shortcut = SpectralNorm(conv(channels, 1))(pool(x))
+    elif down or channels != x.shape[-1]:
+        shortcut = pool(SpectralNorm(conv(channels, 1))(x))
+    x = SpectralNorm(conv(hidden, 3, 2**0.5))(x if first else relu(x))
+    x = pool(SpectralNorm(conv(channels, 3, 2**0.5))(relu(x)))
+    return keras.layers.Add()([x, shortcut])
+
+
+def first_grid(image_shape, doublings):
+    """The grid that so many doublings make an image of."""
+    height, width, _ = image_shape
+    factor = 2**doublings
+    if height % factor or width % factor:
+        raise BadInput(
+            f"SNGAN doubles a small grid {doublings} times, once for each of the "
+            f"generator_channels but the first: the sides of the images must be multiples of "
+            f"{factor}, not {height}x{width}."
+        )
+    return height // factor, width // factor
+
+
+def build_generator(image_shape, latent_dim, channels, num_classes):
+    """z [N, latent_dim] (and label vectors [N, num_classes]) -> images in [-1, 1]."""
+    start, *blocks = channels
+    grid = first_grid(image_shape, len(blocks))
+    z = keras.Input([latent_dim], name="z")
+    label = keras.Input([num_classes], name="label") if num_classes else None
+    x = keras.layers.Dense(grid[0] * grid[1] * start, kernel_initializer=glorot())(z)
+    x = keras.layers.Reshape([*grid, start])(x)
+    for width in blocks:
+        x = up_block(x, label, width)
+    image = conv(image_shape[2], 3, activation="tanh", dtype="float32")(relu(norm(x)))
+    return keras.Model([z, label] if num_classes else z, image, name="generator")
+
+
+def build_discriminator(image_shape, channels, downs, bias, num_classes, projection):
+    """Images (and label vectors) -> scores [N, 1]; the first `downs` blocks halve the image."""
+    image = keras.Input(image_shape, name="image")
+    label = keras.Input([num_classes], name="label") if num_classes else None
+    x = image
+    for k, width in enumerate(channels):
+        if k == 3 and num_classes and not projection:
+            x = append_label(x, label)
+        x = down_block(x, width, down=k < downs, first=k == 0)
+    # The sum over positions, not the mean: [N, C].
+    x = keras.ops.sum(keras.ops.cast(relu(x), "float32"), axis=[1, 2])
+    one = keras.layers.Dense(1, use_bias=bias, kernel_initializer=glorot(), dtype="float32")
+    score = SpectralNorm(one, name="psi")(x)
+    if num_classes and projection:
+        embedding = keras.layers.Dense(
+            channels[-1], use_bias=False, kernel_initializer=glorot(), dtype="float32"
+        )
+        v = SpectralNorm(embedding, name="embedding")(label)
+        score += keras.layers.Dot(axes=1, dtype="float32")([v, x])
+    return keras.Model([image, label] if num_classes else image, score, name="discriminator")
+
+
+def append_label(x, label):
+    """The embedded label as 128 more channels (the conditional network of the first paper)."""
+    height, width = x.shape[1:3]
+    embedding = keras.layers.Dense(128, use_bias=False, kernel_initializer=glorot())
+    v = keras.layers.Reshape([1, 1, 128])(SpectralNorm(embedding, name="embedding")(label))
+    v = keras.layers.UpSampling2D([height, width])(v)
+    return keras.layers.Concatenate()([x, v])
+
+
+def build_plain_generator(image_shape, latent_dim, channels):
+    """Transposed convolutions, table 3a: z [N, latent_dim] -> images in [-1, 1]."""
+    start, *rest = channels
+    grid = first_grid(image_shape, len(rest))
+    z = keras.Input([latent_dim], name="z")
+    x = keras.layers.Dense(grid[0] * grid[1] * start, kernel_initializer=small())(z)
+    x = keras.layers.Reshape([*grid, start])(x)
+    for width in rest:
+        x = keras.layers.Conv2DTranspose(
+            width, 4, strides=2, padding="same", kernel_initializer=small()
+        )(x)
+        x = relu(norm(x))
+    image = keras.layers.Conv2D(
+        image_shape[2], 3, padding="same", kernel_initializer=small(), activation="tanh",
+        dtype="float32",
+    )(x)  # fmt: skip
+    return keras.Model(z, image, name="generator")
+
+
+def build_plain_discriminator(image_shape, channels):
+    """Convolutions, table 3b: all but the last width twice, the second time halving the image."""
+
+    def leaky_conv(x, width, kernel_size, strides=1):
+        layer = keras.layers.Conv2D(
+            width, kernel_size, strides, padding="same", kernel_initializer=small()
+        )
+        return keras.layers.LeakyReLU(0.1)(SpectralNorm(layer)(x))
+
+    *widths, last = channels
+    image = x = keras.Input(image_shape, name="image")
+    for width in widths:
+        x = leaky_conv(leaky_conv(x, width, 3), width, 4, strides=2)
+    x = keras.layers.Flatten()(leaky_conv(x, last, 3))
+    one = keras.layers.Dense(1, kernel_initializer=small(), dtype="float32")
+    return keras.Model(image, SpectralNorm(one)(x), name="discriminator")
+
+
+def small():
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that stays for `start` updates, then falls on a line to 0 at `end` updates."""
+
+    def __init__(self, rate, start, end):
+        self.rate, self.start, self.end = rate, start, end
+
+    def __call__(self, step):
+        left = (self.end - tf.cast(step, "float32")) / (self.end - self.start)
+        return self.rate * tf.clip_by_value(left, 0.0, 1.0)
+
+    def get_config(self):
+        return {"rate": self.rate, "start": self.start, "end": self.end}
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class SNGAN(BaseModel):
+    """GAN with a spectrally normalized discriminator, on the residual networks for CIFAR-10.
+
+    Args:
+        image_shape: (height, width, channels) of the images.
+        latent_dim: Length of z ~ N(0, I).
+        num_classes: Length of the label vector; 0 for an unconditional model.
+        architecture: "resnet", or "cnn" for the plain convolutional networks.
+        generator_channels: Channels of the first grid, then of each block that doubles it.
+        discriminator_channels: Channels of each block, from the image on.
+        discriminator_downs: How many of them halve the image, from the first one on ("resnet").
+        discriminator_bias: The score has a bias ("resnet").
+        projection: With labels, D uses the inner product with an embedding of the class; False
+            for the embedding as 128 more channels behind the third block.
+        hinge: Hinge loss; False for the non-saturating logistic loss of GAN.
+        n_critic: Discriminator updates, each on its own batch, per generator update.
+        decay_start: Step from which both learning rates fall.
+        decay_end: Step at which they are 0.
+    """
+
+    def __init__(
+        self, image_shape=(32, 32, 3), latent_dim=128, num_classes=0, architecture="resnet",
+        generator_channels=(256, 256, 256, 256), discriminator_channels=(128, 128, 128, 128),
+        discriminator_downs=2, discriminator_bias=False, projection=True, hinge=True, n_critic=5,
+        decay_start=0, decay_end=50_000, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
+        self.architecture, self.generator_channels = architecture, generator_channels
+        self.discriminator_channels = discriminator_channels
+        self.discriminator_downs, self.discriminator_bias = discriminator_downs, discriminator_bias
+        self.projection, self.hinge, self.n_critic = projection, hinge, n_critic
+        self.decay_start, self.decay_end = decay_start, decay_end
+        if architecture == "resnet":
+            self.generator = build_generator(
+                image_shape, latent_dim, generator_channels, num_classes
+            )
+            self.discriminator = build_discriminator(
+                image_shape, discriminator_channels, discriminator_downs, discriminator_bias,
+                num_classes, projection,
+            )  # fmt: skip
+        elif architecture == "cnn" and not num_classes:
+            self.generator = build_plain_generator(image_shape, latent_dim, generator_channels)
+            self.discriminator = build_plain_discriminator(image_shape, discriminator_channels)
+        else:
+            raise BadInput(
+                "The architecture is 'resnet', or, without classes, 'cnn'; not "
+                f"{architecture!r} with num_classes = {num_classes}."
+            )
+
+    def default_optimizers(self):
+        def adam(updates):
+            rate = LinearDecay(2e-4, self.decay_start * updates, self.decay_end * updates)
+            return keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
+
+        return {"discriminator": adam(self.n_critic), "generator": adam(1)}
+
+    def generate(self, n):
+        """Images of n new latents, and of uniformly drawn classes where there are classes."""
+        z = self.latents(n)
+        if not self.num_classes:
+            return self.generator(z, training=True), None
+        label = tf.one_hot(random.uniform([n], 0, self.num_classes, "int32"), self.num_classes)
+        return self.generator([z, label], training=True), label
+
+    def score(self, image, label):
+        return self.discriminator([image, label] if self.num_classes else image, training=True)
+
+    def discriminator_loss(self, real, label):
+        fake, fake_label = self.generate(real.shape[0])
+        if self.num_classes:
+            label = tf.concat([label, fake_label], axis=0)
+        score = self.score(tf.concat([real, fake], axis=0), label)
+        real_score, fake_score = tf.split(score, 2)
+        if self.hinge:
+            return {
+                "real": tf.reduce_mean(tf.nn.relu(1.0 - real_score)),
+                "fake": tf.reduce_mean(tf.nn.relu(1.0 + fake_score)),
+            }
+        return {
+            "real": tf.reduce_mean(tf.nn.softplus(-real_score)),
+            "fake": tf.reduce_mean(tf.nn.softplus(fake_score)),
+        }
+
+    def generator_loss(self, n):
+        score = self.score(*self.generate(n))
+        if self.hinge:
+            return {"fake": -tf.reduce_mean(score)}
+        return {"fake": tf.reduce_mean(tf.nn.softplus(-score))}
+
+    def train_step(self, data):
+        batches = self.split(data)
+        g = self.update("generator", self.generator_loss, 2 * batches[0]["image"].shape[0])
+        for batch in batches:
+            # The 256 gray levels as the code spaces them, plus noise that fills the gaps.
+            real = (batch["image"] + 1.0) * (127.5 / 128.0) - 1.0
+            real += random.uniform(tf.shape(real), 0.0, 1.0 / 128.0)
+            label = self.one_hot(batch.get("label"))
+            d = self.update("discriminator", self.discriminator_loss, real, label)
+        return g | d
+
+    def call(self, z, label=None):
+        """Makes images, [N, H, W, C] in [-1, 1].
+
+        Args:
+            z: [N, latent_dim].
+            label: Class numbers [N] or label vectors [N, num_classes].
+        """
+        label = self.one_hot(label)
+        return self.generator(z if label is None else [z, label], training=False)
+
+    def sample(self, n, seed=None, labels=None):
+        """Makes n images, the same ones for the same seed; without labels of each class in turn."""
+        with random.scope(fresh_seed() if seed is None else seed):
+            return self(self.latents(n), label=self.labels_for(n, labels))
+
+    def preview(self, data):
+        return self(self.latents(len(data["image"])), label=data.get("label"))
+
+    def endpoints(self):
+        z = tf.TensorSpec([None, self.latent_dim], name="z")
+        label = tf.TensorSpec([None, self.num_classes], name="label")
+        seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
+        inputs = [z, label] if self.num_classes else [z]
+        return {
+            "serving_default": (lambda *inputs: {"image": self(*inputs)}, inputs),
+            "uint8": (lambda *inputs: {"image": to_uint8(self(*inputs))}, inputs),
+            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
+        }

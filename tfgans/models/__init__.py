@@ -5,12 +5,16 @@ import pathlib
 import keras
 
 from tfgans.errors import BadInput, nearest
+from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.gan import GAN
+from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
+    "cyclegan": CycleGAN,
     "gan": GAN,
+    "pix2pix": Pix2Pix,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,
 }

@@ -27,6 +27,7 @@ class BaseModel(keras.Model):
         data_kind: Which kind of data `tfgans.data` feeds this model.
         n_critic: How many batches one training step takes (`split` hands them out).
         stage_steps: Lengths in steps of all stages but the last.
+        loss_scale: Under mixed_float16, what losses are multiplied by at first; it adapts.
         step: How many training steps were made; saved.
         seed: Every random draw in training is a function of it; saved.
     """
@@ -34,6 +35,7 @@ class BaseModel(keras.Model):
     data_kind = "images"
     n_critic = 1
     stage_steps = ()
+    loss_scale = 2.0**15
 
     def __init__(self, name=None):
         super().__init__(name=name)
@@ -204,7 +206,7 @@ class BaseModel(keras.Model):
         for player, optimizer in self.optimizers.items():
             scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
             if self.dtype_policy.compute_dtype == "float16" and not scaled:
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer, self.loss_scale)
             optimizer.build(self.weights_of(player))
             self.optimizers[player] = optimizer
 

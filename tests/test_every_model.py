@@ -42,6 +42,46 @@ def fit(model, settings, source, steps):
     return model.fit(dataset, steps_per_epoch=steps, shuffle=False, verbose=0).history
 
 
+def makes_images_of_nothing(model):
+    """Whether a seed is enough; the other models are given images to work on."""
+    return "sample" in model.endpoints()
+
+
+def inputs(signature, n, seed):
+    """What an endpoint asks for: n rows of each input, or the seed, or n itself."""
+    given = {}
+    for spec in signature:
+        keys, shape = np.random.RandomState(seed), (n, *spec.shape[1:])
+        if spec.shape.rank == 0:
+            value = {"seed": seed, "n": n}[spec.name]
+        elif spec.dtype.is_floating:
+            value = keys.uniform(-1, 1, shape)
+        else:
+            value = keys.randint(0, 2, shape)
+        given[spec.name] = tf.cast(value, spec.dtype)
+    return given
+
+
+def use(model, n=3, seed=7):
+    """Everything a model offers, on n rows of input: "endpoint/output" -> array."""
+    return {
+        f"{endpoint}/{name}": value.numpy()
+        for endpoint, (function, signature) in model.endpoints().items()
+        for name, value in function(*inputs(signature, n, seed).values()).items()
+    }
+
+
+def assert_same_use(first, second, atol=0.0):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        # A picture of bytes is cut to integers: one step for any difference.
+        step = atol if value.dtype.kind == "f" else np.ceil(atol)
+        assert value.dtype == second[name].dtype, name
+        np.testing.assert_allclose(
+            value.astype("float64"), second[name], rtol=0, atol=step, err_msg=name
+        )
+
+
 @pytest.fixture(scope="module", params=MODELS)
 def trained(request, tmp_path_factory):
     """A model after two steps of its last stage, its file, its logs, what each move changed."""
@@ -129,7 +169,7 @@ def test_saved_model_goes_on_where_it_was(trained):
     again = keras.models.load_model(path)
     for a, b in zip(state(model), state(again), strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(model.sample(3, seed=5), again.sample(3, seed=5))
+    assert_same_use(use(model), use(again))
     again.run_eagerly = True
     fit(again, settings, source, steps=1)
     uninterrupted, *_ = new(settings.architecture)
@@ -138,64 +178,86 @@ def test_saved_model_goes_on_where_it_was(trained):
         np.testing.assert_array_equal(a, b)
 
 
-# Networks that endpoints read besides the generator.
-ALSO_SERVED = {"bigan": ("encoder",), "infogan": ("trunk", "recognition")}
-
-
-def model_name(model):
-    return next(name for name, cls in MODELS.items() if cls is type(model))
-
-
 READ = """
 import sys, numpy as np, tensorflow as tf
 assert not any(name.startswith(("tfgans", "keras")) for name in sys.modules if "tfgans" in name)
-model = tf.saved_model.load(sys.argv[1])
-found = model.signatures["sample"](
-    seed=tf.constant(7, tf.int64), n=tf.constant(3, tf.int64))["image"].numpy()
-np.save(sys.argv[2], found)
-print(len(model.signatures))
+model, found = tf.saved_model.load(sys.argv[1]), {}
+given = np.load(sys.argv[2])
+for endpoint, function in model.signatures.items():
+    inputs = {k.split("/")[1]: tf.constant(given[k]) for k in given if k.startswith(endpoint + "/")}
+    found |= {f"{endpoint}/{k}": v.numpy() for k, v in function(**inputs).items()}
+np.savez(sys.argv[3], **found)
 """
 
+# What a release holds, where it is not the generator that samples.
+SERVED = {
+    "bigan": ["generator", "encoder"],
+    "cyclegan": ["generator_ab", "generator_ba"],
+    "infogan": ["generator", "trunk", "recognition"],
+}
 
-def test_exported_model_gives_the_same_images_without_tfgans(trained, tmp_path):
-    model, *_ = trained
+
+def test_exported_model_does_the_same_without_tfgans(trained, tmp_path):
+    model, settings, *_ = trained
     model.export(tmp_path / "1")
-    command = [sys.executable, "-c", READ, tmp_path / "1", tmp_path / "found.npy"]
+    given = {
+        f"{endpoint}/{name}": value
+        for endpoint, (_, signature) in model.endpoints().items()
+        for name, value in inputs(signature, n=3, seed=7).items()
+    }
+    np.savez(tmp_path / "given.npz", **given)
+    command = [sys.executable, "-c", READ, tmp_path / "1", "given.npz", "found.npz"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(
-        np.load(tmp_path / "found.npy"), model.sample(3, seed=7), rtol=0, atol=2e-6
-    )
-    assert int(done.stdout) == len(model.endpoints())
+    assert_same_use(dict(np.load(tmp_path / "found.npz")), use(model), atol=2e-6)
     stored = tf.train.list_variables(str(tmp_path / "1" / "variables" / "variables"))
     parameters = sum(math.prod(shape) for name, shape in stored if "_CHECKPOINTABLE" not in name)
-    served = [model.sampling_generator]
-    served += [getattr(model, name) for name in ALSO_SERVED.get(model_name(model), ())]
-    assert parameters == sum(network.count_params() for network in served)
-
-
-# Gradients that overflow float16 at the first loss scale, which is then halved until they do not.
-STEPS_TO_FIND_THE_LOSS_SCALE = {"infogan": 8, "sngan": 4}
+    served = SERVED.get(settings.architecture, ["sampling_generator"])
+    assert parameters == sum(getattr(model, network).count_params() for network in served)
 
 
 @ALL
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_stays_finite(name, precision):
     model, settings, source = new(name, precision)
-    steps = STEPS_TO_FIND_THE_LOSS_SCALE.get(name, 1) if precision == "mixed_float16" else 1
-    logs = fit(model, settings, source, steps)
-    assert all(np.isfinite(values).all() for values in logs.values())
-    pictures = model.sample(2, seed=0).numpy()
-    assert pictures.dtype == np.float32 and np.isfinite(pictures).all()
     scaled = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in model.optimizers.values()]
     assert all(scaled) if precision == "mixed_float16" else not any(scaled)
+    if precision == "mixed_float16":
+        for optimizer in model.optimizers.values():
+            optimizer.dynamic_scale.assign(2.0**6)  # near where training settles; it begins at 2^15
+    logs = fit(model, settings, source, steps=sum(model.stage_steps) + 1)
+    assert all(np.isfinite(values).all() for values in logs.values())
+    for made in use(model, n=2).values():
+        assert made.dtype.kind != "f" or (made.dtype == np.float32 and np.isfinite(made).all())
     for optimizer in model.optimizers.values():
         assert int(optimizer.iterations) > 0  # not every move was skipped for an overflow
 
 
 @ALL
-def test_same_seed_same_images(name):
+def test_use_is_a_function_of_seed_and_input_row_by_row(name):
+    model, settings, source = new(name)
+    first = use(model, n=4)
+    assert_same_use(first, use(model, n=4))
+    assert_same_use({k: v[:2] for k, v in first.items()}, use(model, n=2), atol=1e-5)
+    batch = training.preview_batch(model, source, settings)
+    previews = []
+    for _ in range(2):
+        with random.scope(3):
+            previews.append(np.asarray(model.preview(batch)))
+    assert np.isfinite(previews[0]).all()
+    np.testing.assert_array_equal(*previews)
+
+
+@ALL
+def test_sampling_or_serving(name):
+    """A seed makes images, or `serving_default` turns given ones into the model's."""
     model, *_ = new(name)
+    if not makes_images_of_nothing(model):
+        function, signature = model.endpoints()["serving_default"]
+        (image,) = function(*inputs(signature, n=4, seed=3).values()).values()
+        assert "image" in [spec.name for spec in signature]
+        assert image.shape == (4, *model.image_shape)
+        return
     first = model.sample(4, seed=3).numpy()
     np.testing.assert_array_equal(first, model.sample(4, seed=3))
     np.testing.assert_allclose(first[:2], model.sample(2, seed=3), atol=1e-5)
@@ -221,6 +283,7 @@ def share_of_the_global_draw(draw):
 
 WITHOUT_BATCH_STATISTICS = {
     "began": {},
+    "cyclegan": {},
     "gan": {},
     "progan": {"minibatch_group": 1, "stable_steps": 1},  # the second step is of the second stage
     "lapgan": {},
@@ -255,7 +318,9 @@ def test_replicas_draw_their_own_noise_and_keep_the_same_weights(name, two_repli
         def draw():
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             with random.scope(0, 1, replica):
-                return model.latents(2)
+                if makes_images_of_nothing(model):
+                    return model.latents(2)
+                return random.normal([2])
 
         a, b = two_replicas.experimental_local_results(two_replicas.run(draw))
         assert not np.allclose(a, b)

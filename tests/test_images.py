@@ -22,6 +22,18 @@ def test_grid_puts_images_row_by_row():
     assert images.grid(tiles, columns=3, gap=1).shape == (5, 11, 1)
 
 
+def test_tables_keep_their_rows_and_gray_stands_beside_color():
+    color, gray = np.random.uniform(-1, 1, [2, 4, 5, 3]), np.random.uniform(-1, 1, [2, 4, 5, 1])
+    labels = np.random.uniform(-1, 1, [2, 4, 5, 7])
+    made = images.table(gray, color, labels)
+    assert made.shape == (2, 3, 4, 5, 3)
+    sheet = images.grid(made)
+    assert sheet.shape == (8, 15, 3)
+    np.testing.assert_array_equal(sheet[4:, :5], images.to_uint8(np.repeat(gray[1], 3, axis=-1)))
+    np.testing.assert_array_equal(sheet[:4, 5:10], images.to_uint8(color[0]))
+    np.testing.assert_array_equal(sheet[4:, 10:], images.to_uint8(labels[1, ..., :3]))
+
+
 def test_alpha_shows_on_a_checkerboard_and_stays_in_single_pictures(tmp_path):
     clear = np.full([1, 16, 16, 4], -1.0)
     images.save_grid(clear, tmp_path / "grid.png")

@@ -16,7 +16,7 @@ def grid(images, columns: int | None = None, gap: int = 0) -> np.ndarray:
     """Puts images side by side, row by row.
 
     Args:
-        images: [n, H, W, C] in [-1, 1].
+        images: [n, H, W, C] in [-1, 1], or a table [rows, columns, H, W, C].
         columns: Images per row; the nearest to a square where not given.
         gap: White pixels between images.
 
@@ -24,6 +24,9 @@ def grid(images, columns: int | None = None, gap: int = 0) -> np.ndarray:
         uint8 [rows * H, columns * W, C] plus gaps. Empty places are white.
     """
     images = to_uint8(images)
+    if images.ndim == 5:
+        columns = images.shape[1]
+        images = images.reshape(-1, *images.shape[2:])
     n, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)
@@ -34,6 +37,22 @@ def grid(images, columns: int | None = None, gap: int = 0) -> np.ndarray:
         y, x = i // columns * (height + gap), i % columns * (width + gap)
         sheet[y : y + height, x : x + width] = image
     return sheet
+
+
+def table(*columns) -> np.ndarray:
+    """Puts lists of images beside each other, one row for each place, as `grid` takes them.
+
+    Args:
+        columns: [rows, H, W, C] each. Gray ones become as wide in channels as the others; of more
+            than four channels the first three are shown.
+
+    Returns:
+        [rows, columns, H, W, C].
+    """
+    columns = [np.asarray(c if c.shape[-1] <= 4 else c[..., :3]) for c in columns]
+    channels = max(c.shape[-1] for c in columns)
+    columns = [np.repeat(c, channels, axis=-1) if c.shape[-1] == 1 else c for c in columns]
+    return np.stack(columns, axis=1)
 
 
 def picture(image) -> Image.Image:

@@ -107,7 +107,8 @@ def batches(strategy, model, source, settings):
 
 def preview_batch(model, source, settings):
     """Up to 64 fixed examples for the sample grid."""
-    some = config.Data(**vars(settings.data) | {"batch_size": PREVIEW, "flip": False})
+    plain = {"batch_size": PREVIEW, "flip": False, "jitter": 0}
+    some = config.Data(**vars(settings.data) | plain)
     batch = next(iter(data.batches(model, source, some, settings.train.seed)))
     return {name: value[:PREVIEW].numpy() for name, value in batch.items()}
 

@@ -27,6 +27,11 @@ def main():
     args = parser.parse_args()
 
     model = models.load(args.model)
+    if "sample" not in model.endpoints():
+        raise BadInput(
+            f"{type(model).__name__} makes images of images: "
+            f"python tools/translate.py {args.model} PATH"
+        )
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     options = {}

@@ -59,10 +59,12 @@ def main():
         return 130
     if not training.is_chief():
         return 0
-    folder = training.release(models.load(run), name)
+    model = models.load(run)
+    folder = training.release(model, name)
+    samples = "sample" in model.endpoints()
     print(
         f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"
-        f"  python tools/sample.py {name}\n"
+        f"  python tools/{f'sample.py {name}' if samples else f'translate.py {name} PATH'}\n"
         f"  docker run -p 8501:8501 -v $PWD/saved_models/{name}:/models/{name} "
         f"-e MODEL_NAME={name} tensorflow/serving"
     )

@@ -42,6 +42,8 @@ def test_dropout_keeps_the_mean_and_is_off_at_inference():
     assert np.mean(y == 0) == pytest.approx(0.25, abs=0.02)
     assert np.mean((y == 0) & (z == 0)) == pytest.approx(0.25**2, abs=0.02)
     np.testing.assert_array_equal(layer(x), x)
+    with random.scope(0):
+        np.testing.assert_array_equal(Dropout(0.25, always=True)(x), y)
 
 
 def test_equalized_dense_moves_by_the_scaled_learning_rate():

@@ -7,6 +7,7 @@ function of (seed, step), so that a run which is resumed, or spread over workers
 examples as one that is not.
 """
 
+import dataclasses
 import functools
 import inspect
 
@@ -14,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.config import Config, Data
-from tfgans.data import images
+from tfgans.data import images, paired, unpaired
 from tfgans.data.opening import open_images
 from tfgans.data.source import BrokenImage, DataError, Images
 
@@ -22,6 +23,15 @@ __all__ = ["BrokenImage", "DataError", "Images", "batches", "open_images", "read
 
 KINDS = {
     "images": images,
+    "paired": paired,
+    "unpaired": unpaired,
+}
+
+# Settings of `Data` that only some kinds know.
+SPECIAL = {
+    "labels": ["images"],
+    "jitter": ["paired", "unpaired"],
+    "direction": ["paired"],
 }
 
 
@@ -32,8 +42,18 @@ def resolve(settings: Config, model_class: type):
         The source, as `batches` wants it.
 
     Raises:
-        DataError: The path holds no usable data, or not the labels that are needed.
+        DataError: The path holds no usable data, or not the labels that are needed; or a setting
+            means nothing to this kind of data.
     """
+    defaults = {field.name: field.default for field in dataclasses.fields(Data)}
+    for word, kinds in SPECIAL.items():
+        value = getattr(settings.data, word)
+        if value != defaults[word] and model_class.data_kind not in kinds:
+            raise DataError(
+                f"data.{word} is {value!r}, and {settings.architecture} takes data of the kind "
+                f"{model_class.data_kind!r}, which knows no {word}.",
+                "Leave it out.",
+            )
     parameters = inspect.signature(model_class.__init__).parameters
     arguments = {name: parameter.default for name, parameter in parameters.items()}
     return KINDS[model_class.data_kind].resolve(settings, arguments)

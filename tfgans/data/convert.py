@@ -108,3 +108,19 @@ def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
     if alpha is None:
         alpha = np.ones_like(colors[..., :1])
     return np.concatenate([colors, alpha], axis=-1)
+
+
+def cut(image: np.ndarray, height: int, width: int, draws, flip: bool) -> np.ndarray:
+    """Cuts a random window out of an image and mirrors every second one: random jitter.
+
+    Args:
+        image: [h, w, c], at least as large as the window.
+        height: Of the window.
+        width: Of the window.
+        draws: Three numbers in [0, 1): vertical place, horizontal place, whether to mirror.
+        flip: Whether it may be mirrored.
+    """
+    down, right, mirror = draws
+    top, left = int(down * (image.shape[0] - height + 1)), int(right * (image.shape[1] - width + 1))
+    image = image[top : top + height, left : left + width]
+    return image[:, ::-1] if flip and mirror < 0.5 else image

@@ -130,21 +130,22 @@ class FileImages(Images):
 
 
 class FolderImages(FileImages):
-    """All image files of a folder, at any depth, in sorted order."""
+    """All image files of a folder, at any depth, in sorted order; or one image file."""
 
     def __init__(self, path, value_range=None):
+        self.root = path if path.is_dir() else path.parent
         files = [
             pathlib.Path(folder, name).relative_to(path).as_posix()
             for folder, _, names in os.walk(path, followlinks=True)
             for name in names
         ]
-        super().__init__(path, files, value_range)
+        super().__init__(path, files if path.is_dir() else [path.name], value_range)
 
     def open(self, name):
-        return open(self.path / name, "rb")
+        return open(self.root / name, "rb")
 
     def locate(self, name):
-        return str(self.path / name)
+        return str(self.root / name)
 
 
 class ZipImages(FileImages):

@@ -156,8 +156,7 @@ class ImageReader:
     """Reads and converts many images at once, each broken one replaced by the next whole one."""
 
     def __init__(self, source, image_shape, policy):
-        if policy not in ("skip", "fail"):
-            raise DataError(f"data.broken is {policy!r}.", 'Set it to "skip" or "fail".')
+        check_policy(policy)
         self.source, self.image_shape, self.policy = source, image_shape, policy
         self.at_once = source.in_memory and source.shape[:2] == tuple(image_shape[:2])
         self.pool = ThreadPoolExecutor()
@@ -172,28 +171,34 @@ class ImageReader:
         used = np.empty(len(indices), "int64")
 
         def fill(place):
-            images[place], used[place] = self.read_whole(indices[place])
+            image, used[place] = read_whole(self.source, indices[place], self.policy)
+            images[place] = prepare(image, self.source.value_range, self.image_shape)
 
         list(self.pool.map(fill, range(len(indices))))
         return images, used
 
-    def read_whole(self, i):
-        """Returns image i, or the next one that is whole, and its number."""
-        n = len(self.source)
-        for candidate in ((i + k) % n for k in range(n)):
-            if candidate in self.source.found_broken:
-                continue
-            try:
-                image = self.source.read(candidate)
-            except BrokenImage as error:
-                if self.policy == "fail":
-                    raise
-                if self.source.found_broken.setdefault(candidate, error) is error:
-                    print(f"skipped broken image {error}")
-                continue
-            return prepare(image, self.source.value_range, self.image_shape), candidate
-        *_, last = self.source.found_broken.values()
-        raise DataError(
-            f"All {n} images are broken, the last one: {last}",
-            "Replace the set by a whole copy.",
-        )
+
+def check_policy(policy):
+    """Raises DataError unless `data.broken` has one of its two values."""
+    if policy not in ("skip", "fail"):
+        raise DataError(f"data.broken is {policy!r}.", 'Set it to "skip" or "fail".')
+
+
+def read_whole(source, i, policy):
+    """Returns what `source.read` gives for i, or for the next one that is whole, and its number."""
+    n = len(source)
+    for candidate in ((i + k) % n for k in range(n)):
+        if candidate in source.found_broken:
+            continue
+        try:
+            return source.read(candidate), candidate
+        except BrokenImage as error:
+            if policy == "fail":
+                raise
+            if source.found_broken.setdefault(candidate, error) is error:
+                print(f"skipped broken image {error}")
+    *_, last = source.found_broken.values()
+    raise DataError(
+        f"All {n} images are broken, the last one: {last}",
+        "Replace the set by a whole copy.",
+    )

@@ -14,14 +14,15 @@ class Dropout(keras.layers.Layer):
 
     Args:
         rate: The part that is zeroed.
+        always: In use too: dropout as a source of noise.
     """
 
-    def __init__(self, rate, **kwargs):
+    def __init__(self, rate, always=False, **kwargs):
         super().__init__(**kwargs)
-        self.rate = rate
+        self.rate, self.always = rate, always
 
     def call(self, x, training=False):
-        if not training or self.rate == 0:
+        if not (training or self.always) or self.rate == 0:
             return x
         kept = random.uniform(tf.shape(x)) >= self.rate
         return tf.where(kept, x / (1.0 - self.rate), 0.0)

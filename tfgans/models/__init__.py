@@ -7,6 +7,7 @@ import keras
 from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
+from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
@@ -14,6 +15,7 @@ from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.infogan import InfoGAN
 from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
+from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
@@ -22,6 +24,7 @@ from tfgans.models.wgan_gp import WGANGP
 MODELS = {
     "began": BEGAN,
     "bigan": BiGAN,
+    "cyclegan": CycleGAN,
     "dcgan": DCGAN,
     "fgan": FGAN,
     "gan": GAN,
@@ -29,6 +32,7 @@ MODELS = {
     "infogan": InfoGAN,
     "lapgan": LAPGAN,
     "lsgan": LSGAN,
+    "pix2pix": Pix2Pix,
     "progan": ProGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,

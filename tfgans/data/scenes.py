@@ -1,0 +1,67 @@
+"""Drawings and pictures of the same scenes, made on demand: two domains to translate between."""
+
+import numpy as np
+
+from tfgans.data.source import Images
+from tfgans.data.synthetic import WHITE, rasterize
+
+GROUND = (230, 230, 230)
+FLAT = ((220, 60, 50), (80, 190, 90), (50, 70, 200))  # colors of the three kinds of polygons
+
+
+class SyntheticScenes(Images):
+    """Three quadrilaterals of three kinds on a ground, as a drawing or as a picture.
+
+    A drawing has one flat color for each kind, like a label map. In a picture, the kinds are
+    striped, checkered and shaded, the ground is a gradient, and edges are dark.
+
+    Args:
+        image_shape: (height, width, ...); scenes are RGB.
+        textured: Pictures instead of drawings.
+        first: Number of the first scene. The same number is the same scene in both forms.
+        count: Number of images.
+    """
+
+    def __init__(self, image_shape, textured, first=0, count=2**12):
+        self.height, self.width = image_shape[:2]
+        self.textured, self.first, self.count = textured, first, count
+        y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width)
+        self.ground, self.fills = np.array(GROUND), np.array(FLAT)[:, None, None]
+        if textured:
+            self.ground = mix((250, 240, 200), (170, 150, 130), y)
+            self.fills = [
+                mix((200, 40, 30), (250, 190, 120), np.floor(8 * y) % 2),
+                mix((30, 110, 60), (170, 220, 90), (np.floor(8 * y) + np.floor(8 * x)) % 2),
+                mix((120, 220, 250), (30, 20, 120), y),
+            ]
+        self.survey("synthetic", None)
+
+    def __len__(self):
+        return self.count
+
+    def header(self, i):
+        return self.height, self.width, 3, "uint8"
+
+    def read(self, i):
+        keys = np.random.default_rng([self.first + i])
+        kinds, side = keys.permutation(3), max(self.height, self.width)
+        turns = (np.arange(4) + keys.uniform(0, 0.7, [3, 4]) + keys.uniform(0, 4, [3, 1])) / 4
+        corners = np.stack([np.sin(2 * np.pi * turns), np.cos(2 * np.pi * turns)], axis=-1)
+        centers = keys.uniform(0.2, 0.8, [3, 1, 2]) * (self.height, self.width)
+        vertices = centers + side * keys.uniform(0.18, 0.32, [3, 1, 1]) * corners  # [3, 4, 2]
+        inside = 1 - rasterize(vertices, side)[:, : self.height, : self.width, None] / WHITE
+        image = np.broadcast_to(self.ground, [self.height, self.width, 3])
+        for kind, cover in zip(kinds, inside, strict=True):
+            image = image + cover * (self.fills[kind] - image)
+            if self.textured:
+                image = image * (1 - 3.2 * cover * (1 - cover))  # half covered: the edge
+        return np.rint(image).astype("uint8")
+
+    def describe(self, i):
+        return f"synthetic scene {self.first + i}"
+
+
+def mix(first, second, share):
+    """Colors between two, [height, width, 3], by the share of the second, [height, width]."""
+    first, second = np.array(first), np.array(second)
+    return first + share[..., None] * (second - first)

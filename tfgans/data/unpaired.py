@@ -1,0 +1,115 @@
+"""The data kind "unpaired": images of two domains, each in an order of its own."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans.config import Config, Data
+from tfgans.data.convert import cut
+from tfgans.data.images import ImageReader, common_shape, report_conversion
+from tfgans.data.opening import open_images
+from tfgans.data.scenes import SyntheticScenes
+from tfgans.data.source import DataError, Images
+
+FOLDERS = (("trainA", "trainB"), ("A", "B"), ("a", "b"))
+OTHER = 2  # the random stream of B's order
+
+
+@dataclasses.dataclass
+class Domains:
+    """Two sets of images that have nothing to do with each other but their size."""
+
+    a: Images
+    b: Images
+    failure: ValueError | None = None  # see `Images`
+
+
+def resolve(settings: Config, arguments: dict) -> Domains:
+    """Opens the two domains, and takes the size of the images from them if it is left open.
+
+    Args:
+        settings: `settings.model` gets what the data decide.
+        arguments: The constructor's arguments of the model with their defaults.
+    """
+    data, shape = settings.data, settings.model.get("image_shape")
+    if data.path == "synthetic":
+        shape = shape or arguments["image_shape"]
+        drawings = SyntheticScenes(shape, textured=False)
+        # Pictures of other scenes: no drawing has its picture in the set.
+        return Domains(drawings, SyntheticScenes(shape, textured=True, first=len(drawings)))
+    domains = open_domains(data.path, data.value_range)
+    if shape is None:
+        a, b = common_shape(domains.a), common_shape(domains.b)
+        if a != b:
+            raise DataError(
+                f"The images of {domains.a.path} are {a}, those of {domains.b.path} {b} "
+                "(height, width, channels).",
+                "Say what to make of both: --set 'model.image_shape=[256, 256, 3]'.",
+            )
+        settings.model["image_shape"] = list(a)
+    return domains
+
+
+def open_domains(path, value_range: tuple | None = None) -> Domains:
+    """Opens two folders of images.
+
+    Args:
+        path: Holds trainA and trainB, or A and B; each is anything `open_images` opens.
+        value_range: (lowest, highest) value of a stored pixel, where the type does not tell.
+    """
+    if path is None:
+        raise DataError("No data are given.", 'Set data.path: a path, or "synthetic" for drawings.')
+    path = pathlib.Path(path).expanduser()
+    for names in FOLDERS:
+        if all((path / name).is_dir() for name in names):
+            return Domains(*(open_images(path / name, value_range) for name in names))
+    raise DataError(
+        f"There are no two domains in {path}.",
+        "Wanted: a folder that holds two folders of images, trainA and trainB (or A and B).",
+    )
+
+
+class Reader:
+    """Feeds a model with images "a" and "b", cut and mirrored each by its own draws.
+
+    The larger domain makes one pass while the smaller one begins again.
+
+    Args:
+        model: Its image_shape is used.
+        source: From `resolve`.
+        config: Its flip, jitter and broken are used.
+
+    Raises:
+        DataError: The images or settings do not fit the model.
+    """
+
+    draws = 6  # window and mirror of a, and of b, see `cut`
+
+    def __init__(self, model, source: Domains, config: Data):
+        self.source, self.flip = source, config.flip
+        self.shape = height, width, channels = tuple(model.image_shape)
+        size = height + config.jitter, width + config.jitter, channels
+        self.files = []
+        for images in (source.a, source.b):
+            report_conversion(images, *self.shape)
+            self.files.append(ImageReader(images, size, config.broken))
+        self.signature = {name: tf.TensorSpec(self.shape) for name in ("a", "b")}
+
+    def read(self, positions, order, draws):
+        indices = (
+            [order(p, len(self.source.a)) for p in positions],
+            [order(p, len(self.source.b), OTHER) for p in positions],
+        )
+        found = {}
+        for name, files, numbers, places in zip(
+            "ab", self.files, indices, np.split(draws, 2, axis=1), strict=True
+        ):
+            images, _ = files.read(numbers)
+            cuts = [
+                cut(image, *self.shape[:2], place, self.flip)
+                for image, place in zip(images, places, strict=True)
+            ]
+            found[name] = np.stack(cuts)
+        return found

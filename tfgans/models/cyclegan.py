@@ -1,0 +1,271 @@
+"""CycleGAN — Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks.
+
+Zhu et al., ICCV 2017, arXiv:1703.10593.
+
+New here: two generators, G: A -> B and F: B -> A, and a discriminator for each domain, learned from
+two sets of images that nobody has paired: translating there and back must return the image. Least
+squares in place of the logarithm, residual networks with instance normalization, and discriminators
+that also see fakes of the past keep it steady.
+
+Differs from the paper: the identity terms, which the paper uses for paintings and photographs, are
+on, as in the authors' later code (`identity_weight=0` leaves them out). Both generators move at
+once, then both discriminators; the paper's first code moves the four networks one by one. Several
+replicas share one pool of past fakes and play it through as one device would.
+
+Reference: junyanz/pytorch-CycleGAN-and-pix2pix; junyanz/CycleGAN.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgans import images, random
+from tfgans.errors import BadInput
+from tfgans.models.base import BaseModel
+from tfgans.models.pix2pix import PREVIEW, build_patch_discriminator, start
+
+
+def instance_norm():
+    """Normalizes each channel of each image by itself; no scale, no shift."""
+    return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, center=False, scale=False)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class ReflectionPad(keras.layers.Layer):
+    """Mirrors a border of `size` pixels outwards, without repeating the edge."""
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x):
+        border = [self.size, self.size]
+        return tf.pad(x, [[0, 0], border, border, [0, 0]], "REFLECT")
+
+    def compute_output_shape(self, shape):
+        n, height, width, channels = shape
+        return n, height + 2 * self.size, width + 2 * self.size, channels
+
+
+def build_resnet_generator(
+    image_shape, channels, width=64, blocks=9, downs=2, norm=instance_norm, name="generator"
+):
+    """Images -> images of `channels` channels in [-1, 1], of the same size.
+
+    Args:
+        image_shape: (height, width, channels).
+        channels: Of the output.
+        width: Channels at full resolution; they double with each halving.
+        blocks: Residual blocks at the lowest resolution.
+        downs: How often the image is halved.
+        norm: Makes a normalization layer.
+        name: Of the network.
+    """
+    unit = 2**downs
+    if image_shape[0] % unit or image_shape[1] % unit:
+        raise BadInput(
+            f"The generator halves images {downs} times: both sides must be multiples of {unit}, "
+            f"not {image_shape[0]}x{image_shape[1]}. Set model.image_shape."
+        )
+
+    def conv(x, filters, kernel_size, stride=1, **kwargs):
+        return keras.layers.Conv2D(
+            filters, kernel_size, stride, kernel_initializer=start(), **kwargs
+        )(x)
+
+    def relu(x):
+        return keras.layers.ReLU()(norm()(x))
+
+    def block(x):
+        y = relu(conv(ReflectionPad(1)(x), width * unit, 3))
+        y = norm()(conv(ReflectionPad(1)(y), width * unit, 3))
+        return keras.layers.Add()([x, y])
+
+    image = keras.Input(image_shape)
+    x = relu(conv(ReflectionPad(3)(image), width, 7))
+    for i in range(downs):
+        x = relu(conv(keras.layers.ZeroPadding2D(1)(x), width * 2 ** (i + 1), 3, 2))
+    for _ in range(blocks):
+        x = block(x)
+    for i in reversed(range(downs)):
+        # [N, 2H + 1, ...]; without the first row and column, the mirror image of the way down.
+        x = keras.layers.Conv2DTranspose(width * 2**i, 3, 2, kernel_initializer=start())(x)
+        x = relu(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
+    output = conv(ReflectionPad(3)(x), channels, 7, activation="tanh", dtype="float32")
+    return keras.Model(image, output, name=name)
+
+
+class ImagePool(keras.layers.Layer):
+    """The last fakes, of which a discriminator sees one half the time (Shrivastava et al., 2017).
+
+    While the pool is not full, an image is stored and returned. Afterwards, with probability 1/2,
+    a stored image is returned and the new one takes its place; else the new one is returned and
+    forgotten. Replicas see each other's images and play through the whole batch, so that all hold
+    the same pool, the one a single device would hold.
+
+    Args:
+        size: Images in the pool; 0 returns what is given.
+        image_shape: (height, width, channels).
+    """
+
+    def __init__(self, size, image_shape, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.size = size
+        same = {"trainable": False, "aggregation": "only_first_replica"}
+        self.images = self.add_weight(
+            name="images", shape=(size, *image_shape), initializer="zeros", **same
+        )
+        self.count = self.add_weight(
+            name="count", shape=(), dtype="int32", initializer="zeros", **same
+        )
+
+    def call(self, images):
+        if self.size == 0:
+            return images
+        n, replica = images.shape[0], tf.distribute.get_replica_context()
+        coins, slots = random.uniform([n]), random.uniform([n], 0, self.size, "int32")
+        everyone = [replica.all_gather(x, axis=0) for x in (coins, slots, images)]
+        pool, count, shown = self.images.value, self.count.value, []
+        for k in range(n * replica.num_replicas_in_sync):
+            coin, slot, image = (x[k] for x in everyone)
+            full = count == self.size
+            slot = tf.where(full, slot, count)
+            old = pool[slot]
+            stored = tf.where(full & (coin >= 0.5), old, image)
+            shown.append(tf.where(full & (coin < 0.5), old, image))
+            pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
+            count = tf.minimum(count + 1, self.size)
+        self.images.assign(pool)
+        self.count.assign(count)
+        mine = tf.cast(replica.replica_id_in_sync_group, "int32") * n
+        return tf.stack(shown)[mine : mine + n]
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """`rate` for `hold_steps` updates, then linearly to 0 over `decay_steps`."""
+
+    def __init__(self, rate, hold_steps, decay_steps):
+        self.rate, self.hold_steps, self.decay_steps = rate, hold_steps, decay_steps
+
+    def __call__(self, step):
+        part = (tf.cast(step, "float32") - self.hold_steps) / self.decay_steps
+        return self.rate * (1.0 - tf.clip_by_value(part, 0.0, 1.0))
+
+    def get_config(self):
+        return {
+            "rate": self.rate, "hold_steps": self.hold_steps, "decay_steps": self.decay_steps
+        }  # fmt: skip
+
+
+def squared(score, wanted):
+    return tf.reduce_mean(tf.square(score - wanted))
+
+
+def l1(x, y):
+    return tf.reduce_mean(tf.abs(x - y))
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class CycleGAN(BaseModel):
+    """Translates between two domains, learned without pairs.
+
+    Args:
+        image_shape: (height, width, channels) of the images of both domains.
+        width: Channels at full resolution, of all networks.
+        blocks: Residual blocks of the generators: 9 from 256x256 on, 6 at 128x128.
+        patch_layers: How often the discriminators halve; 3 are patches of 70x70 pixels.
+        cycle_weight: Weight of the way there and back, the paper's lambda.
+        identity_weight: Weight of the identity terms, as a part of `cycle_weight`.
+        pool_size: How many past fakes each discriminator remembers.
+        hold_steps: Steps at the full learning rate.
+        decay_steps: Steps over which it then falls to 0.
+    """
+
+    data_kind = "unpaired"
+
+    def __init__(
+        self, image_shape=(256, 256, 3), width=64, blocks=9, patch_layers=3, cycle_weight=10.0,
+        identity_weight=0.5, pool_size=50, hold_steps=133_400, decay_steps=133_400, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.width, self.blocks = image_shape, width, blocks
+        self.patch_layers, self.cycle_weight = patch_layers, cycle_weight
+        self.identity_weight, self.pool_size = identity_weight, pool_size
+        self.hold_steps, self.decay_steps = hold_steps, decay_steps
+        self.generator_ab, self.generator_ba = (
+            build_resnet_generator(image_shape, image_shape[2], width, blocks, name=name)
+            for name in ("generator_ab", "generator_ba")
+        )
+        self.discriminator_a, self.discriminator_b = (
+            build_patch_discriminator(
+                image_shape, width, patch_layers, instance_norm, use_bias=True, name=name
+            )
+            for name in ("discriminator_a", "discriminator_b")
+        )
+        self.pool_a, self.pool_b = (
+            ImagePool(pool_size, image_shape, name=name) for name in ("pool_a", "pool_b")
+        )
+
+    def players(self):
+        return {
+            "discriminators": [self.discriminator_a, self.discriminator_b],
+            "generators": [self.generator_ab, self.generator_ba],
+        }
+
+    def default_optimizers(self):
+        def adam():
+            rate = HoldThenDecay(2e-4, self.hold_steps, self.decay_steps)
+            return keras.optimizers.Adam(rate, beta_1=0.5, epsilon=1e-8)
+
+        return {"discriminators": adam(), "generators": adam()}
+
+    def generators_loss(self, a, b):
+        fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)
+        back_a = self.generator_ba(fake_b, training=True)
+        back_b = self.generator_ab(fake_a, training=True)
+        same_a, same_b = self.generator_ba(a, training=True), self.generator_ab(b, training=True)
+        score_a = self.discriminator_a(fake_a, training=True)
+        score_b = self.discriminator_b(fake_b, training=True)
+        identity = self.identity_weight * self.cycle_weight
+        return {
+            "fake": squared(score_a, 1.0) + squared(score_b, 1.0),
+            "cycle": self.cycle_weight * (l1(back_a, a) + l1(back_b, b)),
+            "identity": identity * (l1(same_a, a) + l1(same_b, b)),
+        }
+
+    def discriminators_loss(self, a, b, old_a, old_b):
+        real_a = self.discriminator_a(a, training=True)
+        real_b = self.discriminator_b(b, training=True)
+        fake_a = self.discriminator_a(old_a, training=True)
+        fake_b = self.discriminator_b(old_b, training=True)
+        return {  # halved, which slows the discriminators down
+            "a": 0.5 * (squared(real_a, 1.0) + squared(fake_a, 0.0)),
+            "b": 0.5 * (squared(real_b, 1.0) + squared(fake_b, 0.0)),
+        }
+
+    def train_step(self, data):
+        a, b = data["a"], data["b"]
+        fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)
+        g = self.update("generators", self.generators_loss, a, b)
+        old_a, old_b = self.pool_a(fake_a), self.pool_b(fake_b)  # fakes of before this move
+        d = self.update("discriminators", self.discriminators_loss, a, b, old_a, old_b)
+        return g | d
+
+    def call(self, image):
+        return self.generator_ab(image, training=False)
+
+    def preview(self, data):
+        """Rows of a, its translation, and back; then of b."""
+        a, b = data["a"][: PREVIEW // 2], data["b"][: PREVIEW // 2]
+        fake_b, fake_a = self.generator_ab(a), self.generator_ba(b)
+        there = images.table(a, fake_b, self.generator_ba(fake_b))
+        return np.concatenate([there, images.table(b, fake_a, self.generator_ab(fake_a))])
+
+    def endpoints(self):
+        image = tf.TensorSpec([None, *self.image_shape], name="image")
+        return {
+            "serving_default": (lambda image: {"image": self(image)}, [image]),
+            "a_to_b": (lambda image: {"image": self(image)}, [image]),
+            "b_to_a": (lambda image: {"image": self.generator_ba(image)}, [image]),
+        }

@@ -1,0 +1,239 @@
+"""pix2pix — Image-to-Image Translation with Conditional Adversarial Networks.
+
+Isola et al., CVPR 2017, arXiv:1611.07004.
+
+New here: a GAN conditioned on an image. The generator is a U-Net, whose skip connections carry what
+input and output share; the discriminator sees input and output together and judges overlapping
+patches of 70x70 pixels (PatchGAN); an L1 distance to the target takes care of low frequencies. The
+only noise is dropout, which stays on when the model is used.
+
+Differs from the paper: the two moves of a step draw their own dropout masks; in the code the
+discriminator judges the same fake before and after its own move. Images whose sides are no powers
+of two are halved as often as both sides can be. In use, batch normalization takes the statistics of
+each image by itself, which is the paper's test with batches of one whatever the batch.
+
+Reference: phillipi/pix2pix; junyanz/pytorch-CycleGAN-and-pix2pix for the biases: convolutions
+before a normalization have none.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgans import images, random
+from tfgans.errors import BadInput
+from tfgans.layers.dropout import Dropout
+from tfgans.models.base import BaseModel
+
+PREVIEW = 8  # rows of a preview
+SEED = 0  # of the dropout where a server gives none
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class BatchNorm(keras.layers.Layer):
+    """Batch normalization by the statistics of what it is given, in use of each image by itself.
+
+    With batches of one, which the paper trains and tests with, both are the same. There are no
+    moving averages.
+    """
+
+    def build(self, shape):
+        near_one = keras.initializers.RandomNormal(1.0, 0.02)
+        whole = {"shape": shape[-1:], "autocast": False}  # float32 under every policy
+        self.gamma = self.add_weight(name="gamma", initializer=near_one, **whole)
+        self.beta = self.add_weight(name="beta", initializer="zeros", **whole)
+
+    def call(self, x, training=False):
+        axes = [0, 1, 2] if training else [1, 2]
+        x = tf.cast(x, "float32")  # squares overflow in float16
+        mean, variance = tf.nn.moments(x, axes, keepdims=True)
+        x = self.gamma * (x - mean) * tf.math.rsqrt(variance + 1e-5) + self.beta
+        return tf.cast(x, self.compute_dtype)
+
+
+def start():
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def halvings(height, width):
+    """How often both sides can be halved."""
+    both = height | width
+    return (both & -both).bit_length() - 1
+
+
+def build_unet(
+    input_shape, channels, width=64, norm=BatchNorm, use_bias=False, dropout=0.5, skips=True,
+    name="generator",
+):  # fmt: skip
+    """Images -> images of `channels` channels in [-1, 1], of the same size.
+
+    Args:
+        input_shape: (height, width, channels). The image is halved to one pixel if it can be.
+        channels: Of the output.
+        width: Channels of the first step; they double up to 8 times that.
+        norm: Makes a normalization layer.
+        use_bias: Of the convolutions before a normalization.
+        dropout: Rate in the three innermost steps up, in training and in use.
+        skips: False for the encoder-decoder that the paper compares with.
+        name: Of the network.
+    """
+    height, breadth, _ = input_shape
+    depth = halvings(height, breadth)
+    if depth < 4:
+        raise BadInput(
+            f"The U-Net halves images at least 4 times: both sides must be multiples of 16, not "
+            f"{height}x{breadth}. Set model.image_shape; images are cropped and resized to it."
+        )
+    widths = [width * min(2**i, 8) for i in range(depth)]
+    image = keras.Input(input_shape)
+    x, encoded = image, []
+    for i, filters in enumerate(widths):
+        if i > 0:
+            x = keras.layers.LeakyReLU(0.2)(x)
+        x = keras.layers.Conv2D(
+            filters, 4, 2, "same", use_bias=use_bias, kernel_initializer=start()
+        )(x)
+        if 0 < i < depth - 1:  # the innermost would normalize a single pixel to 0
+            x = norm()(x)
+        encoded.append(x)
+    for i in reversed(range(1, depth)):
+        x = keras.layers.Conv2DTranspose(
+            widths[i - 1], 4, 2, "same", use_bias=use_bias, kernel_initializer=start()
+        )(keras.layers.ReLU()(x))
+        x = norm()(x)
+        if i >= depth - 3:
+            x = Dropout(dropout, always=True)(x)
+        if skips:
+            x = keras.layers.Concatenate()([x, encoded[i - 1]])
+    output = keras.layers.Conv2DTranspose(
+        channels, 4, 2, "same", activation="tanh", kernel_initializer=start(), dtype="float32"
+    )(keras.layers.ReLU()(x))
+    return keras.Model(image, output, name=name)
+
+
+def build_patch_discriminator(
+    input_shape, width=64, layers=3, norm=BatchNorm, use_bias=False, name="discriminator"
+):
+    """Images -> maps of scores; each score sees 1, 16, 34, 70, 142, 286 or 574 pixels square.
+
+    Args:
+        input_shape: (height, width, channels).
+        width: Channels of the first layer; they double up to 8 times that.
+        layers: How many layers halve the image, the number in the list above counted from 0.
+        norm: Makes a normalization layer.
+        use_bias: Of the convolutions before a normalization.
+        name: Of the network.
+    """
+    if min(input_shape[:2]) >> layers < 3:
+        raise BadInput(
+            f"A PatchGAN that halves {layers} times needs images of at least {3 << layers} pixels, "
+            f"not {input_shape[0]}x{input_shape[1]}. Lower model.patch_layers."
+        )
+
+    def conv(x, filters, stride=1, use_bias=True, **kwargs):
+        if layers == 0:  # PixelGAN
+            return keras.layers.Conv2D(
+                filters, 1, use_bias=use_bias, kernel_initializer=start(), **kwargs
+            )(x)
+        x = keras.layers.ZeroPadding2D(1)(x)  # "same" would keep the size at stride 1
+        return keras.layers.Conv2D(
+            filters, 4, stride, use_bias=use_bias, kernel_initializer=start(), **kwargs
+        )(x)
+
+    image = keras.Input(input_shape)
+    x = keras.layers.LeakyReLU(0.2)(conv(image, width, stride=2))
+    for i in range(1, max(layers, 1) + 1):
+        x = conv(x, width * min(2**i, 8), 2 if i < layers else 1, use_bias)
+        x = keras.layers.LeakyReLU(0.2)(norm()(x))
+    return keras.Model(image, conv(x, 1, dtype="float32"), name=name)
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class Pix2Pix(BaseModel):
+    """Translates images into images, learned from pairs.
+
+    Args:
+        image_shape: (height, width, channels) of the targets.
+        input_channels: Of the inputs.
+        width: Channels at full resolution, of both networks.
+        patch_layers: How often the discriminator halves; 0, 1, 3, 5 are the paper's patches of 1,
+            16, 70 and 286 pixels.
+        l1_weight: Weight of the L1 distance to the target, the paper's lambda.
+        adversarial_weight: Weight of the adversarial term; 0 leaves L1 alone.
+        conditional: False for a discriminator that does not see the input.
+        skips: False for an encoder-decoder in place of the U-Net.
+    """
+
+    data_kind = "paired"
+
+    def __init__(
+        self, image_shape=(256, 256, 3), input_channels=3, width=64, patch_layers=3,
+        l1_weight=100.0, adversarial_weight=1.0, conditional=True, skips=True, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.image_shape, self.input_channels, self.width = image_shape, input_channels, width
+        self.patch_layers, self.l1_weight = patch_layers, l1_weight
+        self.adversarial_weight, self.conditional = adversarial_weight, conditional
+        self.skips = skips
+        *size, channels = image_shape
+        self.generator = build_unet((*size, input_channels), channels, width, skips=skips)
+        judged = input_channels + channels if conditional else channels
+        self.discriminator = build_patch_discriminator((*size, judged), width, patch_layers)
+
+    def default_optimizers(self):
+        return {
+            "discriminator": keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8),
+            "generator": keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8),
+        }
+
+    def judge(self, input, output):
+        """Scores of patches of an output, given the input."""
+        if self.conditional:
+            output = tf.concat([input, output], axis=-1)
+        return self.discriminator(output, training=True)
+
+    def discriminator_loss(self, input, target):
+        fake = self.generator(input, training=True)
+        real_score, fake_score = self.judge(input, target), self.judge(input, fake)
+        return {  # halved, which slows the discriminator down
+            "real": 0.5 * tf.reduce_mean(tf.nn.softplus(-real_score)),
+            "fake": 0.5 * tf.reduce_mean(tf.nn.softplus(fake_score)),
+        }
+
+    def generator_loss(self, input, target):
+        fake = self.generator(input, training=True)
+        score = self.judge(input, fake)
+        return {
+            "fake": self.adversarial_weight * tf.reduce_mean(tf.nn.softplus(-score)),
+            "l1": self.l1_weight * tf.reduce_mean(tf.abs(target - fake)),
+        }
+
+    def train_step(self, data):
+        input, target = data["input"], data["target"]
+        d = self.update("discriminator", self.discriminator_loss, input, target)
+        g = self.update("generator", self.generator_loss, input, target)
+        return d | g
+
+    def call(self, image):
+        return self.generator(image, training=False)
+
+    def preview(self, data):
+        """Rows of input, output, target."""
+        input, target = data["input"][:PREVIEW], data["target"][:PREVIEW]
+        return images.table(input, self(input), target)
+
+    def translate(self, image, seed):
+        """Translates images [n, H, W, input_channels]; the seed decides the dropout."""
+        with random.scope(seed):
+            return self(image)
+
+    def endpoints(self):
+        height, width, _ = self.image_shape
+        image = tf.TensorSpec([None, height, width, self.input_channels], name="image")
+        seed = tf.TensorSpec([], "int64", name="seed")
+        return {
+            "serving_default": (lambda image: {"image": self.translate(image, SEED)}, [image]),
+            "translate": (
+                lambda image, seed: {"image": self.translate(image, seed)},
+                [image, seed],
+            ),
+        }

@@ -1,4 +1,7 @@
-"""Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`."""
+"""Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`.
+
+Sequences of tokens are printed, one per line.
+"""
 
 import argparse
 import os
@@ -8,6 +11,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import images, latents, models  # noqa: E402
+from tfgans.data.tokens import to_text  # noqa: E402
 from tfgans.errors import BadInput  # noqa: E402
 
 
@@ -25,14 +29,20 @@ def main():
     args = parser.parse_args()
 
     model = models.load(args.model)
-    out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
     options = {}
     for option in ("truncation", "label"):
         if getattr(args, option) is not None and not hasattr(model.sampling_generator, "styles"):
             raise BadInput(f"{type(model).__name__} has no --{option}.")
     if args.truncation is not None:
         options["truncation"] = args.truncation
+    if model.data_kind == "tokens":
+        for option in ("single", "mix", "walk"):
+            if getattr(args, option):
+                raise BadInput(f"{type(model).__name__} makes no pictures: there is no --{option}.")
+        print(to_text(model.sample(args.n, seed=args.seed)), end="")
+        return
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
     stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
     if args.mix:
         label = args.label[0] if args.label else None

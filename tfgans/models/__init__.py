@@ -6,11 +6,13 @@ import keras
 
 from tfgans.errors import BadInput, nearest
 from tfgans.models.gan import GAN
+from tfgans.models.seqgan import SeqGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
     "gan": GAN,
+    "seqgan": SeqGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,
 }

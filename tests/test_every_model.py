@@ -205,7 +205,7 @@ def share_of_the_global_draw(draw):
 
 WITHOUT_BATCH_STATISTICS = {
     "gan": {},
-    "seqgan": {"mle_steps": 0, "discriminator_steps": 0},
+    "seqgan": {"mle_steps": 0, "discriminator_steps": 0, "generator_every": 1},
     # Path length takes the first half of each replica's batch.
     "stylegan2": {"minibatch_features": 0, "path_length_weight": 0.0},
 }

@@ -49,7 +49,8 @@ class RecurrentPolicy(keras.layers.Layer):
 
         def weight(name, *shape):
             start = keras.initializers.RandomNormal(0.0, spread)
-            return self.add_weight(name=name, shape=shape, initializer=start)
+            # float32 also where a method is called inside of a half-precision model.
+            return self.add_weight(name=name, shape=shape, initializer=start, autocast=False)
 
         self.embedding = weight("embedding", vocabulary_size, width)
         self.kernel = weight("kernel", width, 4 * width)  # gates: input, forget, output, cell
@@ -269,12 +270,16 @@ class SeqGAN(BaseModel):
         return {"policy": replicas * tf.reduce_sum(self.nll(tokens) * rewards)}
 
     def discriminator_loss(self, real, fake):
-        score = self.discriminator(tf.concat([real, fake], axis=0), training=True)
-        truth = tf.repeat([1, 0], [real.shape[0], fake.shape[0]])
-        error = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, score)
+        # Half the mean cross-entropy of each half: the mean over the batch.
+        real_score = tf.nn.log_softmax(self.discriminator(real, training=True))
+        fake_score = tf.nn.log_softmax(self.discriminator(fake, training=True))
         last = self.discriminator.layers[-1]
         norm = tf.nn.l2_loss(last.kernel) + tf.nn.l2_loss(last.bias)
-        return {"classes": tf.reduce_mean(error), "decay": self.decay_weight * norm}
+        return {
+            "real": -0.5 * tf.reduce_mean(real_score[:, 1]),
+            "fake": -0.5 * tf.reduce_mean(fake_score[:, 0]),
+            "decay": self.decay_weight * norm,
+        }
 
     def stage_begins(self, stage):
         if stage == ADVERSARIAL:
@@ -292,9 +297,9 @@ class SeqGAN(BaseModel):
             g["generator/reward"] = tf.reduce_mean(rewards)
             if self.rollout_rate:
                 self.update_ema(self.rollout, self.generator, self.rollout_rate)
-        half = real.shape[0] // 2
-        fake = self(self.latents(half))
-        return g | self.update("discriminator", self.discriminator_loss, real[:half], fake)
+        real = real[::2]  # the batch of D is half real, half fake
+        fake = self(self.latents(real.shape[0]))
+        return g | self.update("discriminator", self.discriminator_loss, real, fake)
 
     def preview(self, data):
         """A text: some real sequences and some of the generator, with their mean NLL under it."""

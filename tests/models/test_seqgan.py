@@ -2,17 +2,21 @@
 
 import itertools
 import math
+import pathlib
+import runpy
+import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans import random
-from tfgans.data.tokens import Oracle
+from tfgans import callbacks, random
+from tfgans.data.tokens import Oracle, to_text
 from tfgans.models import seqgan
 from tfgans.models.seqgan import ClippedAdam, RecurrentPolicy, SeqGAN
 
+SAMPLE = pathlib.Path(__file__).parent.parent.parent / "tools" / "sample.py"
 SMALL = {
     "vocabulary_size": 5, "length": 4, "width": 8, "discriminator_width": 4,
     "filter_widths": (1, 2), "filters": (3, 3),
@@ -319,6 +323,27 @@ def test_preview_is_a_text_of_sequences():
     assert "real, 1.6" in real.splitlines()[0] and real.splitlines()[1] == "0 1 2 3"
     assert len(fake.splitlines()) == 17 and "nats per token" in fake.splitlines()[0]
     assert all(len(line.split()) == 4 for line in fake.splitlines()[1:])
+
+
+def test_a_run_leaves_texts_and_the_tool_prints_sequences(tmp_path, monkeypatch, capsys):
+    model = small()
+    data = {"tokens": np.ones([16, 4], "int32")}
+    grid = callbacks.SampleGrid(10, tmp_path / "samples", data, seed=0)
+    grid.set_model(model)
+    grid.on_train_begin()
+    with random.scope(0):
+        assert (tmp_path / "samples" / "00000000.txt").read_text() == model.preview(data)
+    model.save(tmp_path / "model.keras")
+
+    def sample(*arguments):
+        command = [str(SAMPLE), str(tmp_path / "model.keras"), "-n", "3", *arguments]
+        monkeypatch.setattr(sys, "argv", command)
+        runpy.run_path(str(SAMPLE), run_name="__main__")
+
+    sample("--seed", "5")
+    assert capsys.readouterr().out == to_text(model.sample(3, seed=5))
+    with pytest.raises(SystemExit, match="BadInput: SeqGAN makes no pictures.*--walk"):
+        sample("--walk")
 
 
 def test_policy_is_rebuilt_from_its_settings():

@@ -244,7 +244,7 @@ def test_use_is_a_function_of_seed_and_input_row_by_row(name):
     for _ in range(2):
         with random.scope(3):
             previews.append(np.asarray(model.preview(batch)))
-    assert np.isfinite(previews[0]).all()
+    assert previews[0].dtype.kind == "U" or np.isfinite(previews[0]).all()  # a text, or pictures
     np.testing.assert_array_equal(*previews)
 
 
@@ -263,7 +263,8 @@ def test_sampling_or_serving(name):
     np.testing.assert_allclose(first[:2], model.sample(2, seed=3), atol=1e-5)
     assert not np.array_equal(first, model.sample(4, seed=4))
     assert not np.array_equal(model.sample(2), model.sample(2))
-    assert first.shape == (4, *model.image_shape)
+    one = [model.length] if model.data_kind == "tokens" else model.image_shape
+    assert first.shape == (4, *one)
 
 
 def share_of_the_global_draw(draw):
@@ -287,6 +288,7 @@ WITHOUT_BATCH_STATISTICS = {
     "gan": {},
     "progan": {"minibatch_group": 1, "stable_steps": 1},  # the second step is of the second stage
     "lapgan": {},
+    "seqgan": {"mle_steps": 0, "discriminator_steps": 0, "generator_every": 1},
     # Path length takes the first half of each replica's batch.
     "stylegan2": {"minibatch_features": 0, "path_length_weight": 0.0},
 }

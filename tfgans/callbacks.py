@@ -120,6 +120,8 @@ def clock(seconds):
 class SampleGrid(OnTick):
     """Draws `model.preview` of the same batch and latents at each tick: samples/<step>.png.
 
+    A preview that is a text is written to samples/<step>.txt.
+
     Args:
         tick: Steps between pictures.
         folder: Where to put them.
@@ -140,8 +142,11 @@ class SampleGrid(OnTick):
 
     def on_tick(self, step, logs):
         with random.scope(self.seed):
-            pictures = self.model.preview(self.data)
-        images.save_grid(pictures, self.folder / f"{step:08}.png")
+            seen = self.model.preview(self.data)
+        if isinstance(seen, str):
+            (self.folder / f"{step:08}.txt").write_text(seen)
+        else:
+            images.save_grid(seen, self.folder / f"{step:08}.png")
 
 
 class Log(OnTick):

@@ -1,4 +1,7 @@
-"""Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`."""
+"""Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`.
+
+Sequences of tokens are printed, one per line.
+"""
 
 import argparse
 import inspect
@@ -9,6 +12,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import images, latents, models  # noqa: E402
+from tfgans.data.tokens import to_text  # noqa: E402
 from tfgans.errors import BadInput  # noqa: E402
 
 
@@ -32,8 +36,6 @@ def main():
             f"{type(model).__name__} makes images of images: "
             f"python tools/translate.py {args.model} PATH"
         )
-    out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
     options = {}
     for option, argument in (("truncation", "truncation"), ("label", "labels")):
         known = inspect.signature(model.sample).parameters
@@ -41,6 +43,14 @@ def main():
             raise BadInput(f"{type(model).__name__} has no --{option}.")
     if args.truncation is not None:
         options["truncation"] = args.truncation
+    if model.data_kind == "tokens":
+        for option in ("single", "mix", "walk"):
+            if getattr(args, option):
+                raise BadInput(f"{type(model).__name__} makes no pictures: there is no --{option}.")
+        print(to_text(model.sample(args.n, seed=args.seed)), end="")
+        return
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
     stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
     if args.mix:
         label = args.label[0] if args.label else None

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.config import Config, Data
-from tfgans.data import images, paired, unpaired
+from tfgans.data import images, paired, single, tokens, unpaired
 from tfgans.data.opening import open_images
 from tfgans.data.source import BrokenImage, DataError, Images
 
@@ -24,6 +24,8 @@ __all__ = ["BrokenImage", "DataError", "Images", "batches", "open_images", "read
 KINDS = {
     "images": images,
     "paired": paired,
+    "single": single,
+    "tokens": tokens,
     "unpaired": unpaired,
 }
 

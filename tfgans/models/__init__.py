@@ -17,6 +17,7 @@ from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
+from tfgans.models.seqgan import SeqGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
@@ -34,6 +35,7 @@ MODELS = {
     "lsgan": LSGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
+    "seqgan": SeqGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,

@@ -63,7 +63,7 @@ class BaseModel(keras.Model):
         return self.sampling_generator(z, training=False)
 
     def preview(self, data):
-        """The pictures a person wants to see while training: [n, H, W, C] in [-1, 1].
+        """The pictures a person wants to see while training: [n, H, W, C] in [-1, 1], or a text.
 
         Or a table of them, [rows, columns, H, W, C], as `images.table` makes it.
         Called with the same batch and inside the same random scope each time, so that pictures of

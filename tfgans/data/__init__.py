@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.config import Config, Data
-from tfgans.data import images
+from tfgans.data import images, single
 from tfgans.data.opening import open_images
 from tfgans.data.source import BrokenImage, DataError, Images
 
@@ -22,6 +22,7 @@ __all__ = ["BrokenImage", "DataError", "Images", "batches", "open_images", "read
 
 KINDS = {
     "images": images,
+    "single": single,
 }
 
 

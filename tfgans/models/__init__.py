@@ -6,11 +6,13 @@ import keras
 
 from tfgans.errors import BadInput, nearest
 from tfgans.models.gan import GAN
+from tfgans.models.singan import SinGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
 
 MODELS = {
     "gan": GAN,
+    "singan": SinGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,
 }

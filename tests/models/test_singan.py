@@ -198,7 +198,7 @@ def test_losses_of_known_scores():
     assert float(d["wasserstein"]) == pytest.approx(-6.0 * float(tf.reduce_mean(real)), rel=1e-4)
     assert float(d["penalty"]) == pytest.approx(0.1 * (12**0.5 - 1) ** 2, rel=1e-4)
     assert float(g["wasserstein"]) == pytest.approx(-1.0)
-    again = model.generator.refine(0, model.generator.fixed_noise, coarse, training=True)
+    again = model.generator.refine(0, model.generator.fixed_noise[None], coarse, training=True)
     error = float(tf.reduce_mean(tf.square(again - real)))
     assert float(g["reconstruction"]) == pytest.approx(10.0 * error, rel=0.05)
 

@@ -84,11 +84,7 @@ def resolve(settings: Config, arguments: dict) -> Images:
         return Landscape(shape or arguments["image_shape"])
     if settings.data.path is None:
         raise DataError("No image is given.", 'Set data.path: an image file, or "synthetic".')
-    path = pathlib.Path(settings.data.path).expanduser()
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "nothing"
-        raise DataError(f"{path} is {kind}.", "This model learns one image: name its file.")
-    source = OneFile(path, settings.data.value_range)
+    source = OneFile(existing(settings.data.path), settings.data.value_range)
     if shape is None:
         settings.model["image_shape"] = [*source.shape[:2], arguments["image_shape"][2]]
     return source
@@ -108,18 +104,35 @@ class Reader:
 
     def __init__(self, model, source: Images, config: Data):
         height, width, channels = model.image_shape
-        image = crop_resize(source.read(0), height, width)
-        if image.shape[2] in (2, 4):  # colors without alpha
-            image = image[..., :-1]
-        self.image = resize(to_float(image, source.value_range, channels), *model.shapes[-1])
+        image = to_float(without_alpha(source.read(0)), source.value_range, channels)
+        self.image = resize(crop_resize(image, height, width), *model.shapes[-1])
         self.signature = {"image": tf.TensorSpec(self.image.shape)}
 
     def read(self, positions, order, draws):
         return {"image": np.repeat(self.image[None], len(positions), axis=0)}
 
 
+def read(path, shape) -> np.ndarray:
+    """Reads an image file and resizes it: float32 [height, width, channels] = shape, in [-1, 1]."""
+    source = OneFile(existing(path))
+    image = to_float(without_alpha(source.read(0)), source.value_range, shape[2])
+    return resize(image, *shape[:2])
+
+
+def without_alpha(image):
+    return image[..., :-1] if image.shape[2] in (2, 4) else image
+
+
+def existing(path) -> pathlib.Path:
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "not there"
+        raise DataError(f"{path} is {kind}.", "Wanted is one image: name its file.")
+    return path
+
+
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes float32 [h, w, channels]: bicubic, without aliasing."""
+    """Resizes float32 [h, w, channels] in [-1, 1]: bicubic, without aliasing."""
     planes = [
         np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
         for plane in np.moveaxis(image, -1, 0)

@@ -30,8 +30,7 @@ def main():
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
     add("task", choices=FIRST)
-    add("image", nargs="?", help="the painting, or the training image with something changed")
-    add("mask", nargs="?", help="an image that is white where something was changed")
+    add("files", nargs="*", metavar="FILE", help="a picture; a mask, white where it was changed")
     add("--first", type=int, metavar="SCALE", help="scale to begin with; -1 is the finest")
     add("--stretch", type=float, nargs=2, default=(1, 1), metavar=("HEIGHT", "WIDTH"))
     add("--factor", type=float, default=4.0, help="of enlarge (default 4)")
@@ -41,10 +40,8 @@ def main():
     add("--seed", type=int, default=0, help="of the noise (default 0)")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
-    if (args.image is None) == (args.task in ("paint", *RADIUS)):
-        raise BadInput("paint takes one image, harmonize and edit an image and a mask.")
-    if (args.mask is None) == (args.task in RADIUS):
-        raise BadInput("harmonize and edit take a mask after the image.")
+    if len(args.files) != {"paint": 1, "harmonize": 2, "edit": 2}.get(args.task, 0):
+        raise BadInput("paint takes a picture, harmonize and edit a picture and its mask.")
 
     model = models.load(args.model)
     if not isinstance(model, models.SinGAN):
@@ -53,18 +50,18 @@ def main():
     if not -scales <= first < scales:
         raise BadInput(f"{args.model} has scales 0 to {scales - 1}; there is no {first}.")
     first %= scales
-    image, mask = (path and read(path, model.image.shape[1:]) for path in (args.image, args.mask))
+    pictures = [read(path, model.image.shape[1:])[None] for path in args.files]
     if args.task == "sample":
         result = model.sample(args.n, args.seed, first, args.stretch)
     elif args.task == "enlarge":
         result = model.super_resolve(args.factor, args.seed)
     elif args.task == "paint":
-        result = model.inject(image[None], first, args.seed)
+        result = model.inject(pictures[0], first, args.seed)
     elif args.task == "animate":
         result = model.animate(args.frames, first, args.beta, args.seed)
     else:
-        white = mask.mean(axis=2) > 0
-        result = model.blend(image[None], white, first, RADIUS[args.task], args.seed)
+        mask = pictures[1][0].mean(axis=2) > 0
+        result = model.blend(pictures[0], mask, first, RADIUS[args.task], args.seed)
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{pathlib.Path(args.model).stem}-{args.task}-seed{args.seed}"

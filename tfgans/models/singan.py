@@ -42,12 +42,15 @@ def build_network(name, channels_in, channels_out, width, activation=None):
             filters, 3, kernel_initializer=keras.initializers.RandomNormal(stddev=0.02), **kwargs
         )
 
+    about_one = keras.initializers.RandomNormal(1.0, 0.02)
     image = keras.Input([None, None, channels_in])
     x = image
-    for _ in range(4):
+    for k in range(4):
+        # A picture of nearly one color is divided by a tiny deviation: too much for float16.
+        dtype = "float32" if k == 0 else None
         x = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02)
-        )(conv(width)(x))
+            momentum=0.9, epsilon=1e-5, gamma_initializer=about_one, dtype=dtype
+        )(conv(width, dtype=dtype)(x))
         x = keras.layers.LeakyReLU(0.2)(x)
     x = conv(channels_out, activation=activation, dtype="float32")(x)
     return keras.Model(image, x, name=name)

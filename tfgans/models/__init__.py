@@ -18,6 +18,7 @@ from tfgans.models.lsgan import LSGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.seqgan import SeqGAN
+from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
@@ -36,6 +37,7 @@ MODELS = {
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
     "seqgan": SeqGAN,
+    "singan": SinGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,
     "wgan_gp": WGANGP,

@@ -1,0 +1,97 @@
+"""One image as a data set."""
+
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgans import models
+from tfgans.config import Config, Data
+from tfgans.data import DataError, batches, resolve
+from tfgans.data.single import Landscape, OneFile, draw_landscape, read, resize
+
+
+def model(image_shape, shape=None):
+    return types.SimpleNamespace(
+        data_kind="single", n_critic=1, image_shape=image_shape, shapes=[shape or image_shape[:2]]
+    )
+
+
+def settings(path, **arguments):
+    return Config(architecture="singan", model=arguments, data=Data(path=str(path)))
+
+
+def first(model, source, n=2):
+    return next(iter(batches(model, source, Data(batch_size=n), 0)))["image"].numpy()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A file of 30x40 pixels, red with half of its alpha off."""
+    pixels = np.full([30, 40, 4], 255, "uint8")
+    pixels[..., 1:3] = np.arange(40)[None, :, None] * 5
+    pixels[:, 20:, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    return tmp_path / "picture.png", pixels
+
+
+def test_a_file_is_a_batch_of_copies_without_alpha(picture):
+    path, pixels = picture
+    config = settings(path)
+    source = resolve(config, models.SinGAN)
+    assert config.model == {"image_shape": [30, 40, 3]}
+    batch = first(model((30, 40, 3)), source)
+    assert batch.shape == (2, 30, 40, 3) and batch.dtype == np.float32
+    for image in batch:
+        np.testing.assert_allclose(image, pixels[..., :3] / 127.5 - 1, atol=1e-6)
+
+
+def test_a_file_is_cropped_and_shrunk(picture):
+    path, pixels = picture
+    config = settings(path, image_shape=[30, 30, 1])
+    source = resolve(config, models.SinGAN)
+    assert config.model == {"image_shape": [30, 30, 1]}
+    batch = first(model((30, 30, 1), (10, 10)), source, 1)
+    middle = pixels[:, 5:35, :3].astype("float32") @ [0.299, 0.587, 0.114] / 127.5 - 1
+    expected = middle.reshape(10, 3, 10, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(batch[0, 1:-1, 1:-1, 0], expected[1:-1, 1:-1], atol=0.02)
+
+
+def test_resizing_is_cubic():
+    line = np.linspace(-0.5, 0.5, 10, dtype="float32")
+    image = np.repeat(np.tile(line[:, None], (1, 12))[..., None], 3, axis=2)
+    resized = resize(image, 20, 6)
+    expected = -0.5 + ((np.arange(20) + 0.5) / 2 - 0.5) / 9
+    np.testing.assert_allclose(resized[4:-4, 3, 1], expected[4:-4], atol=1e-5)
+    assert resized.shape == (20, 6, 3)
+
+
+def test_read(picture):
+    path, pixels = picture
+    assert read(path, (15, 10, 3)).shape == (15, 10, 3)
+    np.testing.assert_allclose(read(path, (30, 40, 3)), pixels[..., :3] / 127.5 - 1, atol=1e-6)
+
+
+def test_landscape():
+    source = resolve(settings("synthetic", image_shape=[48, 64, 3]), models.SinGAN)
+    batch = first(model((48, 64, 3)), source)
+    np.testing.assert_allclose(batch[1], draw_landscape(48, 64) / 127.5 - 1, atol=1e-6)
+    sky, grass = batch[0, :10].mean(axis=(0, 1)), batch[0, -5:].mean(axis=(0, 1))
+    assert sky[2] > sky[0] and grass[1] > grass[2]
+    assert np.abs(np.diff(batch[0], axis=1)).mean() > 0.01  # texture
+    assert Landscape((250, 250, 3)).shape == (250, 250, 3)
+
+
+def test_what_is_not_one_image(tmp_path):
+    for path, match in ((tmp_path, "a folder.*name its file"), (tmp_path / "x", "not there")):
+        with pytest.raises(DataError, match=match):
+            resolve(settings(path), models.SinGAN)
+    with pytest.raises(DataError, match="No image is given"):
+        resolve(Config(architecture="singan"), models.SinGAN)
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="a.png"):
+        OneFile(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("no image")
+    with pytest.raises(DataError, match="No images in"):
+        OneFile(tmp_path / "a.txt")

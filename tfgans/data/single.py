@@ -1,0 +1,140 @@
+"""The data kind "single": one image, the whole data set of a model."""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tfgans.config import Config, Data
+from tfgans.data.convert import crop_resize, to_float
+from tfgans.data.files import FileImages
+from tfgans.data.source import DataError, Images
+
+
+class OneFile(FileImages):
+    """One image file."""
+
+    def __init__(self, path, value_range=None):
+        super().__init__(path, [path.name], value_range)
+
+    def open(self, name):
+        return open(self.path, "rb")
+
+    def locate(self, name):
+        return str(self.path)
+
+
+class Landscape(Images):
+    """Ragged hills under a clouded sky, drawn in memory: texture of all sizes.
+
+    Args:
+        image_shape: (height, width, channels).
+    """
+
+    def __init__(self, image_shape):
+        self.picture = draw_landscape(*image_shape[:2])
+        self.survey("synthetic", None)
+
+    def __len__(self):
+        return 1
+
+    def header(self, i):
+        return *self.picture.shape, "uint8"
+
+    def read(self, i):
+        return self.picture
+
+    def describe(self, i):
+        return "synthetic landscape"
+
+
+def draw_landscape(height, width) -> np.ndarray:
+    """Draws the picture of `Landscape`, uint8 [height, width, 3]."""
+    rng = np.random.RandomState(0)
+
+    def roughness(*shape):
+        """Noise of all wavelengths, the long ones the strongest, within about [-1, 1]."""
+        spectrum = np.fft.fftn(rng.standard_normal(shape))
+        waves = sum(f**2 for f in np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij")) ** 0.5
+        noise = np.fft.ifftn(spectrum / np.maximum(waves, 1 / max(shape)) ** (1 + len(shape) / 4))
+        return noise.real / (2.5 * noise.real.std())
+
+    y = np.linspace(0, 1, height)[:, None, None]  # 0 is the top
+    clouds = np.clip(1.5 * roughness(height, width), 0, 1)[..., None]
+    sky = (1 - y) * np.array([70, 130, 200]) + y * np.array([215, 220, 225])
+    picture = sky + clouds * (np.array([250, 248, 245]) - sky)
+    hills = [(0.45, (130, 145, 165)), (0.62, (95, 115, 85)), (0.8, (70, 75, 45))]
+    for top, color in hills:
+        ridge = top + 0.12 * roughness(width)
+        grass = np.array(color) * (1 + 0.35 * roughness(height, width)[..., None])
+        picture = np.where(y > ridge[None, :, None], grass, picture)
+    return np.clip(picture, 0, 255).astype("uint8")
+
+
+def resolve(settings: Config, arguments: dict) -> Images:
+    """Opens the image; its size becomes the model's image_shape where that is not given.
+
+    Args:
+        settings: `settings.model` gets what the image decides.
+        arguments: The constructor's arguments of the model with their defaults.
+    """
+    shape = settings.model.get("image_shape")
+    if settings.data.path == "synthetic":
+        return Landscape(shape or arguments["image_shape"])
+    if settings.data.path is None:
+        raise DataError("No image is given.", 'Set data.path: an image file, or "synthetic".')
+    source = OneFile(existing(settings.data.path), settings.data.value_range)
+    if shape is None:
+        settings.model["image_shape"] = [*source.shape[:2], arguments["image_shape"][2]]
+    return source
+
+
+class Reader:
+    """Feeds a model with copies of one image: "image".
+
+    Args:
+        model: Its image_shape, to which the image is cropped, and the last of its shapes, to which
+            it is resized, are used.
+        source: The image.
+        config: Nothing of it is used.
+    """
+
+    draws = 0
+
+    def __init__(self, model, source: Images, config: Data):
+        height, width, channels = model.image_shape
+        image = to_float(without_alpha(source.read(0)), source.value_range, channels)
+        self.image = resize(crop_resize(image, height, width), *model.shapes[-1])
+        self.signature = {"image": tf.TensorSpec(self.image.shape)}
+
+    def read(self, positions, order, draws):
+        return {"image": np.repeat(self.image[None], len(positions), axis=0)}
+
+
+def read(path, shape) -> np.ndarray:
+    """Reads an image file and resizes it: float32 [height, width, channels] = shape, in [-1, 1]."""
+    source = OneFile(existing(path))
+    image = to_float(without_alpha(source.read(0)), source.value_range, shape[2])
+    return resize(image, *shape[:2])
+
+
+def without_alpha(image):
+    return image[..., :-1] if image.shape[2] in (2, 4) else image
+
+
+def existing(path) -> pathlib.Path:
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "not there"
+        raise DataError(f"{path} is {kind}.", "Wanted is one image: name its file.")
+    return path
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes float32 [h, w, channels] in [-1, 1]: bicubic, without aliasing."""
+    planes = [
+        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
+        for plane in np.moveaxis(image, -1, 0)
+    ]
+    return np.clip(np.stack(planes, axis=-1), -1, 1)

@@ -35,6 +35,7 @@ setup(
         "pillow>=10",
         "pyyaml>=6",
         "matplotlib>=3.8",
+        "scipy>=1.11",
         "tensorboard",
     ],
     extras_require={

@@ -69,23 +69,28 @@ class BaseModel(keras.Model):
         Called with the same batch and inside the same random scope each time, so that pictures of
         different steps show the same latents.
         """
-        return self(self.latents(len(data["image"])))
+        return self(self.latents(len(data["image"])), *self.labels_of(data))
 
-    def sample(self, n, seed=None):
-        """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed."""
+    def sample(self, n, seed=None, labels=None):
+        """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed.
+
+        A model with classes makes images of the given ones; without labels of each class in turn.
+        """
         with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n))
+            return self(self.latents(n), *self.labels_for(n, labels))
 
     def endpoints(self):
         """What the exported model offers: name -> (function, its input signature).
 
         A function takes tensors and returns a dict of named tensors.
         """
-        z = tf.TensorSpec([None, self.latent_dim], "float32", name="z")
+        inputs = [tf.TensorSpec([None, self.latent_dim], name="z")]
+        if self.num_classes:
+            inputs.append(tf.TensorSpec([None, self.num_classes], name="label"))
         seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
         return {
-            "serving_default": (lambda z: {"image": self(z)}, [z]),
-            "uint8": (lambda z: {"image": to_uint8(self(z))}, [z]),
+            "serving_default": (lambda *inputs: {"image": self(*inputs)}, inputs),
+            "uint8": (lambda *inputs: {"image": to_uint8(self(*inputs))}, inputs),
             "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
         }
 
@@ -216,13 +221,21 @@ class BaseModel(keras.Model):
         label = tf.convert_to_tensor(label)
         return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
 
+    def labels_of(self, data):
+        """(label,) of a batch where this model has classes, else ()."""
+        return (data["label"],) if self.num_classes else ()
+
     def labels_for(self, n, labels=None):
-        """The given labels of n images, checked; without any, each class in turn (or None)."""
-        if labels is None and self.num_classes:
-            return tf.range(tf.cast(n, "int32")) % self.num_classes
+        """(label,) for n images: the given ones, checked, or each class in turn. Else ()."""
+        if not self.num_classes:
+            if labels is not None:
+                raise BadInput(f"{type(self).__name__} has no classes here, and takes no labels.")
+            return ()
+        if labels is None:
+            return (tf.range(tf.cast(n, "int32")) % self.num_classes,)
         if np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
             raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
-        return labels
+        return (labels,)
 
     def compile(self, optimizers=None, seed=0, run_eagerly=False):
         """Gives each player its optimizer.

@@ -24,7 +24,6 @@ Reference: tkarras/progressive_growing_of_gans.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfgans import random
@@ -32,7 +31,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.pixel_norm import pixel_norm
-from tfgans.models.base import BaseModel, fresh_seed, to_uint8
+from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
 
 SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
@@ -364,42 +363,9 @@ class ProGAN(BaseModel):
         self.update_ema(self.generator_ema, self.generator, self.ema_decay)
         return d | g | {"generator/lod": lod}
 
-    def one_hot(self, label):
-        """Class numbers or label vectors -> label vectors [N, num_classes], or None -> None."""
-        if (label is None) == bool(self.num_classes):
-            given = "No labels" if label is None else "Labels"
-            raise BadInput(f"{given} were given, and this model has {self.num_classes} classes.")
-        if label is None:
-            return None
-        label = tf.convert_to_tensor(label)
-        return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
-
     def call(self, z, label=None):
         """Full-size images with the detail that the averaged generator has learned so far."""
         return self.generator_ema(z, label=self.one_hot(label))
-
-    def sample(self, n, seed=None, labels=None):
-        """Makes n images, the same ones for the same seed; without labels of each class in turn."""
-        if labels is None and self.num_classes:
-            labels = tf.range(tf.cast(n, "int32")) % self.num_classes
-        elif np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
-            raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
-        with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n), label=labels)
-
-    def preview(self, data):
-        return self(self.latents(len(data["image"])), label=data.get("label"))
-
-    def endpoints(self):
-        z = tf.TensorSpec([None, self.latent_dim], name="z")
-        label = tf.TensorSpec([None, self.num_classes], name="label")
-        inputs = [z, label] if self.num_classes else [z]
-        seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
-        return {
-            "serving_default": (lambda *inputs: {"image": self(*inputs)}, inputs),
-            "uint8": (lambda *inputs: {"image": to_uint8(self(*inputs))}, inputs),
-            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
-        }
 
 
 def cross_entropy(label, guess):

@@ -27,7 +27,7 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.spectral_norm import SpectralNorm
-from tfgans.models.base import BaseModel, fresh_seed, to_uint8
+from tfgans.models.base import BaseModel
 
 
 def glorot(gain=1.0):
@@ -301,22 +301,3 @@ class SNGAN(BaseModel):
         """
         label = self.one_hot(label)
         return self.generator(z if label is None else [z, label], training=False)
-
-    def sample(self, n, seed=None, labels=None):
-        """Makes n images, the same ones for the same seed; without labels of each class in turn."""
-        with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n), label=self.labels_for(n, labels))
-
-    def preview(self, data):
-        return self(self.latents(len(data["image"])), label=data.get("label"))
-
-    def endpoints(self):
-        z = tf.TensorSpec([None, self.latent_dim], name="z")
-        label = tf.TensorSpec([None, self.num_classes], name="label")
-        seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
-        inputs = [z, label] if self.num_classes else [z]
-        return {
-            "serving_default": (lambda *inputs: {"image": self(*inputs)}, inputs),
-            "uint8": (lambda *inputs: {"image": to_uint8(self(*inputs))}, inputs),
-            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
-        }

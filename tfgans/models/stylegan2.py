@@ -531,10 +531,7 @@ class StyleGAN2(BaseModel):
     def sample(self, n, seed=None, truncation=None, labels=None):
         """Makes n images, the same ones for the same seed; without labels of each class in turn."""
         with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n), label=self.labels_for(n, labels), truncation=truncation)
-
-    def preview(self, data):
-        return self(self.latents(len(data["image"])), label=data.get("label"))
+            return self(self.latents(n), *self.labels_for(n, labels), truncation=truncation)
 
     def endpoints(self):
         generator = self.generator_ema

@@ -262,19 +262,28 @@ def test_learning_rate_falls_at_step_1600_of_each_scale():
 
 @pytest.fixture(scope="module")
 def learned():
-    """200 steps at each scale on an image of 32x32 pixels."""
+    """200 steps at the coarsest scale on an image of 32x32 pixels: a soft disk on a gradient."""
     keras.utils.set_random_seed(0)
     model = SinGAN((32, 32, 3), min_size=25, scale_factor=0.5, scale_steps=200)
     model.compile()
-    image = landscape(32, 32)
+    y, x = np.mgrid[-1:1:32j, -1:1:32j]
+    disk = 1 / (1 + np.exp(12 * (np.hypot(x - 0.2, y) - 0.5)))
+    image = tf.constant(np.stack([disk - 0.3, 0.6 * y, 0.5 - disk], -1)[None], "float32")
     train(model, image, 200)
-    coarsest = float(tf.sqrt(tf.reduce_mean((model.reconstruction(0) - model.real(0)) ** 2)))
-    return model, image, coarsest
+    return model
 
 
 def test_reconstruction(learned):
-    model, image, coarsest = learned
-    assert coarsest < 0.1
+    model = learned
+    z = model.generator.fixed_noise[None]
+    as_trained = model.generator.refine(0, z, model.generator.coarse(None, z), training=True)
+    errors = [
+        float(tf.sqrt(tf.reduce_mean((image - model.real(0)) ** 2)))
+        for image in (as_trained, model.reconstruction(0))
+    ]
+    print("RMSE", errors)
+    assert errors[0] < 0.1
+    assert errors[1] < 0.13  # with moving averages
     np.testing.assert_array_equal(model.reconstruction(0), model.reconstruction(0))
     with random.scope(0):
         noise = model.generator.run(model.noise(4, model.shapes[:1]))

@@ -380,11 +380,12 @@ class SinGAN(BaseModel):
         shapes = [
             [round(s * side) for s, side in zip(stretch, x, strict=True)] for x in self.shapes
         ]
-        image = resize(self.real(first - 1), shapes[first - 1]) if first else None
+        image = None
+        if first:
+            self.check_scale(first)
+            image = tf.repeat(resize(self.real(first - 1), shapes[first - 1]), n, axis=0)
         with random.scope(fresh_seed() if seed is None else seed):
-            noise = self.noise(n, shapes[first:], first)
-            image = None if image is None else tf.repeat(image, n, axis=0)
-            return self.generator.run(noise, first, image)
+            return self.generator.run(self.noise(n, shapes[first:], first), first, image)
 
     def inject(self, image, first, seed=None):
         """Paint-to-image: repaints pictures in the manner of the training image.

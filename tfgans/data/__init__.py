@@ -32,6 +32,7 @@ KINDS = {
 # Settings of `Data` that only some kinds know.
 SPECIAL = {
     "labels": ["images"],
+    "flip": ["images", "paired", "unpaired"],
     "jitter": ["paired", "unpaired"],
     "direction": ["paired"],
 }

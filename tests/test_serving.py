@@ -189,3 +189,18 @@ def test_truncation_in_plain_python(released):
         z = model.latents(3)
     labels = range(3) if model.num_classes else None
     np.testing.assert_array_equal(model.sample(3, seed=0), model(z, label=labels))
+
+
+def test_the_release_that_comes_with_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # found from anywhere
+    model = models.load("stylegan2-fashion")
+    pictures = model.sample(20, seed=0).numpy()
+    assert pictures.shape == (20, 32, 32, 1)
+    assert pictures[:, :2, :2].mean() < -0.95  # a piece of clothing on black
+    assert pictures.max(axis=(1, 2, 3)).min() > -0.5
+    assert np.abs(pictures[0] - pictures[10]).mean() > 0.02  # two of one class
+    folder = models.find("stylegan2-fashion").parent
+    served = tf.saved_model.load(str(folder)).signatures["sample"]
+    found = served(seed=tf.constant(0, "int64"), n=tf.constant(20, "int64"))["image"]
+    np.testing.assert_allclose(found, pictures, atol=1e-5)
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 8_000_000

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import textwrap
+import zipfile
 
 import keras
 import tensorflow as tf
@@ -189,7 +190,12 @@ def release(model, name, root="saved_models") -> pathlib.Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     model.export(partial)
-    model.save(partial / "model.keras")
+    model.save(partial / "whole.keras")
+    with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
+        with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in whole.namelist():
+                packed.writestr(name, whole.read(name))
+    (partial / "whole.keras").unlink()
     os.replace(partial, folder / str(version))
     return folder / str(version)
 

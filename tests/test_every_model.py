@@ -4,8 +4,6 @@ import inspect
 import math
 import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -178,17 +176,6 @@ def test_saved_model_goes_on_where_it_was(trained):
         np.testing.assert_array_equal(a, b)
 
 
-READ = """
-import sys, numpy as np, tensorflow as tf
-assert not any(name.startswith(("tfgans", "keras")) for name in sys.modules if "tfgans" in name)
-model, found = tf.saved_model.load(sys.argv[1]), {}
-given = np.load(sys.argv[2])
-for endpoint, function in model.signatures.items():
-    inputs = {k.split("/")[1]: tf.constant(given[k]) for k in given if k.startswith(endpoint + "/")}
-    found |= {f"{endpoint}/{k}": v.numpy() for k, v in function(**inputs).items()}
-np.savez(sys.argv[3], **found)
-"""
-
 # What a release holds, where it is not the generator that samples.
 SERVED = {
     "bigan": ["generator", "encoder"],
@@ -197,19 +184,15 @@ SERVED = {
 }
 
 
-def test_exported_model_does_the_same_without_tfgans(trained, tmp_path):
+def test_exported_model_does_the_same(trained, tmp_path):
+    """`test_serving.py` loads one in a process that has no tfgans."""
     model, settings, *_ = trained
     model.export(tmp_path / "1")
-    given = {
-        f"{endpoint}/{name}": value
-        for endpoint, (_, signature) in model.endpoints().items()
-        for name, value in inputs(signature, n=3, seed=7).items()
-    }
-    np.savez(tmp_path / "given.npz", **given)
-    command = [sys.executable, "-c", READ, tmp_path / "1", "given.npz", "found.npz"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert_same_use(dict(np.load(tmp_path / "found.npz")), use(model), atol=2e-6)
+    loaded, found = tf.saved_model.load(str(tmp_path / "1")), {}
+    for endpoint, (_, signature) in model.endpoints().items():
+        made = loaded.signatures[endpoint](**inputs(signature, n=3, seed=7))
+        found |= {f"{endpoint}/{name}": value.numpy() for name, value in made.items()}
+    assert_same_use(found, use(model), atol=2e-6)
     stored = tf.train.list_variables(str(tmp_path / "1" / "variables" / "variables"))
     parameters = sum(math.prod(shape) for name, shape in stored if "_CHECKPOINTABLE" not in name)
     served = SERVED.get(settings.architecture, ["sampling_generator"])
@@ -312,7 +295,7 @@ def test_two_replicas_are_one_device(name, monkeypatch, two_replicas):
         np.testing.assert_allclose(one, two, atol=2e-5)
 
 
-@ALL
+@pytest.mark.parametrize("name", ["gan", *sorted(MODELS.keys() - WITHOUT_BATCH_STATISTICS.keys())])
 def test_replicas_draw_their_own_noise_and_keep_the_same_weights(name, two_replicas):
     with two_replicas.scope():
         model, settings, source = new(name, eager=False)

@@ -184,7 +184,9 @@ def test_truncation_in_plain_python(released):
     flat = model.sample(3, seed=0, truncation=0.0, labels=[0] * 3 if model.num_classes else None)
     np.testing.assert_allclose(flat, np.repeat(flat[:1], 3, axis=0), atol=1e-4)
     full = model.sample(3, seed=0, truncation=1.0)
-    np.testing.assert_allclose(full, model.sample(3, seed=0), atol=1e-5)
+    # w_avg + (w - w_avg) is w but for rounding, which bfloat16 makes visible.
+    half = model.dtype_policy.compute_dtype == "bfloat16"
+    np.testing.assert_allclose(full, model.sample(3, seed=0), atol=0.1 if half else 1e-5)
     with random.scope(0):
         z = model.latents(3)
     labels = range(3) if model.num_classes else None

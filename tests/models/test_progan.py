@@ -27,9 +27,9 @@ def small(**settings):
     settings = {"image_shape": (16, 16, 1), "stable_steps": 2, "fade_steps": 4} | settings
     model = ProGAN(latent_dim=4, channel_base=32, channel_max=8, **settings)
     for network in (model.generator, model.discriminator, model.generator_ema):
-        for w in network.trainable_variables:
+        for i, w in enumerate(network.trainable_variables):
             if w.name == "bias":
-                w.assign(keras.random.normal(w.shape, seed=len(w.path)))
+                w.assign(keras.random.normal(w.shape, seed=i))
     return model
 
 
@@ -224,7 +224,7 @@ def test_latents_are_normalized_and_images_are_not_bounded():
     generator.to_rgb[2].bias.assign([7.0])
     assert generator(z).numpy().mean() > 3
     for x in generator.features(z, None, 2):
-        np.testing.assert_allclose(tf.reduce_mean(x**2, axis=-1), 1.0, atol=1e-4)
+        np.testing.assert_allclose(tf.reduce_mean(x**2, axis=-1), 1.0, atol=1e-3)
 
 
 def test_each_group_of_the_batch_is_scored_by_itself():

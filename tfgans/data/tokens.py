@@ -167,9 +167,6 @@ def resolve(settings: Config, arguments: dict) -> Tokens:
         arguments: The constructor's arguments of the model with their defaults.
     """
     config, model = settings.data, settings.model
-    for word in ("labels", "flip"):
-        if getattr(config, word):
-            raise DataError(f"data.{word} is set, and token sequences have none.", "Leave it out.")
     if config.path is None:
         raise DataError("No data are given.", 'Set data.path: a text file, or "synthetic".')
     if config.path == "synthetic":

@@ -219,7 +219,9 @@ class BaseModel(keras.Model):
         if label is None:
             return None
         label = tf.convert_to_tensor(label)
-        return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
+        if label.dtype.is_integer:
+            return tf.one_hot(label, self.num_classes)
+        return tf.cast(label, "float32")
 
     def labels_of(self, data):
         """(label,) of a batch where this model has classes, else ()."""
@@ -235,7 +237,7 @@ class BaseModel(keras.Model):
             return (tf.range(tf.cast(n, "int32")) % self.num_classes,)
         if np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
             raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
-        return (labels,)
+        return (tf.convert_to_tensor(labels),)
 
     def compile(self, optimizers=None, seed=0, run_eagerly=False):
         """Gives each player its optimizer.

@@ -1,6 +1,7 @@
 """Errors that are for the person who gave the input, and messages for misspelt words."""
 
 import difflib
+import sys
 
 
 class BadInput(ValueError):
@@ -8,6 +9,14 @@ class BadInput(ValueError):
 
     The tools print it as one line; any other error keeps its traceback.
     """
+
+
+def run_tool(main):
+    """Runs a tool to its exit; an error that is for the person becomes one line."""
+    try:
+        sys.exit(main())
+    except (BadInput, FileNotFoundError, FloatingPointError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 def nearest(kind: str, word: str, known) -> str:

@@ -1,4 +1,4 @@
-"""Adam as its paper states it (Kingma & Ba, ICLR 2015, arXiv:1412.6980, Algorithm 1)."""
+"""Optimizers and schedules that Keras lacks."""
 
 import keras
 import tensorflow as tf
@@ -6,7 +6,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("tfgans")
 class Adam(keras.optimizers.Adam):
-    """Adam with epsilon added to the bias-corrected root, as in PyTorch.
+    """Adam as its paper states it (Kingma & Ba, ICLR 2015, arXiv:1412.6980, Algorithm 1).
+
+    Epsilon is added to the bias-corrected root, as in PyTorch.
 
     Keras and TensorFlow add it to the uncorrected root, which in the first steps with beta_2 = 0.99
     amounts to an epsilon ten times as large: enough to see in a comparison with an official
@@ -36,3 +38,20 @@ class Adam(keras.optimizers.Adam):
             epsilon=epsilon,
             grad=gradient,
         )
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """`rate` for `hold_steps` updates, then linearly to 0 over `decay_steps`."""
+
+    def __init__(self, rate, hold_steps, decay_steps):
+        self.rate, self.hold_steps, self.decay_steps = rate, hold_steps, decay_steps
+
+    def __call__(self, step):
+        part = (tf.cast(step, "float32") - self.hold_steps) / self.decay_steps
+        return self.rate * (1.0 - tf.clip_by_value(part, 0.0, 1.0))
+
+    def get_config(self):
+        return {
+            "rate": self.rate, "hold_steps": self.hold_steps, "decay_steps": self.decay_steps
+        }  # fmt: skip

@@ -2,12 +2,11 @@
 
 import argparse
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import models, training  # noqa: E402
-from tfgans.errors import BadInput  # noqa: E402
+from tfgans.errors import run_tool  # noqa: E402
 
 
 def main():
@@ -21,7 +20,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BadInput, FileNotFoundError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    run_tool(main)

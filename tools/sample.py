@@ -7,13 +7,12 @@ import argparse
 import inspect
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import images, latents, models  # noqa: E402
 from tfgans.data.tokens import to_text  # noqa: E402
-from tfgans.errors import BadInput  # noqa: E402
+from tfgans.errors import BadInput, run_tool  # noqa: E402
 
 
 def main():
@@ -79,7 +78,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BadInput, FileNotFoundError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    run_tool(main)

@@ -11,13 +11,12 @@ python tools/singan.py RUN animate
 import argparse
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import images, models  # noqa: E402
 from tfgans.data.single import read  # noqa: E402
-from tfgans.errors import BadInput  # noqa: E402
+from tfgans.errors import BadInput, run_tool  # noqa: E402
 
 FIRST = {"sample": 0, "enlarge": -1, "paint": 1, "harmonize": -2, "edit": -2, "animate": 2}
 RADIUS = {"harmonize": 7, "edit": 20}
@@ -73,7 +72,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BadInput, FileNotFoundError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    run_tool(main)

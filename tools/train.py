@@ -11,7 +11,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import config, models, training  # noqa: E402
-from tfgans.errors import BadInput  # noqa: E402
+from tfgans.errors import run_tool  # noqa: E402
 
 
 def main():
@@ -72,7 +72,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (BadInput, FileNotFoundError, FloatingPointError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    run_tool(main)

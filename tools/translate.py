@@ -6,7 +6,6 @@ Writes a PNG for each image: before and after, side by side.
 import argparse
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -15,7 +14,7 @@ import tensorflow as tf  # noqa: E402
 from tfgans import images, models  # noqa: E402
 from tfgans.data.convert import prepare  # noqa: E402
 from tfgans.data.files import FolderImages  # noqa: E402
-from tfgans.errors import BadInput, nearest  # noqa: E402
+from tfgans.errors import BadInput, nearest, run_tool  # noqa: E402
 
 
 def main():
@@ -60,7 +59,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BadInput, FileNotFoundError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    run_tool(main)

@@ -14,7 +14,7 @@ from tfgans.data.synthetic import polygons
 
 
 def model(image_shape=(4, 4, 1), **attributes):
-    defaults = {"data_kind": "images", "n_critic": 1}
+    defaults = {"data_kind": "images", "n_critic": 1, "num_classes": 0}
     return types.SimpleNamespace(image_shape=image_shape, **defaults | attributes)
 
 

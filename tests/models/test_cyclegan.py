@@ -9,11 +9,11 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.cyclegan import (
     CycleGAN,
-    HoldThenDecay,
     ImagePool,
     build_resnet_generator,
     instance_norm,
 )
+from tfgans.optimizers import HoldThenDecay
 
 
 def small(**settings):

@@ -9,12 +9,12 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models import improved_gan
 from tfgans.models.improved_gan import (
-    HoldThenFall,
     ImprovedGAN,
     MinibatchDiscrimination,
     VirtualBatchNorm,
     WeightNorm,
 )
+from tfgans.optimizers import HoldThenDecay
 
 
 def small(**settings):
@@ -278,13 +278,15 @@ def test_three_moves_of_the_generator():
 
 
 def test_learning_rate_holds_then_falls():
-    rate = HoldThenFall(3e-4, 1200)
+    rate = HoldThenDecay(3e-4, 800, 400)
     found = [float(rate(t)) for t in (0, 800, 1000, 1200, 1300)]
     np.testing.assert_allclose(found, [3e-4, 3e-4, 1.5e-4, 0, 0], atol=1e-10)
     optimizers = small(generator_moves=3).default_optimizers()
     for player, updates in (("discriminator", 600_000), ("generator", 1_800_000)):
         assert optimizers[player].beta_1 == 0.5
-        assert optimizers[player].get_config()["learning_rate"]["config"]["steps"] == updates
+        rate = optimizers[player].get_config()["learning_rate"]["config"]
+        assert rate["hold_steps"] + rate["decay_steps"] == updates
+        assert rate["hold_steps"] == 2 * rate["decay_steps"]
 
 
 def count(network):

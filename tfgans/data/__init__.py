@@ -29,13 +29,7 @@ KINDS = {
     "unpaired": unpaired,
 }
 
-# Settings of `Data` that only some kinds know.
-SPECIAL = {
-    "labels": ["images"],
-    "flip": ["images", "paired", "unpaired"],
-    "jitter": ["paired", "unpaired"],
-    "direction": ["paired"],
-}
+COMMON = ("path", "batch_size", "broken", "value_range")  # settings of `Data` for all kinds
 
 
 def resolve(settings: Config, model_class: type):
@@ -48,10 +42,10 @@ def resolve(settings: Config, model_class: type):
         DataError: The path holds no usable data, or not the labels that are needed; or a setting
             means nothing to this kind of data.
     """
-    defaults = {field.name: field.default for field in dataclasses.fields(Data)}
-    for word, kinds in SPECIAL.items():
-        value = getattr(settings.data, word)
-        if value != defaults[word] and model_class.data_kind not in kinds:
+    kind = KINDS[model_class.data_kind]
+    for field in dataclasses.fields(Data):
+        word, value = field.name, getattr(settings.data, field.name)
+        if value != field.default and word not in (*COMMON, *kind.Reader.settings):
             raise DataError(
                 f"data.{word} is {value!r}, and {settings.architecture} takes data of the kind "
                 f"{model_class.data_kind!r}, which knows no {word}.",
@@ -59,16 +53,17 @@ def resolve(settings: Config, model_class: type):
             )
     parameters = inspect.signature(model_class.__init__).parameters
     arguments = {name: parameter.default for name, parameter in parameters.items()}
-    return KINDS[model_class.data_kind].resolve(settings, arguments)
+    return kind.resolve(settings, arguments)
 
 
 def reader(model, source, config: Data):
     """What reads examples of `source` for a model.
 
-    It has `signature`, name -> TensorSpec of one example; `draws`, how many random numbers each
-    example needs; and `read(positions, order, draws)`, which returns name -> array, where
-    `order(p, n)` is the number of the example at position p of an endless random order of n, and
-    draws is float64 [len(positions), draws] in [0, 1).
+    It has `signature`, name -> TensorSpec of one example; `settings`, the fields of `Data` that
+    this kind knows beside the common ones; `draws`, how many random numbers each example needs; and
+    `read(positions, order, draws)`, which returns name -> array, where `order(p, n)` is the number
+    of the example at position p of an endless random order of n, and draws is float64
+    [len(positions), draws] in [0, 1).
 
     Raises:
         DataError: The data or the settings do not fit the model.

@@ -100,7 +100,7 @@ class Reader:
     """Feeds a model with images: "image", and "label" if the model has num_classes > 0.
 
     Args:
-        model: Its image_shape and num_classes (default 0) are used.
+        model: Its image_shape and num_classes are used.
         source: Images of any size and number of channels: they are cropped, resized and
             converted (see `convert.py`).
         config: Its flip and broken are used.
@@ -109,13 +109,14 @@ class Reader:
         DataError: The images, labels or settings do not fit the model.
     """
 
+    settings = ("labels", "flip")
     draws = 1  # whether to mirror
 
     def __init__(self, model, source: Images, config: Data):
         self.source, self.flip = source, config.flip
         report_conversion(source, *model.image_shape)
         self.signature = {"image": tf.TensorSpec(model.image_shape)}
-        self.labels, num_classes = None, getattr(model, "num_classes", 0)
+        self.labels, num_classes = None, model.num_classes
         if num_classes:
             _check_labels(source, num_classes)
             self.labels = source.labels

@@ -100,6 +100,7 @@ class Reader:
         config: Nothing of it is used.
     """
 
+    settings = ()
     draws = 0
 
     def __init__(self, model, source: Images, config: Data):

@@ -191,6 +191,7 @@ class Reader:
         DataError: The sequences do not fit the model.
     """
 
+    settings = ()
     draws = 0
 
     def __init__(self, model, source: Tokens, config: Data):

@@ -85,6 +85,7 @@ class Reader:
         DataError: The images or settings do not fit the model.
     """
 
+    settings = ("flip", "jitter")
     draws = 6  # window and mirror of a, and of b, see `cut`
 
     def __init__(self, model, source: Domains, config: Data):

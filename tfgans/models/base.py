@@ -108,18 +108,7 @@ class BaseModel(keras.Model):
         Returns:
             The terms, named "player/term".
         """
-        optimizer, weights = self.optimizers[player], self.weights_of(player)
-        values = [w.value for w in weights]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            terms = loss(*args)
-            total = tf.add_n(list(terms.values()))
-            # Gradients of replicas are summed; the loss is the mean over the global batch.
-            total /= tf.distribute.get_strategy().num_replicas_in_sync
-            total = optimizer.scale_loss(total)
-        gradients = tape.gradient(total, values, unconnected_gradients="zero")
-        optimizer.apply(gradients, weights)
-        return {f"{player}/{name}": value for name, value in terms.items()}
+        return self._move([player], lambda: {player: loss(*args)})
 
     def update_together(self, losses, *args):
         """Moves all players at once, each down its own loss of one common forward pass.
@@ -131,13 +120,18 @@ class BaseModel(keras.Model):
         Returns:
             The terms, named "player/term".
         """
-        weights = {player: self.weights_of(player) for player in self.optimizers}
+        return self._move(list(self.optimizers), lambda: losses(*args))
+
+    def _move(self, players, losses):
+        weights = {player: self.weights_of(player) for player in players}
         values = {player: [w.value for w in own] for player, own in weights.items()}
         totals, logs = {}, {}
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        many = len(players) > 1
+        with tf.GradientTape(persistent=many, watch_accessed_variables=False) as tape:
             tape.watch(values)
-            for player, terms in losses(*args).items():
+            for player, terms in losses().items():
                 total = tf.add_n(list(terms.values()))
+                # Gradients of replicas are summed; the loss is the mean over the global batch.
                 total /= tf.distribute.get_strategy().num_replicas_in_sync
                 totals[player] = self.optimizers[player].scale_loss(total)
                 logs |= {f"{player}/{name}": value for name, value in terms.items()}

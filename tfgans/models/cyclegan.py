@@ -23,6 +23,7 @@ from tfgans import images, random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.models.pix2pix import PREVIEW, build_patch_discriminator, start
+from tfgans.optimizers import HoldThenDecay
 
 
 def instance_norm():
@@ -139,23 +140,6 @@ class ImagePool(keras.layers.Layer):
         self.count.assign(count)
         mine = tf.cast(replica.replica_id_in_sync_group, "int32") * n
         return tf.stack(shown)[mine : mine + n]
-
-
-@keras.saving.register_keras_serializable("tfgans")
-class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """`rate` for `hold_steps` updates, then linearly to 0 over `decay_steps`."""
-
-    def __init__(self, rate, hold_steps, decay_steps):
-        self.rate, self.hold_steps, self.decay_steps = rate, hold_steps, decay_steps
-
-    def __call__(self, step):
-        part = (tf.cast(step, "float32") - self.hold_steps) / self.decay_steps
-        return self.rate * (1.0 - tf.clip_by_value(part, 0.0, 1.0))
-
-    def get_config(self):
-        return {
-            "rate": self.rate, "hold_steps": self.hold_steps, "decay_steps": self.decay_steps
-        }  # fmt: skip
 
 
 def squared(score, wanted):

@@ -36,14 +36,14 @@ def stages_of(image_shape):
     stages = (min(height, breadth) // 4).bit_length() - 1
     if stages < 1:
         raise BadInput(
-            f"The networks of DCGAN need images of at least 8x8 pixels, not {height}x{breadth}. "
+            f"The networks need images of at least 8x8 pixels, not {height}x{breadth}. "
             f"Set model.image_shape to [8, 8, {channels}] or more: images are resized."
         )
     if height % 2**stages or breadth % 2**stages:
         near = [side >> stages << stages for side in (height, breadth)]
         raise BadInput(
-            f"The networks of DCGAN halve the images {stages} times: both sides must be multiples "
-            f"of {2**stages}, not {height}x{breadth}. "
+            f"The networks halve the images {stages} times: both sides must be multiples of "
+            f"{2**stages}, not {height}x{breadth}. "
             f"Set model.image_shape to {[*near, channels]}: images are resized."
         )
     return stages

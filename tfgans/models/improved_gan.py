@@ -27,7 +27,8 @@ from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
-from tfgans.optimizers import Adam
+from tfgans.models.dcgan import stages_of
+from tfgans.optimizers import Adam, HoldThenDecay
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -226,34 +227,14 @@ class GaussianNoise(keras.layers.Layer):
         return x + self.stddev * random.normal(tf.shape(x), x.dtype) if training else x
 
 
-@keras.saving.register_keras_serializable("tfgans")
-class HoldThenFall(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that is constant for two thirds of `steps`, then falls linearly to 0."""
-
-    def __init__(self, rate, steps):
-        self.rate, self.steps = rate, steps
-
-    def __call__(self, step):
-        return self.rate * tf.clip_by_value(3.0 - 3.0 * tf.cast(step, "float32") / self.steps, 0, 1)
-
-    def get_config(self):
-        return {"rate": self.rate, "steps": self.steps}
-
-
 def normal():
     return keras.initializers.RandomNormal(stddev=0.05)
 
 
 def build_generator(image_shape, latent_dim, width, reference_size):
     """z [N, latent_dim] -> images in [-1, 1]: a grid of 4 to 7 pixels, doubled."""
-    height, breadth, channels = image_shape
-    doublings = (min(height, breadth) // 4).bit_length() - 1
-    grid = (height >> max(doublings, 1), breadth >> max(doublings, 1))
-    if doublings < 1 or (grid[0] << doublings, grid[1] << doublings) != (height, breadth):
-        raise BadInput(
-            "Improved GAN doubles a small grid: the sides of the images must be at least 8 and "
-            f"multiples of {2 ** max(doublings, 1)}, not {height}x{breadth}."
-        )
+    doublings, channels = stages_of(image_shape), image_shape[2]
+    grid = [side >> doublings for side in image_shape[:2]]
 
     def normalized(x):
         if reference_size:
@@ -368,7 +349,8 @@ class ImprovedGAN(BaseModel):
 
     def default_optimizers(self):
         def adam(moves):
-            rate = HoldThenFall(3e-4, self.decay_steps * moves)
+            third = self.decay_steps * moves / 3
+            rate = HoldThenDecay(3e-4, hold_steps=2 * third, decay_steps=third)
             return Adam(rate, beta_1=0.5, epsilon=1e-4)
 
         return {"discriminator": adam(1), "generator": adam(self.generator_moves)}

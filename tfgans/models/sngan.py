@@ -28,6 +28,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.base import BaseModel
+from tfgans.models.wgan_gp import dequantized
 
 
 def glorot(gain=1.0):
@@ -285,9 +286,7 @@ class SNGAN(BaseModel):
         batches = self.split(data)
         g = self.update("generator", self.generator_loss, 2 * batches[0]["image"].shape[0])
         for batch in batches:
-            # The 256 gray levels as the code spaces them, plus noise that fills the gaps.
-            real = (batch["image"] + 1.0) * (127.5 / 128.0) - 1.0
-            real += random.uniform(tf.shape(real), 0.0, 1.0 / 128.0)
+            real = dequantized(batch["image"])  # as in WGAN-GP
             label = self.one_hot(batch.get("label"))
             d = self.update("discriminator", self.discriminator_loss, real, label)
         return g | d

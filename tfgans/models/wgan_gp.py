@@ -91,6 +91,12 @@ def build_critic(image_shape, width):
     return keras.Model(image, keras.layers.Dense(1, dtype="float32")(x), name="discriminator")
 
 
+def dequantized(image):
+    """The 256 gray levels as the authors' code spaces them, plus noise that fills the gaps."""
+    image = (image + 1.0) * (127.5 / 128.0) - 1.0
+    return image + random.uniform(tf.shape(image), 0.0, 1.0 / 128.0)
+
+
 @keras.saving.register_keras_serializable("tfgans")
 class WGANGP(BaseModel):
     """Wasserstein GAN with gradient penalty on the residual networks for CIFAR-10.
@@ -152,10 +158,7 @@ class WGANGP(BaseModel):
 
     def train_step(self, data):
         for batch in self.split(data):
-            real = batch["image"]
-            # The 256 gray levels as the code spaces them, plus noise that fills the gaps.
-            real = (real + 1.0) * (127.5 / 128.0) - 1.0
-            real += random.uniform(tf.shape(real), 0.0, 1.0 / 128.0)
+            real = dequantized(batch["image"])
             d = self.update("discriminator", self.discriminator_loss, real)
         g = self.update("generator", self.generator_loss, 2 * real.shape[0])
         return d | g

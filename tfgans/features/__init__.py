@@ -1,0 +1,1 @@
+"""Fixed feature networks for metrics and perceptual distances; nothing is downloaded."""

@@ -75,12 +75,13 @@ class Progress(OnTick):
     Args:
         tick: Steps between lines that stay.
         steps: Length of the run.
-        batch_size: Images per step, over all replicas.
+        batch_size: Examples per step, over all replicas.
+        unit: What an example is, in the plural.
     """
 
-    def __init__(self, tick, steps, batch_size):
+    def __init__(self, tick, steps, batch_size, unit):
         super().__init__(tick)
-        self.steps, self.batch_size = steps, batch_size
+        self.steps, self.batch_size, self.unit = steps, batch_size, unit
         self.live = sys.stdout.isatty()
 
     def on_train_begin(self, logs=None):
@@ -105,8 +106,8 @@ class Progress(OnTick):
         left = clock((self.steps - step) / speed) if last > first else "?"
         losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(terms.items()))
         return (
-            f"step {step}/{self.steps}  {step * self.batch_size / 1000:.1f}k images  "
-            f"{speed * self.batch_size:.1f} images/s  {left} left  {losses}"
+            f"step {step}/{self.steps}  {step * self.batch_size / 1000:.1f}k {self.unit}  "
+            f"{speed * self.batch_size:.1f} {self.unit}/s  {left} left  {losses}"
         )
 
 
@@ -155,12 +156,13 @@ class Log(OnTick):
     Args:
         tick: Steps between rows.
         run: Folder of the run.
-        batch_size: Images per step, over all replicas.
+        batch_size: Examples per step, over all replicas.
+        unit: What an example is, in the plural.
     """
 
-    def __init__(self, tick, run, batch_size):
+    def __init__(self, tick, run, batch_size, unit):
         super().__init__(tick)
-        self.run, self.batch_size = pathlib.Path(run), batch_size
+        self.run, self.batch_size, self.unit = pathlib.Path(run), batch_size, unit
 
     def on_train_begin(self, logs=None):
         self.began = time.time()
@@ -175,7 +177,7 @@ class Log(OnTick):
 
     def on_tick(self, step, logs):
         seconds = self.seconds + time.time() - self.began
-        row = {"step": step, "images": step * self.batch_size, "seconds": round(seconds, 1)}
+        row = {"step": step, self.unit: step * self.batch_size, "seconds": round(seconds, 1)}
         self.rows.append(row | {name: f"{value:.6g}" for name, value in sorted(logs.items())})
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         partial = self.run / "log.csv.partial"
@@ -188,11 +190,11 @@ class Log(OnTick):
             for name, value in logs.items():
                 tf.summary.scalar(name, value)
         self.writer.flush()
-        draw_curves(self.rows, self.run / "curves.png")
+        draw_curves(self.rows, self.run / "curves.png", self.unit)
 
 
-def draw_curves(rows, path):
-    """One panel per loss term, over thousands of images."""
+def draw_curves(rows, path, unit):
+    """One panel per loss term, over thousands of examples."""
     from matplotlib import pyplot
 
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if "/" in n]
@@ -204,10 +206,10 @@ def draw_curves(rows, path):
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, names, strict=False):
-        points = [(int(row["images"]) / 1000, float(row[name])) for row in rows if name in row]
+        points = [(int(row[unit]) / 1000, float(row[name])) for row in rows if name in row]
         axis.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "")
         axis.set_title(name, fontsize=10)
-        axis.set_xlabel("thousands of images", fontsize=8)
+        axis.set_xlabel(f"thousands of {unit}", fontsize=8)
         axis.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)

@@ -90,7 +90,7 @@ def batches(strategy, model, source, settings):
     whole = settings.data.batch_size * model.n_critic
     if settings.data.batch_size % replicas:
         raise data.DataError(
-            f"A batch of {settings.data.batch_size} images cannot be shared by {replicas} devices.",
+            f"A batch of {settings.data.batch_size} cannot be shared by {replicas} devices.",
             f"Set data.batch_size to a multiple of {replicas}.",
         )
 
@@ -156,15 +156,15 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
 def watch(model, source, settings, run):
     """The callbacks of a run; of several workers only the first writes files."""
     tick, seed = settings.train.tick, settings.train.seed
-    images_per_step = settings.data.batch_size * model.n_critic
+    seen = settings.data.batch_size * model.n_critic, data.KINDS[model.data_kind].Reader.unit
     watchers = [
         callbacks.StopOnNaN(tick),
-        callbacks.Progress(tick, settings.train.steps, images_per_step),
+        callbacks.Progress(tick, settings.train.steps, *seen),
     ]
     if is_chief():
         examples = preview_batch(model, source, settings)
         watchers += [
-            callbacks.Log(tick, run, images_per_step),
+            callbacks.Log(tick, run, *seen),
             callbacks.SampleGrid(tick, run / "samples", examples, seed),
             callbacks.Snapshot(tick, run, settings.train.keep),
         ]

@@ -65,6 +65,25 @@ class Train:
 
 
 @dataclasses.dataclass
+class Metrics:
+    """What to measure while training.
+
+    Args:
+        names: Metrics, see `tools/evaluate.py --help`. By the first one the best model is kept.
+        every: Ticks between evaluations.
+        extractor: The feature network: a path, or "own-small".
+        samples: Images to generate each time.
+        patience: Stop when this many evaluations in a row were no better; 0 for never.
+    """
+
+    names: list = dataclasses.field(default_factory=list)
+    every: int = 1
+    extractor: str | None = None
+    samples: int = 10_000
+    patience: int = 0
+
+
+@dataclasses.dataclass
 class Config:
     """A whole configuration.
 
@@ -74,6 +93,7 @@ class Config:
         optimizers: Player -> optimizer settings that differ from the paper's.
         data: See `Data`.
         train: See `Train`.
+        metrics: See `Metrics`.
     """
 
     architecture: str
@@ -81,6 +101,7 @@ class Config:
     optimizers: dict = dataclasses.field(default_factory=dict)
     data: Data = dataclasses.field(default_factory=Data)
     train: Train = dataclasses.field(default_factory=Train)
+    metrics: Metrics = dataclasses.field(default_factory=Metrics)
 
     @classmethod
     def load(cls, name, section: str | None = None, changes=()) -> "Config":
@@ -125,6 +146,7 @@ class Config:
             optimizers=tree.get("optimizers") or {},
             data=section_of(Data, "data", tree),
             train=section_of(Train, "train", tree),
+            metrics=section_of(Metrics, "metrics", tree),
         )
 
     def to_dict(self) -> dict:

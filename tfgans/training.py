@@ -1,6 +1,7 @@
 """From a configuration to a trained, exported model: what `tools/train.py` runs.
 
-A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves.png, tensorboard/.
+A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves.png, tensorboard/;
+with metrics also metrics/, metrics.csv, metrics.png, best.keras.
 Starting a run that exists continues it.
 """
 
@@ -16,7 +17,7 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import callbacks, config, data, memory, models
+from tfgans import callbacks, config, data, memory, metrics, models
 from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
@@ -90,7 +91,7 @@ def batches(strategy, model, source, settings):
     whole = settings.data.batch_size * model.n_critic
     if settings.data.batch_size % replicas:
         raise data.DataError(
-            f"A batch of {settings.data.batch_size} images cannot be shared by {replicas} devices.",
+            f"A batch of {settings.data.batch_size} cannot be shared by {replicas} devices.",
             f"Set data.batch_size to a multiple of {replicas}.",
         )
 
@@ -139,6 +140,10 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
         step = int(model.step.numpy())
         print(f"{run} has reached step {step}; --set train.steps=... goes further.")
         return True
+    rows = callbacks.read_rows(run / "metrics.csv", int(model.step.numpy()))
+    if callbacks.no_better(rows, settings.metrics):
+        print(f"{run} stopped early; --force --set metrics.patience=0 goes further.")
+        return True
     signals = callbacks.StopOnSignal()
     try:  # outside of the scope, in which saving would create variables on one worker only
         watchers = [signals, *watch(model, source, settings, run)]
@@ -156,19 +161,39 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
 def watch(model, source, settings, run):
     """The callbacks of a run; of several workers only the first writes files."""
     tick, seed = settings.train.tick, settings.train.seed
-    images_per_step = settings.data.batch_size * model.n_critic
+    seen = settings.data.batch_size * model.n_critic, data.KINDS[model.data_kind].Reader.unit
     watchers = [
         callbacks.StopOnNaN(tick),
-        callbacks.Progress(tick, settings.train.steps, images_per_step),
+        callbacks.Progress(tick, settings.train.steps, *seen),
     ]
     if is_chief():
         examples = preview_batch(model, source, settings)
         watchers += [
-            callbacks.Log(tick, run, images_per_step),
+            callbacks.Log(tick, run, *seen),
             callbacks.SampleGrid(tick, run / "samples", examples, seed),
-            callbacks.Snapshot(tick, run, settings.train.keep),
         ]
+        if model.data_kind == "images":
+            watchers.append(callbacks.CollapseMonitor(tick, examples["image"], seed))
+        if settings.metrics.names:
+            measure = evaluator(model, settings)
+            watchers.append(callbacks.Measure(tick, run, seen[0], measure, settings.metrics))
+        watchers.append(callbacks.Snapshot(tick, run, settings.train.keep))
     return watchers
+
+
+def evaluator(model, settings):
+    """What measures the model while it trains, once for each evaluation."""
+    chosen = settings.metrics
+    metrics.check_model(model)
+    if chosen.patience and "TF_CONFIG" in os.environ:
+        raise Refused("metrics.patience would stop one worker and not the others: leave it at 0.")
+    measure = metrics.Evaluator(
+        settings.data, model.image_shape, model.num_classes, chosen.names, chosen.extractor,
+        chosen.samples, seeds=1,
+    )  # fmt: skip
+    if metrics.METRICS[chosen.names[0]].best is None:
+        raise BadInput(f"metrics.names begins with {chosen.names[0]}, which ranks no models.")
+    return measure
 
 
 def release(model, name, root="saved_models") -> pathlib.Path:

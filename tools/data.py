@@ -17,11 +17,13 @@ def main(argv=None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    checker = commands.add_parser("check", help="read every image and list what is wrong")
+    checker = commands.add_parser("check", help="read everything and list what is wrong")
     packer = commands.add_parser("pack", help="write a set as sharded TFRecords")
     for command in (checker, packer):
         command.add_argument(
-            "path", metavar="PATH", help="folder, zip, TFRecord, IDX, CIFAR, NumPy"
+            "path",
+            metavar="PATH",
+            help="folder, zip, TFRecord, IDX, CIFAR, NumPy; text of tokens",
         )
         command.add_argument(
             "--value-range",

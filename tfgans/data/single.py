@@ -100,6 +100,7 @@ class Reader:
         config: Nothing of it is used.
     """
 
+    unit = "images"
     settings = ()
     draws = 0
 

@@ -191,6 +191,7 @@ class Reader:
         DataError: The sequences do not fit the model.
     """
 
+    unit = "sequences"
     settings = ()
     draws = 0
 

@@ -85,8 +85,9 @@ def find(name) -> pathlib.Path:
     for folder in [path, *(root / path for root in named)]:
         if (folder / "model.keras").is_file():
             return folder / "model.keras"
-        if version := latest_version(folder):
-            return folder / str(version) / "model.keras"
+        version = folder / str(latest_version(folder)) / "model.keras"
+        if version.is_file():
+            return version
     known = {p.parent.parent.name for root in RELEASES for p in root.glob("*/*/model.keras")}
     raise FileNotFoundError(
         f"No model at {path}: it is neither a run, nor a release, nor a .keras file. "
@@ -97,7 +98,8 @@ def find(name) -> pathlib.Path:
 
 def latest_version(release) -> int:
     """The highest number among the versions of a release, 0 where there is none."""
-    return max((int(p.name) for p in pathlib.Path(release).glob("[0-9]*")), default=0)
+    names = [p.name for p in pathlib.Path(release).glob("[0-9]*")]
+    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 def snapshots(run) -> list:

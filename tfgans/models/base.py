@@ -43,6 +43,7 @@ class BaseModel(keras.Model):
         self.step = self.add_state("step", 0, dtype="int64", aggregation="only_first_replica")
         self._now = 0  # `step` as a plain integer, valid while training
         self._periods = set()  # every `due(every)` met so far
+        self._was_split = False  # whether `train_step` has called `split`
         self.built = True  # the networks are built by the constructor
 
     # What a model may say differently.
@@ -57,6 +58,11 @@ class BaseModel(keras.Model):
 
     def latents(self, n):
         """Draws n latent vectors z ~ N(0, I), [n, latent_dim]."""
+        if not hasattr(self, "latent_dim"):
+            raise BadInput(
+                f"{type(self).__name__} makes images from images, not from a latent vector: call "
+                "it with images, model(images), or use tools/translate.py."
+            )
         return random.normal([n, self.latent_dim])
 
     def call(self, z):
@@ -158,6 +164,7 @@ class BaseModel(keras.Model):
 
         Every n-th example goes to the same batch, so each batch spreads over all replicas.
         """
+        self._was_split = True
         return [
             tf.nest.map_structure(lambda x, k=k: x[k :: self.n_critic], data)
             for k in range(self.n_critic)
@@ -297,6 +304,12 @@ class BaseModel(keras.Model):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with random.scope(self.seed, self.step, replica):
             logs = self.train_step(data)
+        if self.n_critic > 1 and not self._was_split:
+            raise BadInput(
+                f"n_critic is {self.n_critic}, so each step gets {self.n_critic} batches as one, "
+                f"and {type(self).__name__}.train_step used them all in every move. Take them "
+                "apart: `for batch in self.split(data): self.update(...)`."
+            )
         if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
             # There Keras averages logs over their first axis.
             logs = {name: value[tf.newaxis] for name, value in logs.items()}

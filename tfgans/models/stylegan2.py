@@ -31,6 +31,7 @@ from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
 from tfgans.models.progan import base_grid
 from tfgans.optimizers import Adam
+from tfgans.penalties import input_gradient
 
 # Leaky ReLU is followed by a gain of sqrt(2), a residual branch by one of sqrt(1/2). Both are put
 # into the small tensors before it, weights, demodulation and bias: g max(x, ax) = max(gx, agx).
@@ -480,10 +481,7 @@ class StyleGAN2(BaseModel):
         }
 
     def r1_penalty(self, real, label):
-        with tf.GradientTape() as tape:
-            tape.watch(real)
-            score = tf.reduce_sum(self.score(real, label))
-        gradient = tape.gradient(score, real)
+        gradient = input_gradient(lambda x: self.score(x, label), real, [self.discriminator])
         penalty = tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]))
         return {"r1": 0.5 * self.r1_gamma * penalty * self.r1_every}
 

@@ -52,8 +52,6 @@ def inputs(example):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[0])
 def test_example(example):
-    if "tfgans.metrics" in example:
-        pytest.importorskip("tfgans.metrics")
     space = inputs(example)
     exec(compile(example, "docs/migration.md", "exec"), space)
     if key := checked(example):

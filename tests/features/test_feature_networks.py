@@ -68,6 +68,8 @@ def test_a_function_gets_the_images_as_they_are():
     np.testing.assert_array_equal(seen[0], IMAGES)
     assert (extractor.name, extractor.resize) == ("function mean", "none")
     assert extractor(IMAGES[..., :1]).shape == (5, 3)  # gray is repeated
+    with pytest.raises(BadInput, match=r"shape \[20, 24, 3\] for 5 images, wanted \[N, d\]"):
+        features.get(lambda images: images.mean(axis=0))(IMAGES)
 
 
 def pooling(side=8):

@@ -36,7 +36,13 @@ class Extractor:
     def __call__(self, images) -> np.ndarray:
         """uint8 images [N, H, W, C] of 1, 3 or 4 channels -> float32 [N, d]."""
         x = RESIZES[self.resize](rgb(images), self.side)
-        return np.asarray(self.network(x), "float32")
+        found = np.asarray(self.network(x), "float32")
+        if found.ndim < 2 or len(found) != len(images):
+            raise BadInput(
+                f"{self.name} gave activations of shape {list(found.shape)} for {len(images)} "
+                "images, wanted [N, d]."
+            )
+        return found.reshape(len(found), -1)
 
     def logits(self, images) -> np.ndarray:
         """uint8 images [N, H, W, C] -> [N, K]."""

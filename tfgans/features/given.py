@@ -80,8 +80,7 @@ class SavedModel(Extractor):
                 f"The SavedModel has the outputs {', '.join(sorted(found))}: the activations are "
                 'to be called "pool_3", or to be its only output.'
             )
-        found = found.get("pool_3", next(iter(found.values())))
-        return tf.reshape(found, [found.shape[0], -1])
+        return found.get("pool_3", next(iter(found.values())))
 
     def head(self, activations):
         raise BadInput(

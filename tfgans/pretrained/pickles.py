@@ -9,6 +9,7 @@ What a hostile file can cost is bounded: no instruction takes more memory than i
 file, what is mentioned twice is kept once, and the number of instructions is limited.
 """
 
+import contextlib
 import pickletools
 import re
 
@@ -55,6 +56,18 @@ class Record:
 
     def __init__(self, name, args=(), state=None):
         self.name, self.args, self.state = name, args, state
+
+
+@contextlib.contextmanager
+def refusals(path):
+    """Makes one line, a BadInput, of whatever a damaged or hostile file lets go wrong."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{path} is refused: {error}.") from None
+    except Exception as error:
+        kind = type(error).__name__
+        raise BadInput(f"{path} is damaged, or no file of this kind ({kind}: {error}).") from error
 
 
 def read(stream, names, limit=MOST_INSTRUCTIONS):

@@ -55,27 +55,9 @@ def read_state_dict(path) -> dict:
             (a whole module, a TorchScript archive): nothing in it is run.
     """
     path = pathlib.Path(path).expanduser()
-    with refusals(path):
-        return tensors_of(load(path.read_bytes(), set(STORAGES) | TENSORS | INERT))
-
-
-class refusals:  # noqa: N801 (a function in all but form)
-    """Turns whatever a damaged or hostile file makes go wrong into one line."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, FileNotFoundError) or not isinstance(error, Exception):
-            return
-        if isinstance(error, BadInput):
-            raise BadInput(f"{self.path} is refused: {error}.") from None
-        raise BadInput(
-            f"{self.path} is damaged, or no file of this kind ({kind.__name__}: {error})."
-        ) from error
+    data = path.read_bytes()
+    with pickles.refusals(path):
+        return tensors_of(load(data, set(STORAGES) | TENSORS | INERT))
 
 
 def tensors_of(tree):

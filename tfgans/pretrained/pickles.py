@@ -17,7 +17,7 @@ import numpy as np
 
 from tfgans.errors import BadInput
 
-MOST_INSTRUCTIONS = 2_000_000  # the largest official file has a tenth of it
+MOST_INSTRUCTIONS = 500_000  # several times those of the largest official file
 
 # Classes and functions that are plain containers here, whatever else they may do at home.
 DICTS = {"collections.OrderedDict", "dnnlib.util.EasyDict", "dnnlib.EasyDict"}
@@ -224,14 +224,17 @@ def to_array(value):
         return np.frombuffer(data, dtype_of(dtype)).reshape(())
     if function == "_reconstruct":
         _, shape, dtype, fortran, data = value.state
-        order = "F" if fortran else "C"
+        order, axes = "F" if fortran else "C", []
     elif function == "_frombuffer":
-        data, dtype, shape, order = value.args
+        data, dtype, shape, order, *axes = value.args
     else:
         raise BadInput(f"it has a {value.name} where an array should be")
     if not all(isinstance(side, int) and side >= 0 for side in shape):
         raise BadInput(f"it has an array of shape {shape}")
-    return np.frombuffer(data, dtype_of(dtype)).reshape(shape, order=order)
+    array = np.frombuffer(data, dtype_of(dtype))
+    if order == "K":  # in the order of the memory, its axes turned
+        return array.reshape(shape).transpose(*axes)
+    return array.reshape(shape, order=order)
 
 
 def plain(value):

@@ -258,6 +258,7 @@ def test_truncated_files(good_files, tmp_path):
             assert "damaged" in refusal(tmp_path, data[:part])
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape")  # of the standard library, about its input
 def test_mutated_files(good_files):
     """Each of 200 random changes is harmless or refused in the one way."""
     chance = random.Random(0)

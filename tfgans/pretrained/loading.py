@@ -46,7 +46,8 @@ def load(path, **changes) -> keras.Model:
                 notes.append(f"There is no {absent}; {other} stands in for it.")
         settings, others = family.settings_of(networks)
     name = family.__name__.rpartition(".")[2]
-    model = models.get(name)(**settings | changes)
+    arguments = Config.from_dict({"architecture": name, "model": settings | changes}).model
+    model = models.get(name)(**arguments)
     family.fill(model, networks)
     print(f"{path}: {found} of {name}.")
     print(", ".join(f"{word}={value!r}" for word, value in settings.items()))

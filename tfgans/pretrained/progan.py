@@ -46,7 +46,7 @@ def from_tensorflow(network) -> tuple:
 def settings_of(networks) -> tuple:
     """The constructor's arguments of `ProGAN`; sentences on what the file does not hold."""
     (arrays, _), (others, settings) = networks["G_ema"], networks["D"]
-    channels = channels_of(arrays, r"(\d+)x\1/Conv1/weight")
+    channels = channels_of(arrays, r"(\d+)x\1/Conv1/bias")
     channels |= {4: len(arrays["4x4/Conv/bias"])}
     settings = settings | from_channels(channels)
     classes, side = len(others["4x4/Dense1/bias"]) - 1, max(channels)

@@ -184,6 +184,49 @@ def test_bombs(tmp_path):
     assert "keys are neither" in refusal(tmp_path, keys)
 
 
+def laughs(kind):
+    """Thirty lists (or tuples) one in the other, each holding the next ten times."""
+    value = kind([1])
+    for _ in range(30):
+        value = kind([value] * 10)
+    return value
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_settings_that_never_end(kind, tmp_path):
+    """What is compared, hashed or printed is a short text or a number."""
+    weights, endless = weights_of()[0], laughs(kind)
+    for layer, word in (
+        ("synthesis.b8.conv0", "conv_clamp"),
+        ("synthesis.b8.conv0", "activation"),
+        ("mapping.fc0", "bias_gain"),
+        ("mapping", "w_avg_beta"),
+    ):
+        network = torch_network("Generator", weights)
+        found = network
+        for part in layer.split("."):
+            found = found.state["_modules"][part]
+        found.state[word] = endless
+        assert "it has a setting" in refusal(tmp_path, torch_pickle({"G_ema": network}))
+    for word in ("nonlinearity", "conv_clamp", "dlatent_avg_beta", "mapping_lrmul", "use_noise"):
+        network = tensorflow_generator(weights, **{word: endless})
+        assert "it has a setting" in refusal(tmp_path, dumps((network,) * 3))
+    network = Network("G", {})
+    network.state["variables"] = [(endless, 1)]
+    assert "keys are neither" in refusal(tmp_path, dumps((network,) * 3))
+
+
+@pytest.mark.parametrize(
+    "name", ["synthesis/noise" + "9" * 90, "1" * 10**6, "9" * 40 + "x" + "9" * 40 + "/Conv1/bias"]
+)
+def test_names_that_lie(name, tmp_path):
+    generator, average = (tensorflow_generator(weights_of()[0]) for _ in range(2))
+    generator.state["variables"].append((name, np.zeros(3, "f4")))
+    discriminator = tensorflow_discriminator(weights_of()[1])
+    message = refusal(tmp_path, dumps((generator, discriminator, average)))
+    assert "which this architecture does not have" in message or "very long names" in message
+
+
 def test_layers_that_hold_each_other(tmp_path):
     layer = Layer("Generator")
     for _ in range(30):
@@ -191,6 +234,18 @@ def test_layers_that_hold_each_other(tmp_path):
         outer.state["_modules"] = {"a": layer, "b": layer}
         layer = outer
     assert "not a tree of layers" in refusal(tmp_path, torch_pickle({"G_ema": layer}))
+    shared = {f"p{i}": None for i in range(1000)}
+    outer = Layer("Generator")
+    outer.state["_modules"] = {f"m{i}": Layer("Layer") for i in range(100)}
+    for layer in outer.state["_modules"].values():
+        layer.state["_parameters"] = shared
+    assert "not a tree of layers" in refusal(tmp_path, torch_pickle({"G_ema": outer}))
+    deep = Layer("Generator")
+    for _ in range(60):
+        outer = Layer("Generator")
+        outer.state["_modules"] = {"a": deep}
+        deep = outer
+    assert "not a tree of layers" in refusal(tmp_path, torch_pickle({"G_ema": deep}))
     outer.state["_modules"]["a"] = outer
     assert "no place" in refusal(tmp_path, torch_pickle({"G_ema": outer}))
 
@@ -211,7 +266,8 @@ def test_shapes_that_lie(tmp_path):
         tensor = Tensor(np.zeros(4, "f4"))
         tensor.size, tensor.stride, tensor.offset = size, stride, offset
         network.state["_modules"]["mapping"].state["_buffers"]["w_avg"] = tensor
-        assert "tensor of size" in refusal(tmp_path, torch_pickle({"G_ema": network}))
+        message = refusal(tmp_path, torch_pickle({"G_ema": network}))
+        assert any(word in message for word in ("array of the sizes", "its storage", "of strides"))
 
     for shape in ((10**6, 10**6), (-1,), (2**62, 0)):
         dtype = pickles.Record("numpy.dtype", ("f4", False, True), (3, "<", None, None, None, -1))

@@ -242,7 +242,7 @@ def test_other_networks_are_refused(tmp_path):
     assert "its channels" in edited("synthesis.b8.conv1.weight", np.zeros([9, 9, 3, 3], "f4"))
     lacking = {k: v for k, v in g_weights.items() if k != "synthesis.b8.conv1.noise_const"}
     file = torch_pickle({"G_ema": torch_network("Generator", lacking)})
-    assert "lacks synthesis.b8.conv1.noise_const" in refusal(tmp_path, file)
+    assert "lacks 'synthesis.b8.conv1.noise_const', which" in refusal(tmp_path, file)
 
     style = {"synthesis": Network("G_synthesis", {"4x4/Const/StyleMod/weight": np.zeros(2)}, 3)}
     first = tuple(Network(name, {}, 3, style) for name in ("G", "D", "Gs"))

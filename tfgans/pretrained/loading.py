@@ -48,7 +48,8 @@ def load(path, **changes) -> keras.Model:
     name = family.__name__.rpartition(".")[2]
     arguments = Config.from_dict({"architecture": name, "model": settings | changes}).model
     model = models.get(name)(**arguments)
-    family.fill(model, networks)
+    with pickles.refusals(path):
+        family.fill(model, networks)
     print(f"{path}: {found} of {name}.")
     print(", ".join(f"{word}={value!r}" for word, value in settings.items()))
     print(*notes, *others, family.LICENSE, sep="\n")

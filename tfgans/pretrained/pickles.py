@@ -12,6 +12,7 @@ file, what is mentioned twice is kept once, and the number of instructions is li
 import contextlib
 import pickletools
 import re
+import reprlib
 
 import numpy as np
 
@@ -63,11 +64,12 @@ def refusals(path):
     """Makes one line, a BadInput, of whatever a damaged or hostile file lets go wrong."""
     try:
         yield
-    except BadInput as error:
-        raise BadInput(f"{path} is refused: {error}.") from None
     except Exception as error:
-        kind = type(error).__name__
-        raise BadInput(f"{path} is damaged, or no file of this kind ({kind}: {error}).") from error
+        text = " ".join(str(error).split())[:300]
+        if isinstance(error, BadInput):
+            raise BadInput(f"{path} is refused: {text}.") from None
+        reason = f"{type(error).__name__}: {text}"
+        raise BadInput(f"{path} is damaged, or no file of this kind ({reason}).") from error
 
 
 def read(stream, names, limit=MOST_INSTRUCTIONS):
@@ -113,8 +115,7 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
         if called in DICTS:
             pairs = args[0] if args else []  # given so by Python 2 only
             spend(len(pairs))
-            put_pairs(new := {}, [key for key, _ in pairs], [value for _, value in pairs])
-            return new
+            return to_dict(pairs)
         if called in SAME:
             return args[0] if args else []
         if called == "_codecs.encode":  # how protocol 2 writes bytes
@@ -195,15 +196,22 @@ def put_items(target, items):
 def put_pairs(target, keys, values):
     if not isinstance(target, dict):
         raise BadInput("it puts items into what is not a dict")
-    if not all(isinstance(key, str | int) for key in keys):
-        raise BadInput("it has a dict whose keys are neither texts nor integers")
+    for key in keys:  # the hash of nested tuples can take forever
+        if not isinstance(key, str | int):
+            raise BadInput("it has a dict whose keys are neither texts nor integers")
     target.update(zip(keys, values, strict=True))
+
+
+def to_dict(pairs):
+    """A dict of (key, value) pairs of a pickle, its keys checked."""
+    put_pairs(new := {}, [key for key, _ in pairs], [value for _, value in pairs])
+    return new
 
 
 def to_dtype(text):
     """The NumPy type of plain numbers that a text such as "<f4" names."""
     if not re.fullmatch(r"[<>=|]?[?biuf][1248]?", text):
-        raise BadInput(f"it holds values of the type {text!r}, not plain numbers")
+        raise BadInput(f"it holds values of the type {reprlib.repr(text)}, not plain numbers")
     return np.dtype(text)
 
 
@@ -217,7 +225,7 @@ def dtype_of(record):
 def to_array(value):
     """A pickled number or NumPy array as an array. It shares the memory of the file's bytes."""
     if isinstance(value, int | float):
-        return np.asarray(value)
+        return np.asarray(float(value))
     function = value.name.rpartition(".")[2]
     if function == "scalar":
         dtype, data = value.args
@@ -229,14 +237,26 @@ def to_array(value):
         data, dtype, shape, order, *axes = value.args
     else:
         raise BadInput(f"it has a {value.name} where an array should be")
-    if not all(isinstance(side, int) and side >= 0 for side in shape):
-        raise BadInput(f"it has an array of shape {shape}")
+    check_sizes(shape)
     array = np.frombuffer(data, dtype_of(dtype))
     if order == "K":  # in the order of the memory, its axes turned
         return array.reshape(shape).transpose(*axes)
     return array.reshape(shape, order=order)
 
 
+def check_sizes(sizes):
+    """Refuses what cannot be the sizes or strides of an array."""
+    if len(sizes) > 8 or not all(isinstance(n, int) and 0 <= n < 2**48 for n in sizes):
+        raise BadInput(f"it has an array of the sizes {reprlib.repr(sizes)}")
+
+
 def plain(value):
-    """A pickled setting: NumPy's numbers as Python's."""
-    return to_array(value).item() if isinstance(value, Record) else value
+    """A pickled setting: a short text, a number, True, False, None; NumPy's numbers as Python's.
+
+    A list of lists of lists could be printed or compared forever.
+    """
+    if isinstance(value, Record):
+        value = to_array(value).item()
+    if value is not None and not isinstance(value, str | int | float) or len(str(value)) > 100:
+        raise BadInput(f"it has a setting {reprlib.repr(value)}")
+    return value

@@ -8,7 +8,7 @@ dense layers make and read are in the order channels, rows, columns.
 import numpy as np
 
 from tfgans.errors import BadInput
-from tfgans.pretrained.pickles import plain, to_array
+from tfgans.pretrained.pickles import plain, to_array, to_dict
 from tfgans.pretrained.shapes import assign, channels_of, check_size, from_channels
 
 LICENSE = (
@@ -31,10 +31,10 @@ def from_tensorflow(network) -> tuple:
         raise BadInput("it was written by the Theano version of the program, which is not read")
     given = state["static_kwargs"]
     for word, wanted in WORDS.items():
-        if given.get(word, wanted) != wanted:
-            raise BadInput(f"its {word} is {given[word]!r}, and our model has {wanted!r}")
+        if plain(given.get(word, wanted)) != wanted:
+            raise BadInput(f"its {word} is {plain(given[word])!r}, and our model has {wanted!r}")
     arrays = {}
-    for name, value in state["variables"]:
+    for name, value in to_dict(state["variables"]).items():
         array = to_array(value)
         if name.endswith("Conv0_up/weight"):
             array = array[::-1, ::-1].transpose(0, 1, 3, 2)
@@ -46,7 +46,7 @@ def from_tensorflow(network) -> tuple:
 def settings_of(networks) -> tuple:
     """The constructor's arguments of `ProGAN`; sentences on what the file does not hold."""
     (arrays, _), (others, settings) = networks["G_ema"], networks["D"]
-    channels = channels_of(arrays, r"(\d+)x\1/Conv1/bias")
+    channels = channels_of(arrays, r"(\d{1,4})x\1/Conv1/bias")
     channels |= {4: len(arrays["4x4/Conv/bias"])}
     settings = settings | from_channels(channels)
     classes, side = len(others["4x4/Dense1/bias"]) - 1, max(channels)

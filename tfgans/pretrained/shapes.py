@@ -44,10 +44,10 @@ def assign(names, arrays):
     """
     unknown, missing = sorted(set(arrays) - set(names)), sorted(set(names) - set(arrays))
     if unknown or missing:
-        some = ", ".join((unknown or missing)[:3])
+        some = ", ".join(repr(name) for name in (unknown or missing)[:3])
         raise BadInput(
-            f"The file {'holds' if unknown else 'lacks'} {some}, which this architecture "
-            f"{'does not have' if unknown else 'needs'}: it is another kind of network."
+            f"it {'holds' if unknown else 'lacks'} {some}, which this architecture "
+            f"{'does not have' if unknown else 'needs'}: it is another kind of network"
         )
     turned = {}
     for name, array in arrays.items():
@@ -55,8 +55,8 @@ def assign(names, arrays):
         turned[name] = turn(array)
         if turned[name].shape != variable.shape:
             raise BadInput(
-                f"{name} has the shape {turned[name].shape}, and {tuple(variable.shape)} was "
-                "expected from the others: this network differs from the official ones."
+                f"its {name} has the shape {turned[name].shape}, and {tuple(variable.shape)} was "
+                "expected from the others"
             )
     for name, array in turned.items():
         names[name][0].assign(array)

@@ -16,7 +16,7 @@ import numpy as np
 
 from tfgans.errors import BadInput
 from tfgans.layers.resample import BINOMIAL, fir_kernel
-from tfgans.pretrained.pickles import plain, to_array
+from tfgans.pretrained.pickles import plain, to_array, to_dict
 from tfgans.pretrained.shapes import assign, channels_of, check_size, from_channels
 from tfgans.pretrained.torch_files import tensor
 
@@ -97,24 +97,30 @@ def official_names(generator=None, discriminator=None) -> dict:
 
 def from_torch(network) -> tuple:
     """Arrays of a network that PyTorch pickled, and the settings that no shape tells."""
-    arrays, layers, seen, left = {}, {}, set(), [("", network)]
+    arrays, layers, seen, left, count = {}, {}, set(), [("", network)], 0
     while left:
         prefix, record = left.pop()
-        if record.name != PERSISTENT or id(record) in seen:
+        state = record.args[0]["state"]
+        parts = [state[word] for word in ("_parameters", "_buffers", "_modules")]
+        count += sum(map(len, parts))
+        # Layers that hold each other, or the same lists, could make a small file endless.
+        if record.name != PERSISTENT or id(record) in seen or len(prefix) > 100 or count > 2000:
             raise BadInput("it is not a tree of layers")
         seen.add(id(record))
-        state = layers[prefix] = record.args[0]["state"]
-        for name, value in (state["_parameters"] | state["_buffers"]).items():
-            if value is not None:
-                arrays[prefix + name] = tensor(value)
-        left += [(f"{prefix}{name}.", layer) for name, layer in state["_modules"].items()]
+        layers[prefix] = state
+        for part in parts[:2]:
+            for name, value in part.items():
+                if value is not None:
+                    arrays[prefix + name] = tensor(value)
+        left += [(f"{prefix}{name}.", layer) for name, layer in parts[2].items()]
 
     settings, clamps = {}, set()
     for prefix, state in layers.items():
         layer = prefix.split(".")[-2] if prefix else ""
         wanted = "linear" if layer in LINEAR else "lrelu"
-        if state.get("activation", wanted) != wanted:
-            raise BadInput(f"{prefix[:-1]} is activated by {state['activation']!r}, not {wanted!r}")
+        activation = plain(state.get("activation", wanted))
+        if activation != wanted:
+            raise BadInput(f"{prefix[:-1]!r} is activated by {activation!r}, not {wanted!r}")
         # The official code forgets the clamp of these, where it matters little.
         if "conv_clamp" in state and layer != "skip" and prefix != "b4.fromrgb.":
             clamps.add(plain(state["conv_clamp"]))
@@ -137,16 +143,18 @@ def from_torch(network) -> tuple:
 def from_tensorflow(network) -> tuple:
     """Arrays of a network that TensorFlow pickled, in PyTorch's names and layouts; settings."""
     state = network.state
-    variables = dict(state["variables"])
+    variables = to_dict(state["variables"])
     for component in ("mapping", "synthesis"):
         if component in state["components"]:
-            own = state["components"][component].state["variables"]
-            variables |= {f"{component}/{name}": value for name, value in own}
+            own = to_dict(state["components"][component].state["variables"])
+            variables |= {f"{component}/{name}": value for name, value in own.items()}
+    if any(len(name) > 100 for name in variables):
+        raise BadInput("it has variables of very long names")
     if any("/StyleMod/" in name for name in variables):
         raise BadInput("it is a StyleGAN of 2018 (the first one), for which there is no model yet")
     if "mapping/LabelConcat/weight" in variables:
         raise BadInput("its labels enter as in the code of 2019; our model embeds them as of 2020")
-    side = max(int(found[1]) for name in variables if (found := re.search(r"(\d+)x\1/", name)))
+    side = max(int(found[1]) for name in variables if (found := re.search(r"(\d{1,4})x\1/", name)))
     arrays = {}
     for name, value in variables.items():
         array = to_array(value)
@@ -161,25 +169,25 @@ def from_tensorflow(network) -> tuple:
     given = state["static_kwargs"]
     for word, wanted in (("nonlinearity", "lrelu"), ("mapping_nonlinearity", "lrelu"),
                          ("use_noise", True), ("normalize_latents", True)):  # fmt: skip
-        if given.get(word, wanted) != wanted:
-            raise BadInput(f"its {word} is {given[word]!r}, and our model has {wanted!r}")
+        if plain(given.get(word, wanted)) != wanted:
+            raise BadInput(f"its {word} is {plain(given[word])!r}, and our model has {wanted!r}")
     if tuple(given.get("resample_kernel", BINOMIAL) or ()) != BINOMIAL:
         raise BadInput(FILTER)
-    settings = {"conv_clamp": given.get("conv_clamp")}
+    settings = {"conv_clamp": plain(given.get("conv_clamp"))}
     if "mapping.w_avg" in arrays:
-        check_mapping_rate(given.get("mapping_lrmul", 0.01))
+        check_mapping_rate(plain(given.get("mapping_lrmul", 0.01)))
         settings["w_avg_decay"] = plain(given.get("dlatent_avg_beta", 0.995))
     else:
         if "mapping.fc0.bias" in arrays:
-            check_mapping_rate(given.get("mapping_lrmul", 0.1))
-        default = 4 if state["version"] < 5 else None  # that of the code of 2019, of 2020
+            check_mapping_rate(plain(given.get("mapping_lrmul", 0.1)))
+        default = 4 if plain(state["version"]) < 5 else None  # that of the code of 2019, of 2020
         settings["minibatch_group"] = plain(given.get("mbstd_group_size", default))
     return arrays, settings
 
 
 def torch_name(name):
     """ "synthesis/8x8/Conv0_up/mod_bias" -> "synthesis.b8.conv0.affine.bias"."""
-    if found := re.fullmatch(r"synthesis/noise(\d+)", name):
+    if found := re.fullmatch(r"synthesis/noise(\d{1,2})", name):
         index = int(found[1])  # conv1 of 4x4, then conv0 and conv1 of each resolution
         return f"synthesis.b{2 ** ((index + 5) // 2)}.conv{1 - index % 2}.noise_const"
     for pattern, word in (
@@ -241,7 +249,7 @@ def settings_of(networks) -> tuple:
 
 
 def generator_settings(arrays, settings):
-    channels = channels_of(arrays, r"synthesis\.b(\d+)\.conv1\.weight")
+    channels = channels_of(arrays, r"synthesis\.b(\d{1,4})\.conv1\.weight")
     settings = settings | from_channels(channels)
     side, layers = max(channels), count_layers(arrays)
     style_dim = len(arrays["mapping.w_avg"])
@@ -262,7 +270,7 @@ def generator_settings(arrays, settings):
 
 
 def discriminator_settings(arrays, settings):
-    channels = channels_of(arrays, r"b(\d+)\.conv0\.weight")
+    channels = channels_of(arrays, r"b(\d{1,4})\.conv0\.weight")
     channels |= {4: len(arrays["b4.conv.bias"])}
     settings = settings | from_channels(channels)
     side, layers = max(channels), count_layers(arrays)

@@ -65,7 +65,7 @@ def tensors_of(tree):
     found, seen, left = {}, set(), [("", tree)]
     while left:
         prefix, branch = left.pop()
-        if not isinstance(branch, dict) or id(branch) in seen:
+        if not isinstance(branch, dict) or id(branch) in seen or len(prefix) > 1000:
             raise BadInput("it does not hold tensors in a tree of dicts")
         seen.add(id(branch))
         for key, value in branch.items():
@@ -141,10 +141,10 @@ def tensor(record) -> np.ndarray:
         # A storage alone: its pickle may hold nothing else, least of all another file.
         storage = load(storage.args[0], set(STORAGES), limit=1000)
     numbers = storage.state
-    if len(size) != len(stride) or not all(
-        isinstance(n, int) and n >= 0 for n in (offset, *size, *stride)
-    ):
-        raise BadInput(f"it has a tensor of size {size} and stride {stride}")
+    for sizes in (size, stride, (offset,)):
+        pickles.check_sizes(sizes)
+    if len(size) != len(stride):
+        raise BadInput("it has a tensor of another number of sizes than of strides")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if math.prod(size) > len(numbers) or (math.prod(size) and last >= len(numbers)):
         raise BadInput(f"it has a tensor of size {size} that is larger than its storage")

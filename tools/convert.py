@@ -9,7 +9,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfgans import config, models, pretrained, training  # noqa: E402
+from tfgans import config, pretrained, training  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
 
 
@@ -36,8 +36,7 @@ def main():
     print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
     print(f"  python tools/sample.py {out}")
     if args.run:
-        name = next(name for name, kind in models.MODELS.items() if isinstance(model, kind))
-        start = pretrained.begin_run(model, args.run, name)
+        start = pretrained.begin_run(model, args.run)
         print(f"  python tools/train.py {start} --run {args.run} --data PATH")
 
 

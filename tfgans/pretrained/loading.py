@@ -10,6 +10,7 @@ from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.pretrained import pickles, progan, stylegan2, torch_files
 from tfgans.pretrained.pickles import Record
+from tfgans.pretrained.shapes import check_counts
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
@@ -45,6 +46,7 @@ def load(path, **changes) -> keras.Model:
                 networks[absent] = networks[other]
                 notes.append(f"There is no {absent}; {other} stands in for it.")
         settings, others = family.settings_of(networks)
+        check_counts(settings)
     name = family.__name__.rpartition(".")[2]
     arguments = Config.from_dict({"architecture": name, "model": settings | changes}).model
     model = models.get(name)(**arguments)
@@ -82,21 +84,20 @@ def read(data) -> tuple:
     return family, networks
 
 
-def begin_run(model, run, name) -> pathlib.Path:
+def begin_run(model, run) -> pathlib.Path:
     """Begins a run that `tools/train.py` goes on with, from the weights of a model.
 
     Args:
         model: From `load`.
         run: Folder of the run; it must not exist.
-        name: Of the model, and of the configuration whose data and length the run takes.
 
     Returns:
-        The configuration file of the run.
+        The configuration file of the run. Data and length are those of the model's paper.
     """
     run = pathlib.Path(run)
     if run.exists():
         raise BadInput(f"{run} exists already: give a folder that does not.")
-    settings = Config.load(name)
+    settings = Config.load(next(name for name in models.MODELS if type(model) is models.get(name)))
     settings.model = model.get_config()
     for word in ("name", "dtype"):
         del settings.model[word]

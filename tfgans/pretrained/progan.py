@@ -40,7 +40,7 @@ def from_tensorflow(network) -> tuple:
             array = array[::-1, ::-1].transpose(0, 1, 3, 2)
         # Without fused scaling, which computes the same, they have the shorter names.
         arrays[name.replace("Conv0_up", "Conv0").replace("Conv1_down", "Conv1")] = array
-    return arrays, {"minibatch_group": plain(given.get("mbstd_group_size", 4))}
+    return arrays, {"minibatch_group": int(plain(given.get("mbstd_group_size", 4)))}
 
 
 def settings_of(networks) -> tuple:

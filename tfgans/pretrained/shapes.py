@@ -4,6 +4,8 @@ import re
 
 from tfgans.errors import BadInput
 
+MAY_BE_0 = ("num_classes", "minibatch_group", "minibatch_features", "discriminator_mapping_layers")
+
 
 def channels_of(arrays, pattern):
     """Side -> output channels of the kernels whose name fits."""
@@ -33,6 +35,15 @@ def check_size(arrays, channels, others):
     convolutions = sum(9 * c * c for c in channels.values())
     if convolutions + others > sum(array.size for array in arrays.values()):
         raise BadInput("its shapes contradict each other")
+
+
+def check_counts(settings):
+    """Refuses counts that no network has."""
+    image_channels = settings["image_shape"][2]
+    counts = {word: value for word, value in settings.items() if isinstance(value, int)}
+    for word, count in (counts | {"image_channels": image_channels}).items():
+        if count < (word not in MAY_BE_0):
+            raise BadInput(f"its {word} would be {count}")
 
 
 def assign(names, arrays):

@@ -121,9 +121,9 @@ def from_torch(network) -> tuple:
         activation = plain(state.get("activation", wanted))
         if activation != wanted:
             raise BadInput(f"{prefix[:-1]!r} is activated by {activation!r}, not {wanted!r}")
-        # The official code forgets the clamp of these, where it matters little.
+        # Two layers have none: a skip needs none, and the other our model does clamp.
         if "conv_clamp" in state and layer != "skip" and prefix != "b4.fromrgb.":
-            clamps.add(plain(state["conv_clamp"]))
+            clamps.add(number(state["conv_clamp"]))
     for name in [name for name in arrays if name.endswith("resample_filter")]:
         kernel = arrays.pop(name)
         if kernel.shape != (4, 4) or not np.allclose(kernel, fir_kernel(), atol=1e-6):
@@ -133,10 +133,10 @@ def from_torch(network) -> tuple:
     settings["conv_clamp"] = clamps.pop()
     if "mapping.fc0." in layers:
         check_mapping_rate(plain(layers["mapping.fc0."]["bias_gain"]))
-    if plain(layers.get("mapping.", {}).get("w_avg_beta")) is not None:
-        settings["w_avg_decay"] = plain(layers["mapping."]["w_avg_beta"])
+    if "mapping.w_avg" in arrays:
+        settings["w_avg_decay"] = number(layers["mapping."]["w_avg_beta"])
     if "b4.mbstd." in layers:
-        settings["minibatch_group"] = plain(layers["b4.mbstd."]["group_size"])
+        settings["minibatch_group"] = number(layers["b4.mbstd."]["group_size"], int)
     return arrays, settings
 
 
@@ -173,15 +173,15 @@ def from_tensorflow(network) -> tuple:
             raise BadInput(f"its {word} is {plain(given[word])!r}, and our model has {wanted!r}")
     if tuple(given.get("resample_kernel", BINOMIAL) or ()) != BINOMIAL:
         raise BadInput(FILTER)
-    settings = {"conv_clamp": plain(given.get("conv_clamp"))}
+    settings = {"conv_clamp": number(given.get("conv_clamp"))}
     if "mapping.w_avg" in arrays:
         check_mapping_rate(plain(given.get("mapping_lrmul", 0.01)))
-        settings["w_avg_decay"] = plain(given.get("dlatent_avg_beta", 0.995))
+        settings["w_avg_decay"] = number(given.get("dlatent_avg_beta", 0.995))
     else:
         if "mapping.fc0.bias" in arrays:
             check_mapping_rate(plain(given.get("mapping_lrmul", 0.1)))
         default = 4 if plain(state["version"]) < 5 else None  # that of the code of 2019, of 2020
-        settings["minibatch_group"] = plain(given.get("mbstd_group_size", default))
+        settings["minibatch_group"] = number(given.get("mbstd_group_size", default), int)
     return arrays, settings
 
 
@@ -220,6 +220,12 @@ def torch_layout(name, array):
     if "/Conv0_up/" in name and array.ndim == 4:
         array = array[::-1, ::-1]
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+
+
+def number(value, kind=float):
+    """A pickled number, or None."""
+    value = plain(value)
+    return None if value is None else kind(value)
 
 
 def check_mapping_rate(rate):

@@ -77,6 +77,11 @@ def find(name) -> pathlib.Path:
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".keras" and path.is_file():
         return path
+    if path.suffix == ".pkl":
+        raise BadInput(
+            f"{path} is a pickle: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
+            f"`python tools/convert.py {path}` makes a release of them."
+        )
     if (path / "snapshots").is_dir():
         if saved := snapshots(path):
             return saved[-1]

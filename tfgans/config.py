@@ -55,6 +55,8 @@ class Train:
         keep: How many snapshots to keep.
         seed: Of the weights, the data order and all noise.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        accumulate: Each move takes its batch in this many parts, one after the other, and averages
+            their gradients: the same step in less memory. See docs/scale.md.
     """
 
     steps: int = 10_000
@@ -62,6 +64,7 @@ class Train:
     keep: int = 2
     seed: int = 0
     precision: str = "float32"
+    accumulate: int = 1
 
 
 @dataclasses.dataclass

@@ -6,6 +6,7 @@ Starting a run that exists continues it.
 """
 
 import inspect
+import json
 import math
 import os
 import pathlib
@@ -21,25 +22,69 @@ from tfgans import callbacks, config, data, memory, metrics, models
 from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
+STRATEGIES = ("auto", "mirrored", "multiworker", "tpu")
 
 
 class Refused(BadInput):
     """A run cannot go on as asked: what is in the way, and what to do."""
 
 
-def choose_strategy():
-    """The distribution strategy of this process: several machines, several GPUs, or one device."""
+def choose_strategy(kind: str = "auto") -> tf.distribute.Strategy:
+    """The distribution strategy of this process.
+
+    Args:
+        kind: One of `STRATEGIES`. "auto" is the caller's own `strategy.scope()` where there is
+            one, else "multiworker" where TF_CONFIG is set, else "mirrored" where there are several
+            GPUs, else one device.
+
+    Raises:
+        BadInput: There is nothing here that this strategy could run on.
+    """
+    if kind == "auto" and tf.distribute.has_strategy():
+        return tf.distribute.get_strategy()
     if "TF_CONFIG" in os.environ:
+        try:
+            json.loads(os.environ["TF_CONFIG"])
+        except ValueError as error:
+            raise BadInput(f"TF_CONFIG is no JSON text ({error}). See docs/scale.md.") from None
+        if kind not in ("auto", "multiworker"):
+            raise BadInput(
+                f"TF_CONFIG makes this process a worker of a cluster, and --strategy is {kind}. "
+                "Take away one of the two: `unset TF_CONFIG`, or --strategy multiworker."
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if len(tf.config.list_logical_devices("GPU")) > 1:
+    if kind == "multiworker":
+        raise BadInput(
+            "--strategy multiworker needs the environment variable TF_CONFIG on each machine: "
+            "the addresses of all workers and the number of this one. See docs/scale.md."
+        )
+    if kind == "tpu":
+        return tpu_strategy()
+    if kind == "mirrored" or len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
+def tpu_strategy():
+    """All cores of the TPU named by TPU_NAME, or of this machine."""
+    name = os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise BadInput(
+            f"--strategy tpu found no TPU named {name!r}: {str(error).splitlines()[0]} Run it on "
+            "a TPU machine with TensorFlow for TPUs, or name one by TPU_NAME."
+        ) from None
+    return tf.distribute.TPUStrategy(resolver)
+
+
 def is_chief() -> bool:
-    """Whether this process writes the files; of several workers only the first does."""
+    """Whether this process writes the files; of several workers only one does."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    return resolver.task_id in (None, 0)
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) in ((None, None), (first, 0))
 
 
 def resolve(settings: config.Config):
@@ -53,6 +98,7 @@ def build(settings: config.Config) -> keras.Model:
     keras.config.set_dtype_policy(settings.train.precision)
     model = models.get(settings.architecture)(**settings.model)
     model.compile(settings.optimizers, seed=settings.train.seed)
+    model.accumulate = settings.train.accumulate
     return model
 
 
@@ -81,8 +127,11 @@ def check_run(run, settings, force):
                 + "\n  ".join(changed)
                 + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(settings.to_yaml())
+    if is_chief():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name("partial-config.yaml")  # the other workers may be reading
+        partial.write_text(settings.to_yaml())
+        os.replace(partial, path)
 
 
 def batches(strategy, model, source, settings):
@@ -115,26 +164,40 @@ def preview_batch(model, source, settings):
     return {name: value[:PREVIEW].numpy() for name, value in batch.items()}
 
 
-def train(settings: config.Config, run, force: bool = False) -> bool:
+def check_together(strategy, model, run):
+    """Refuses to train where the workers would begin at different steps."""
+    steps = strategy.gather(strategy.run(lambda: model.step[tf.newaxis]), axis=0).numpy()
+    if min(steps) < max(steps):
+        raise Refused(
+            f"The workers would go on from the steps {sorted(set(steps.tolist()))}: they do not "
+            f"see the same snapshots. Put {run} on a file system that all of them share."
+        )
+
+
+def train(settings: config.Config, run, force: bool = False, strategy: str = "auto") -> bool:
     """Trains to the end of the run, from its last snapshot if there is one.
 
     Args:
         settings: The configuration.
         run: Folder of the run.
         force: Continue a run although its settings were others.
+        strategy: See `choose_strategy`.
 
     Returns:
         Whether the end was reached; False where Ctrl-C or SIGTERM stopped it before.
 
     Raises:
-        Refused: The run was started with other settings.
+        BadInput: The strategy has nothing to run on.
+        Refused: The run was started with other settings, or the workers see different snapshots.
         FloatingPointError: A loss is not finite any more.
     """
-    run, strategy = pathlib.Path(run), choose_strategy()
+    run, strategy = pathlib.Path(run), choose_strategy(strategy)
     source = resolve(settings)
     check_run(run, settings, force)
     with strategy.scope():
         model = resume(run) or build(settings)
+        model.accumulate = settings.train.accumulate
+        check_together(strategy, model, run)
     left = settings.train.steps - int(model.step.numpy())
     if left <= 0:
         step = int(model.step.numpy())

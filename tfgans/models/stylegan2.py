@@ -491,10 +491,12 @@ class StyleGAN2(BaseModel):
     def train_step(self, data):
         real, label = data["image"], self.one_hot(data.get("label"))
         n = real.shape[0]
-        if n % min(self.minibatch_group or n, n):
+        part = n // self.accumulate
+        if part % min(self.minibatch_group or part, part):
             raise BadInput(
-                f"A batch of {n} images (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
+                f"{part} images at a time (on one device) cannot be divided into groups of "
+                f"{self.minibatch_group}: change data.batch_size, "
+                "train.accumulate or model.minibatch_group."
             )
         logs = self.update("generator", self.generator_loss, n, label)
         if self.path_length_weight and self.due(self.path_length_every):

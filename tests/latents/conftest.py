@@ -22,7 +22,7 @@ def model():
     )  # fmt: skip
     rng = np.random.RandomState(0)
     for layer in sum(model.generator_ema.synthesis.convs, []):
-        layer.noise_strength.assign(0.2)
+        layer.noise_strength.assign(0.005)
     model.generator_ema.w_avg.assign(0.3 * rng.randn(10))
     return model
 

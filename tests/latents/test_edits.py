@@ -112,7 +112,8 @@ def test_methods_find_a_planted_attribute(space, method, kind):
     assert (first.name, first.space, first.layers) == ("first", kind, [2, 3])
     change = np.array([plans @ edit.vector for edit in (first, both)])
     assert change[0, 0] > 0.2 and change[1, 1] > 0.2
-    tolerance = 1e-6 if method == "tlgan" else 0.15
+    # Means are matched in whether the base is there, not in how much of it.
+    tolerance = {"tlgan": 1e-6, "difference": 0.3, "interfacegan": 0.15}[method]
     if kind == "z":  # where codes are white, the base is left alone
         assert abs(change[1, 0]) < tolerance * change[1, 1]
     with pytest.raises(BadInput, match="Did you mean 'first'"):
@@ -239,18 +240,18 @@ def test_project_writes_everything_and_goes_on(run, space, model, tmp_path, monk
     pictures = (space.images(space.of_seeds([0, 1])) * 127.5 + 127.5).clip(0, 255).astype("uint8")
     for k, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{k}.png")
-    args = ["small.keras", "0.png", "1.png", "--steps", 40, "--method", "image2stylegan"]
+    args = ["small.keras", "0.png", "1.png", "--steps", 20, "--method", "image2stylegan"]
     run("project", *args, "--use", "morph")
     out = capsys.readouterr().out
-    assert "pixel_pyramid_l2, the stand-in" in out and "step 40 of 40" in out
+    assert "pixel_pyramid_l2, the stand-in" in out and "step 20 of 20" in out
     folder = pathlib.Path("samples/small-image2stylegan")
     assert Image.open(folder / "result.png").size == (3 * 16, 2 * 16)
     assert Image.open(folder / "morph.png").size == (9 * 16, 16)
     with Image.open(folder / "path.gif") as file:
         assert file.size == (32, 32)
     run("project", *args)  # finished: nothing is done again
-    assert "step 39" not in capsys.readouterr().out
+    assert "step 19" not in capsys.readouterr().out
     with np.load(folder / "latents.npz") as file:
-        assert file["ws"].shape == (2, 6, 10) and int(file["step"]) == 40
+        assert file["ws"].shape == (2, 6, 10) and int(file["step"]) == 20
     with pytest.raises(BadInput, match="takes 3 images, not 2"):
         run("project", *args, "--use", "expression")

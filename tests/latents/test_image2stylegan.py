@@ -44,7 +44,7 @@ def test_it_comes_nearer_than_one_w_can(space):
     image = space.images(latents.mix(a, b, [3, 4, 5])[None])
     plus = latents.Image2StyleGAN(space, image, steps=400).run(every=400)
     first, last = (entry[2][0] for entry in (plus.history[0], plus.history[-1]))
-    assert last < 0.02 * first
+    assert last < 0.05 * first
     # The perceptual distance alone is kept in the history; pixels are in the loss as well.
     assert np.mean((space.images(plus.ws) - image) ** 2) < 0.05 * np.var(image)
 

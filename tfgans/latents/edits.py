@@ -1,6 +1,7 @@
 """Edits: directions with a name and a strength, stacked, written as YAML, and served.
 
-A method writes its directions into one `.npz` file. A line of YAML takes one of them:
+A method writes its directions into one `.npz` file, as arrays z/NAME or w/NAME. A line of YAML
+takes one of them:
 
     - {name: longer, file: shirts.npz, direction: sefa0, layers: 0-3, strength: 2.0}
 """
@@ -47,10 +48,7 @@ class Edit:
 
 def save(edits, stem):
     """Writes edits as <stem>.npz (the vectors) and <stem>.yaml (a line for each)."""
-    np.savez(
-        f"{stem}.npz", names=[e.name for e in edits], vectors=[e.vector for e in edits],
-        spaces=[e.space for e in edits],
-    )  # fmt: skip
+    np.savez(f"{stem}.npz", **{f"{e.space}/{e.name}": e.vector for e in edits})
     file = pathlib.Path(f"{stem}.npz").name
     pathlib.Path(f"{stem}.yaml").write_text("\n".join(e.line(file) for e in edits) + "\n")
 
@@ -74,11 +72,10 @@ def load(path, space):
                 f"{path}: the edit {line} does not say its {' and '.join(sorted(missing))}."
             )
         with np.load(pathlib.Path(path).parent / line["file"]) as file:
-            names = list(file["names"])
-            if line["direction"] not in names:
-                raise BadInput(nearest(f"direction in {line['file']}", line["direction"], names))
-            k = names.index(line["direction"])
-            vector, kind = file["vectors"][k], str(file["spaces"][k])
+            known = {key.split("/", 1)[1]: key for key in file}
+            if line["direction"] not in known:
+                raise BadInput(nearest(f"direction in {line['file']}", line["direction"], known))
+            kind, vector = known[line["direction"]][0], file[known[line["direction"]]]
         wanted = space.dims[kind]
         if len(vector) != wanted:
             raise BadInput(

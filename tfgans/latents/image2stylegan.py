@@ -29,7 +29,7 @@ class Image2StyleGAN(Search):
 
     @property
     def ws(self):
-        return self.latents.value
+        return tf.convert_to_tensor(self.latents.value)
 
     def move(self, step):
         def loss():

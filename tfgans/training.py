@@ -259,7 +259,7 @@ def evaluator(model, settings):
     return measure
 
 
-def release(model, name, root="saved_models") -> pathlib.Path:
+def release(model, name, root="saved_models", more=None) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
@@ -268,6 +268,7 @@ def release(model, name, root="saved_models") -> pathlib.Path:
         model: Not compiled: the optimizers stay in the run.
         name: Of the release.
         root: Folder of all releases.
+        more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
 
     Returns:
         The folder <root>/<name>/<version>.
@@ -277,7 +278,7 @@ def release(model, name, root="saved_models") -> pathlib.Path:
     partial = folder / f"partial-{version}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    model.export(partial)
+    model.export(partial, more)
     model.save(partial / "whole.keras")
     with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
         with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:

@@ -371,13 +371,17 @@ class BaseModel(keras.Model):
         optimizers = {player: deserialize(opt) for player, opt in config["optimizers"].items()}
         self.compile(optimizers, config["seed"])
 
-    def export(self, path):
+    def export(self, path, more=None):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
 
         It holds only the networks that the endpoints read.
+
+        Args:
+            path: Folder.
+            more: Endpoints beyond the model's own, in the same form.
         """
         archive = keras.export.ExportArchive()
-        for name, (function, signature) in self.endpoints().items():
+        for name, (function, signature) in (self.endpoints() | (more or {})).items():
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(path), verbose=False)
 

@@ -148,14 +148,19 @@ class StyledConv(Network):
             tf.cast(x, dtype), self.kernel, self.affine(w), up=self.up, gain=act_gain,
             fused=self.fused,
         )  # fmt: skip
-        if noise != "none":
-            if noise == "random":
-                image = random.normal([tf.shape(x)[0], *self.size, 1])
-            else:
-                image = tf.reshape(self.noise, [1, *self.size, 1])
+        image = self.noise_image(tf.shape(x)[0], noise)
+        if image is not None:
             x += tf.cast(image * (self.noise_strength * act_gain), dtype)
         x = tf.nn.leaky_relu(x + tf.cast(self.bias * act_gain, dtype), 0.2)
         return clamped(x, self.clamp, gain)
+
+    def noise_image(self, n, noise):
+        """The noise [n or 1, H, W, 1] that a word stands for, or the given one; None for "none"."""
+        if not isinstance(noise, str):
+            return noise
+        if noise == "random":
+            return random.normal([n, *self.size, 1])
+        return tf.reshape(self.noise, [1, *self.size, 1]) if noise == "const" else None
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -179,7 +184,11 @@ class ToRGB(Network):
 
 @keras.saving.register_keras_serializable("tfgans")
 class Synthesis(Network):
-    """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C]."""
+    """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C].
+
+    Noise is "random", "const" (the stored images), "none", or a list with one image for each
+    convolution, [N or 1, H, W, 1].
+    """
 
     def __init__(
         self, image_shape, style_dim, channel_base, channel_max, architecture, clamp, fused,
@@ -217,7 +226,8 @@ class Synthesis(Network):
                 residual = self.skips[k - 1](x, gain=SQRT_HALF)
             for conv in block:
                 last = conv is block[-1] and residual is not None
-                x = conv(x, ws[index], noise=noise, gain=SQRT_HALF if last else 1.0)
+                image_noise = noise if isinstance(noise, str) else noise[index]
+                x = conv(x, ws[index], noise=image_noise, gain=SQRT_HALF if last else 1.0)
                 index += 1
             if residual is not None:
                 x += residual
@@ -273,7 +283,7 @@ class Generator(Network):
         if truncation is None:
             return ws
         psi = tf.reshape(tf.cast(truncation, "float32"), [-1, 1, 1])
-        truncated = self.w_avg + psi * (ws - self.w_avg)
+        truncated = (1.0 - psi) * self.w_avg + psi * ws  # exact for psi = 0 and 1
         cutoff = num_ws if cutoff is None else cutoff
         return tf.concat([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
 

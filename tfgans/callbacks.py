@@ -7,6 +7,7 @@ ticks at the same steps as an uninterrupted one.
 import csv
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ import matplotlib
 import numpy as np
 import tensorflow as tf
 
-from tfgans import images, random
+from tfgans import durable, images, random
 from tfgans.models import snapshots
 
 matplotlib.use("Agg")
@@ -52,21 +53,34 @@ class OnTick(keras.callbacks.Callback):
 
 
 class StopOnNaN(OnTick):
-    """Ends the training when a loss term is no longer a number, and names it."""
+    """Ends the training when a loss term or a weight is no longer a number, and names the first.
+
+    It looks before a snapshot is made, so all snapshots are good.
+    """
 
     def on_tick(self, step, logs):
         first = step - len(self.recent) + 1
         for number, terms in enumerate(self.recent, first):
-            bad = [name for name, value in terms.items() if not np.isfinite(value)]
-            if bad:
-                raise FloatingPointError(
-                    f"At step {number} the loss was not finite any more: {', '.join(bad)}. The "
-                    "last snapshot is from before that. Cheap things to try from there: a lower "
-                    "learning rate, a larger batch, train.precision: float32."
-                )
+            if bad := [name for name, value in terms.items() if not np.isfinite(value)]:
+                self.stop(f"At step {number} the loss was not finite any more: {', '.join(bad)}.")
+        # The last step's gradient may have spoiled weights that no loss has met yet.
+        if bad := [weight.path for weight in self.model.variables if not is_finite(weight)]:
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            self.stop(f"After step {step} weights were not finite any more: {bad[0]}{more}.")
+
+    def stop(self, what):
+        raise FloatingPointError(
+            f"{what} The last snapshot is from before that. Cheap things to try from there: a "
+            "lower learning rate, a larger batch, train.precision: float32, train.on_nan: reload; "
+            "and `tools/data.py check` finds data that are no numbers."
+        )
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick
         self.on_tick(int(self.model.step.numpy()), {})
+
+
+def is_finite(weight):
+    return bool(tf.reduce_all(tf.math.is_finite(tf.cast(weight.value, "float32"))))
 
 
 class Progress(OnTick):
@@ -218,7 +232,8 @@ def draw_curves(rows, path, unit):
 class Snapshot(OnTick):
     """Saves everything a run needs to go on: snapshots/<step>.keras; keeps the last few.
 
-    A snapshot appears under its name only when it is whole and on the disk.
+    A snapshot appears under its name only when it is whole and on the disk. Its checksum lies beside
+    it, in <step>.keras.sha256.
 
     Args:
         tick: Steps between snapshots.
@@ -234,6 +249,9 @@ class Snapshot(OnTick):
         save(self.model, self.run / "snapshots" / f"{step:08}.keras")
         for old in snapshots(self.run)[: -self.keep]:
             old.unlink()
+        for sums in (self.run / "snapshots").glob("*.sha256"):
+            if not sums.with_suffix("").exists():
+                sums.unlink()
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick, or after the last one
         if self.recent:
@@ -241,14 +259,19 @@ class Snapshot(OnTick):
 
 
 def save(model, path):
-    """Writes a `.keras` file under a partial name, flushes it, then renames it."""
+    """Writes a `.keras` file and its checksum; until both are whole, what was there stays."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial-{path.name}")
-    model.save(partial)
-    with open(partial, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial = path.parent / "partial"  # Keras may put temporary files beside what it writes
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        written = partial / path.name
+        model.save(written)
+        durable.write_checksums(written, [written])
+        durable.publish(durable.checksums(written), durable.checksums(path))
+        durable.publish(written, path)
+    finally:
+        shutil.rmtree(partial)
 
 
 class StopOnSignal(keras.callbacks.Callback):

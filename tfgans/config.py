@@ -55,6 +55,9 @@ class Train:
         keep: How many snapshots to keep.
         seed: Of the weights, the data order and all noise.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        on_nan: When a loss or a weight is no number any more, "stop", or "reload": go back to the
+            last snapshot and on with other random numbers and another order of the data, up to
+            three times in a run.
     """
 
     steps: int = 10_000
@@ -62,6 +65,7 @@ class Train:
     keep: int = 2
     seed: int = 0
     precision: str = "float32"
+    on_nan: str = "stop"
 
 
 @dataclasses.dataclass

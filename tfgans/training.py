@@ -16,10 +16,12 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import callbacks, config, data, memory, models
+from tfgans import callbacks, config, data, durable, memory, models
 from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
+RELOADS = 3  # times that a run goes back to a snapshot when numbers are not finite any more
+STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
 
 
 class Refused(BadInput):
@@ -59,6 +61,7 @@ def resume(run) -> keras.Model | None:
     """The newest whole snapshot of a run, compiled, or None."""
     for path in reversed(models.snapshots(run)):
         try:
+            durable.check(path)
             model = keras.models.load_model(path)
         except Exception as error:  # a damaged archive fails in many ways
             print(f"The snapshot {path} cannot be read ({error}); trying the one before.")
@@ -81,12 +84,13 @@ def check_run(run, settings, force):
                 + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(settings.to_yaml())
+    durable.write_text(path, settings.to_yaml())
 
 
 def batches(strategy, model, source, settings):
     """The data from the model's step on, each worker and replica its own part of each batch."""
     replicas, start = strategy.num_replicas_in_sync, int(model.step.numpy())
+    seed = settings.train.seed + model.seed // STREAM * STREAM
     whole = settings.data.batch_size * model.n_critic
     if settings.data.batch_size % replicas:
         raise data.DataError(
@@ -97,7 +101,7 @@ def batches(strategy, model, source, settings):
     def pipeline(context):
         shard = (context.input_pipeline_id, context.num_input_pipelines)
         dataset = data.batches(
-            model, source, settings.data, settings.train.seed, start=start, shard=shard
+            model, source, settings.data, seed, start=start, shard=shard
         )
         dataset = dataset.rebatch(whole // replicas, drop_remainder=True)
         # Known to be endless, it keeps its static batch size on several workers too.
@@ -127,7 +131,7 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
 
     Raises:
         Refused: The run was started with other settings.
-        FloatingPointError: A loss is not finite any more.
+        FloatingPointError: A loss or a weight is not finite any more.
     """
     run, strategy = pathlib.Path(run), choose_strategy()
     source = resolve(settings)
@@ -141,16 +145,35 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
         return True
     signals = callbacks.StopOnSignal()
     try:  # outside of the scope, in which saving would create variables on one worker only
-        watchers = [signals, *watch(model, source, settings, run)]
-        dataset = batches(strategy, model, source, settings)
+        while True:
+            try:
+                fit(strategy, model, source, settings, run, signals)
+                return not signals.stopped
+            except FloatingPointError as error:
+                stream = model.seed // STREAM + 1
+                if settings.train.on_nan == "stop" or stream > RELOADS:
+                    raise
+                print(f"{error}\nOther random numbers, for time {stream} of at most {RELOADS}:")
+            with strategy.scope():
+                model = resume(run) or build(settings)
+            # Of the stream that failed, not of the snapshot: a run that is killed and resumed
+            # goes through the same streams again.
+            model.seed = settings.train.seed + stream * STREAM
+    finally:
+        signals.give_back()
+
+
+def fit(strategy, model, source, settings, run, signals):
+    """Trains from the model's step to the end of the run."""
+    watchers = [signals, *watch(model, source, settings, run)]
+    dataset = batches(strategy, model, source, settings)
+    left = settings.train.steps - int(model.step.numpy())
+    try:
         model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
     except tf.errors.OpError:
         if source.failure:  # the reader's own words, without TensorFlow's around them
             raise source.failure from None
         raise
-    finally:
-        signals.give_back()
-    return not signals.stopped
 
 
 def watch(model, source, settings, run):
@@ -175,6 +198,7 @@ def release(model, name, root="saved_models") -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
+    The checksums of all its files are in `model.keras.sha256`.
 
     Args:
         model: Not compiled: the optimizers stay in the run.
@@ -189,14 +213,19 @@ def release(model, name, root="saved_models") -> pathlib.Path:
     partial = folder / f"partial-{version}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    model.export(partial)
-    model.save(partial / "whole.keras")
-    with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
-        with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
-            for name in whole.namelist():
-                packed.writestr(name, whole.read(name))
-    (partial / "whole.keras").unlink()
-    os.replace(partial, folder / str(version))
+    try:
+        model.export(partial)
+        model.save(partial / "whole.keras")
+        with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
+            with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
+                for name in whole.namelist():
+                    packed.writestr(name, whole.read(name))
+        (partial / "whole.keras").unlink()
+        served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
+        durable.write_checksums(partial / "model.keras", served)
+        durable.publish(partial, folder / str(version))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder / str(version)
 
 

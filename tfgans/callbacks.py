@@ -64,7 +64,12 @@ class StopOnNaN(OnTick):
             if bad := [name for name, value in terms.items() if not np.isfinite(value)]:
                 self.stop(f"At step {number} the loss was not finite any more: {', '.join(bad)}.")
         # The last step's gradient may have spoiled weights that no loss has met yet.
-        if bad := [weight.path for weight in self.model.variables if not is_finite(weight)]:
+        weights, networks = self.model.variables, self.model.layers
+        names = {id(w): w.path for w in weights}
+        names |= {
+            id(w): f"{network.name}/{w.path}" for network in networks for w in network.weights
+        }
+        if bad := [names[id(w)] for w in weights if not is_finite(w)]:
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
             self.stop(f"After step {step} weights were not finite any more: {bad[0]}{more}.")
 
@@ -232,8 +237,8 @@ def draw_curves(rows, path, unit):
 class Snapshot(OnTick):
     """Saves everything a run needs to go on: snapshots/<step>.keras; keeps the last few.
 
-    A snapshot appears under its name only when it is whole and on the disk. Its checksum lies beside
-    it, in <step>.keras.sha256.
+    A snapshot appears under its name only when it is whole and on the disk. Beside it lies its
+    checksum, <step>.keras.sha256.
 
     Args:
         tick: Steps between snapshots.

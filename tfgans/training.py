@@ -100,9 +100,7 @@ def batches(strategy, model, source, settings):
 
     def pipeline(context):
         shard = (context.input_pipeline_id, context.num_input_pipelines)
-        dataset = data.batches(
-            model, source, settings.data, seed, start=start, shard=shard
-        )
+        dataset = data.batches(model, source, settings.data, seed, start=start, shard=shard)
         dataset = dataset.rebatch(whole // replicas, drop_remainder=True)
         # Known to be endless, it keeps its static batch size on several workers too.
         return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -130,7 +128,7 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
         Whether the end was reached; False where Ctrl-C or SIGTERM stopped it before.
 
     Raises:
-        Refused: The run was started with other settings.
+        Refused: The run was started with other settings, or cannot be written.
         FloatingPointError: A loss or a weight is not finite any more.
     """
     run, strategy = pathlib.Path(run), choose_strategy()
@@ -159,6 +157,17 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
             # Of the stream that failed, not of the snapshot: a run that is killed and resumed
             # goes through the same streams again.
             model.seed = settings.train.seed + stream * STREAM
+    except OSError as error:  # of the run's own files; those of the data are reported as such
+        saved = models.snapshots(run)
+        raise Refused(
+            f"{run} cannot be written: {error}. "
+            + (
+                f"The last whole snapshot is {saved[-1]}. "
+                if saved
+                else "There is no snapshot yet. "
+            )
+            + "Make room; the same command again goes on from there."
+        ) from error
     finally:
         signals.give_back()
 
@@ -207,6 +216,9 @@ def release(model, name, root="saved_models") -> pathlib.Path:
 
     Returns:
         The folder <root>/<name>/<version>.
+
+    Raises:
+        Refused: It cannot be written.
     """
     folder = pathlib.Path(root) / name
     version = models.latest_version(folder) + 1
@@ -224,6 +236,11 @@ def release(model, name, root="saved_models") -> pathlib.Path:
         served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
         durable.write_checksums(partial / "model.keras", served)
         durable.publish(partial, folder / str(version))
+    except (OSError, tf.errors.OpError) as error:
+        raise Refused(
+            f"{folder / str(version)} cannot be written: {error} Nothing of it is left there; make "
+            "room, then: python tools/export.py RUN NAME"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / str(version)

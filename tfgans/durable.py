@@ -37,8 +37,11 @@ def publish(partial: pathlib.Path, path: pathlib.Path):
 def write_text(path: pathlib.Path, text: str):
     """Writes a small file; until it is whole, the old one stays."""
     partial = path.with_name(f"partial-{path.name}")
-    partial.write_text(text)
-    publish(partial, path)
+    try:
+        partial.write_text(text)
+        publish(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def sha256(path) -> str:

@@ -4,6 +4,7 @@ A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves
 Starting a run that exists continues it.
 """
 
+import contextlib
 import inspect
 import math
 import os
@@ -83,8 +84,23 @@ def check_run(run, settings, force):
                 + "\n  ".join(changed)
                 + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    durable.write_text(path, settings.to_yaml())
+    with writing(run):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_text(path, settings.to_yaml())
+
+
+@contextlib.contextmanager
+def writing(run):
+    """Says what to do when the files of a run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        saved = models.snapshots(run)
+        last = f"The last whole snapshot is {saved[-1]}" if saved else "There is no snapshot yet"
+        raise Refused(
+            f"{run} cannot be written: {error}. {last}. Make room; the same command again goes on "
+            "from there."
+        ) from error
 
 
 def batches(strategy, model, source, settings):
@@ -157,17 +173,6 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
             # Of the stream that failed, not of the snapshot: a run that is killed and resumed
             # goes through the same streams again.
             model.seed = settings.train.seed + stream * STREAM
-    except OSError as error:  # of the run's own files; those of the data are reported as such
-        saved = models.snapshots(run)
-        raise Refused(
-            f"{run} cannot be written: {error}. "
-            + (
-                f"The last whole snapshot is {saved[-1]}. "
-                if saved
-                else "There is no snapshot yet. "
-            )
-            + "Make room; the same command again goes on from there."
-        ) from error
     finally:
         signals.give_back()
 
@@ -178,7 +183,8 @@ def fit(strategy, model, source, settings, run, signals):
     dataset = batches(strategy, model, source, settings)
     left = settings.train.steps - int(model.step.numpy())
     try:
-        model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
+        with writing(run):  # errors of reading the data come as TensorFlow's
+            model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
     except tf.errors.OpError:
         if source.failure:  # the reader's own words, without TensorFlow's around them
             raise source.failure from None

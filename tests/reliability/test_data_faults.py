@@ -3,6 +3,7 @@
 import os
 import pathlib
 import resource
+import runpy
 import signal
 
 import numpy as np
@@ -113,6 +114,17 @@ def test_check_finds_what_reading_a_record_does_not(tmp_path):
     path.write_bytes(data)
     (finding,) = [f for f in check_set(path) if "damaged" in f.problem]
     assert "corrupted record" in finding.problem
+
+
+def test_names_are_printed_so_that_a_terminal_takes_them(tmp_path, capsys):
+    path = with_good(tmp_path, "\x1b[2J\nred.png", b"x")
+    with open(bytes(path) + b"/\xff.png", "wb"):
+        pass
+    tool = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "tools" / "data.py"))
+    assert tool["main"](["check", str(path)]) == 1
+    printed = capsys.readouterr().out
+    assert "\\x1b[2J\\nred.png" in printed and "\\udcff.png" in printed
+    assert printed.replace("\n", "").isprintable() and printed.encode()
 
 
 def test_pack_of_a_hostile_zip_writes_its_folder_and_nothing_else(tmp_path):

@@ -5,6 +5,7 @@ with metrics also metrics/, metrics.csv, metrics.png, best.keras.
 Starting a run that exists continues it.
 """
 
+import contextlib
 import inspect
 import json
 import math
@@ -18,11 +19,13 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import callbacks, config, data, memory, metrics, models
+from tfgans import callbacks, config, data, durable, memory, metrics, models
 from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
 STRATEGIES = ("auto", "mirrored", "multiworker", "tpu")
+RELOADS = 3  # times that a run goes back to a snapshot when numbers are not finite any more
+STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
 
 
 class Refused(BadInput):
@@ -106,6 +109,7 @@ def resume(run) -> keras.Model | None:
     """The newest whole snapshot of a run, compiled, or None."""
     for path in reversed(models.snapshots(run)):
         try:
+            durable.check(path)
             model = keras.models.load_model(path)
         except Exception as error:  # a damaged archive fails in many ways
             print(f"The snapshot {path} cannot be read ({error}); trying the one before.")
@@ -113,6 +117,13 @@ def resume(run) -> keras.Model | None:
         print(f"Going on from {path}.")
         return model
     return None
+
+
+def begin(run, settings) -> keras.Model:
+    """The model of a run where it goes on: from its newest whole snapshot, or a new one."""
+    model = resume(run) or build(settings)
+    model.accumulate = settings.train.accumulate
+    return model
 
 
 def check_run(run, settings, force):
@@ -128,15 +139,29 @@ def check_run(run, settings, force):
                 + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
             )
     if is_chief():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name("partial-config.yaml")  # the other workers may be reading
-        partial.write_text(settings.to_yaml())
-        os.replace(partial, path)
+        with writing(run):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_text(path, settings.to_yaml())
+
+
+@contextlib.contextmanager
+def writing(run):
+    """Says what to do when the files of a run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        saved = models.snapshots(run)
+        last = f"The last whole snapshot is {saved[-1]}" if saved else "There is no snapshot yet"
+        raise Refused(
+            f"{run} cannot be written: {error}. {last}. Make room; the same command again goes on "
+            "from there."
+        ) from error
 
 
 def batches(strategy, model, source, settings):
     """The data from the model's step on, each worker and replica its own part of each batch."""
     replicas, start = strategy.num_replicas_in_sync, int(model.step.numpy())
+    seed = settings.train.seed + model.seed // STREAM * STREAM
     whole = settings.data.batch_size * model.n_critic
     if settings.data.batch_size % replicas:
         raise data.DataError(
@@ -146,9 +171,7 @@ def batches(strategy, model, source, settings):
 
     def pipeline(context):
         shard = (context.input_pipeline_id, context.num_input_pipelines)
-        dataset = data.batches(
-            model, source, settings.data, settings.train.seed, start=start, shard=shard
-        )
+        dataset = data.batches(model, source, settings.data, seed, start=start, shard=shard)
         dataset = dataset.rebatch(whole // replicas, drop_remainder=True)
         # Known to be endless, it keeps its static batch size on several workers too.
         return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -188,15 +211,15 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
 
     Raises:
         BadInput: The strategy has nothing to run on.
-        Refused: The run was started with other settings, or the workers see different snapshots.
-        FloatingPointError: A loss is not finite any more.
+        Refused: The run was started with other settings, or cannot be written, or the workers see
+            different snapshots.
+        FloatingPointError: A loss or a weight is not finite any more.
     """
     run, strategy = pathlib.Path(run), choose_strategy(strategy)
     source = resolve(settings)
     check_run(run, settings, force)
     with strategy.scope():
-        model = resume(run) or build(settings)
-        model.accumulate = settings.train.accumulate
+        model = begin(run, settings)
         check_together(strategy, model, run)
     left = settings.train.steps - int(model.step.numpy())
     if left <= 0:
@@ -209,16 +232,36 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
         return True
     signals = callbacks.StopOnSignal()
     try:  # outside of the scope, in which saving would create variables on one worker only
-        watchers = [signals, *watch(model, source, settings, run)]
-        dataset = batches(strategy, model, source, settings)
-        model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
+        while True:
+            try:
+                fit(strategy, model, source, settings, run, signals)
+                return not signals.stopped
+            except FloatingPointError as error:
+                stream = model.seed // STREAM + 1
+                if settings.train.on_nan == "stop" or stream > RELOADS:
+                    raise
+                print(f"{error}\nOther random numbers, for time {stream} of at most {RELOADS}:")
+            with strategy.scope():
+                model = begin(run, settings)
+            # Of the stream that failed, not of the snapshot: a run that is killed and resumed
+            # goes through the same streams again.
+            model.seed = settings.train.seed + stream * STREAM
+    finally:
+        signals.give_back()
+
+
+def fit(strategy, model, source, settings, run, signals):
+    """Trains from the model's step to the end of the run."""
+    watchers = [signals, *watch(model, source, settings, run)]
+    dataset = batches(strategy, model, source, settings)
+    left = settings.train.steps - int(model.step.numpy())
+    try:
+        with writing(run):  # errors of reading the data come as TensorFlow's
+            model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
     except tf.errors.OpError:
         if source.failure:  # the reader's own words, without TensorFlow's around them
             raise source.failure from None
         raise
-    finally:
-        signals.give_back()
-    return not signals.stopped
 
 
 def watch(model, source, settings, run):
@@ -263,6 +306,7 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
+    The checksums of all its files are in `model.keras.sha256`.
 
     Args:
         model: Not compiled: the optimizers stay in the run.
@@ -272,20 +316,33 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
 
     Returns:
         The folder <root>/<name>/<version>.
+
+    Raises:
+        Refused: It cannot be written.
     """
     folder = pathlib.Path(root) / name
     version = models.latest_version(folder) + 1
     partial = folder / f"partial-{version}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    model.export(partial, more)
-    model.save(partial / "whole.keras")
-    with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
-        with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
-            for name in whole.namelist():
-                packed.writestr(name, whole.read(name))
-    (partial / "whole.keras").unlink()
-    os.replace(partial, folder / str(version))
+    try:
+        model.export(partial, more)
+        model.save(partial / "whole.keras")
+        with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
+            with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
+                for name in whole.namelist():
+                    packed.writestr(name, whole.read(name))
+        (partial / "whole.keras").unlink()
+        served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
+        durable.write_checksums(partial / "model.keras", served)
+        durable.publish(partial, folder / str(version))
+    except (OSError, tf.errors.OpError) as error:
+        raise Refused(
+            f"{folder / str(version)} cannot be written: {error} Nothing of it is left there; make "
+            "room, then: python tools/export.py RUN NAME"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder / str(version)
 
 

@@ -18,8 +18,9 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 
+from tfgans.durable import sha256
 from tfgans.errors import BadInput
-from tfgans.features.extractor import Extractor, compiled, sha256
+from tfgans.features.extractor import Extractor, compiled
 from tfgans.pretrained import read_state_dict
 
 SIDE = 299

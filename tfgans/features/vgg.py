@@ -17,8 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgans.durable import sha256
 from tfgans.errors import BadInput
-from tfgans.features.extractor import Extractor, sha256
+from tfgans.features.extractor import Extractor
 from tfgans.pretrained import read_state_dict
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")

@@ -12,7 +12,6 @@ file, what is mentioned twice is kept once, and the number of instructions is li
 import contextlib
 import pickletools
 import re
-import reprlib
 
 import numpy as np
 
@@ -211,7 +210,7 @@ def to_dict(pairs):
 def to_dtype(text):
     """The NumPy type of plain numbers that a text such as "<f4" names."""
     if not re.fullmatch(r"[<>=|]?[?biuf][1248]?", text):
-        raise BadInput(f"it holds values of the type {reprlib.repr(text)}, not plain numbers")
+        raise BadInput(f"it holds values of the type {text[:20]!r}, not plain numbers")
     return np.dtype(text)
 
 
@@ -247,7 +246,7 @@ def to_array(value):
 def check_sizes(sizes):
     """Refuses what cannot be the sizes or strides of an array."""
     if len(sizes) > 8 or not all(isinstance(n, int) and 0 <= n < 2**48 for n in sizes):
-        raise BadInput(f"it has an array of the sizes {reprlib.repr(sizes)}")
+        raise BadInput("it has an array of impossible sizes")
 
 
 def plain(value):
@@ -257,6 +256,8 @@ def plain(value):
     """
     if isinstance(value, Record):
         value = to_array(value).item()
-    if value is not None and not isinstance(value, str | int | float) or len(str(value)) > 100:
-        raise BadInput(f"it has a setting {reprlib.repr(value)}")
+    if value is not None and not isinstance(value, str | int | float):
+        raise BadInput(f"it has a setting that is a {type(value).__name__}")
+    if len(str(value)) > 100:
+        raise BadInput("it has a very long setting")
     return value

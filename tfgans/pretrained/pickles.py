@@ -97,6 +97,8 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
         return items
 
     def name(module, word):
+        if not isinstance(module, str) or not isinstance(word, str):
+            raise BadInput("it asks for something by what is not a name")
         full = f"{module}.{word}"
         if full not in names:
             raise BadInput(f"it asks for {full[:200]!r}, which has no place in such a file")
@@ -196,9 +198,14 @@ def put_pairs(target, keys, values):
     if not isinstance(target, dict):
         raise BadInput("it puts items into what is not a dict")
     for key in keys:  # the hash of nested tuples can take forever
-        if not isinstance(key, str | int):
-            raise BadInput("it has a dict whose keys are neither texts nor integers")
+        if not isinstance(key, int) and not is_short(key):
+            raise BadInput("it has a dict whose keys are neither short texts nor integers")
     target.update(zip(keys, values, strict=True))
+
+
+def is_short(text):
+    """Whether something is a text that may be part of a name."""
+    return isinstance(text, str) and len(text) <= 300
 
 
 def to_dict(pairs):

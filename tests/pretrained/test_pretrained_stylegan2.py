@@ -4,12 +4,10 @@ The reference files hold weights and what the official networks make of them. Th
 written as an official file, the file is loaded, and the model must make the same images.
 """
 
-import json
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from cases import LIMIT, case, error, to_nchw, weights_of
 from official import (
     Network,
     dumps,
@@ -22,29 +20,6 @@ from official import (
 from tfgans import models, pretrained
 from tfgans.errors import BadInput
 from tfgans.layers.resample import upsample
-
-HERE = pathlib.Path(__file__).parent.parent / "reference" / "stylegan2"
-LIMIT = 1e-5  # of the README there, relative to the largest value
-
-
-def case(file, name):
-    """Weights and numbers of one case, and the arguments of its official constructor."""
-    with np.load(HERE / f"{file}.npz") as arrays:
-        found = {key: arrays[key] for key in arrays.files if key.startswith(f"{name}/")}
-        settings = json.loads(str(arrays["meta"]))[name]["constructor"]
-    found = {key.removeprefix(f"{name}/"): value for key, value in found.items()}
-    weights = {key[6:]: value for key, value in found.items() if key.startswith("param/")}
-    return found, weights, settings
-
-
-def error(ours, official):
-    assert ours.shape == official.shape
-    return np.abs(np.asarray(ours) - official).max() / np.abs(official).max()
-
-
-def to_nchw(x):
-    return np.transpose(x, (0, 3, 1, 2))
-
 
 CASES = [  # generator, discriminator; protocols in PyTorch's form, in TensorFlow's (None: not)
     ("generator_skip_32/map2", "discriminator_resnet_32/resnet", 2, None),
@@ -124,10 +99,6 @@ def test_images_and_scores(g_case, d_case, form, protocol, tmp_path):
     assert model.mapping_layers == g_settings["mapping_kwargs"]["num_layers"]
     assert model.generator_architecture == g_settings["synthesis_kwargs"]["architecture"]
     assert model.w_avg_decay == 0.998
-
-
-def weights_of(g_case="generator_skip_32/map2", d_case="discriminator_resnet_32/resnet"):
-    return case(*g_case.split("/"))[1], case(*d_case.split("/"))[1]
 
 
 def tensorflow_file(path, g_weights, d_weights, **options):

@@ -124,6 +124,6 @@ def test_other_files_are_refused(tmp_path):
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
         archive.writestr("archive/data/0", bytes(10**6))
     path.write_bytes(big.getvalue())
-    assert "larger than the whole" in refusal(path)
+    assert "together larger than the file" in refusal(path)
     with pytest.raises(FileNotFoundError):
         read_state_dict(tmp_path / "absent.pth")

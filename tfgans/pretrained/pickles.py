@@ -12,7 +12,6 @@ file, what is mentioned twice is kept once, and the number of instructions is li
 import contextlib
 import pickletools
 import re
-import reprlib
 
 import numpy as np
 
@@ -98,6 +97,8 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
         return items
 
     def name(module, word):
+        if not isinstance(module, str) or not isinstance(word, str):
+            raise BadInput("it asks for something by what is not a name")
         full = f"{module}.{word}"
         if full not in names:
             raise BadInput(f"it asks for {full[:200]!r}, which has no place in such a file")
@@ -197,9 +198,14 @@ def put_pairs(target, keys, values):
     if not isinstance(target, dict):
         raise BadInput("it puts items into what is not a dict")
     for key in keys:  # the hash of nested tuples can take forever
-        if not isinstance(key, str | int):
-            raise BadInput("it has a dict whose keys are neither texts nor integers")
+        if not isinstance(key, int) and not is_short(key):
+            raise BadInput("it has a dict whose keys are neither short texts nor integers")
     target.update(zip(keys, values, strict=True))
+
+
+def is_short(text):
+    """Whether something is a text that may be part of a name."""
+    return isinstance(text, str) and len(text) <= 300
 
 
 def to_dict(pairs):
@@ -211,7 +217,7 @@ def to_dict(pairs):
 def to_dtype(text):
     """The NumPy type of plain numbers that a text such as "<f4" names."""
     if not re.fullmatch(r"[<>=|]?[?biuf][1248]?", text):
-        raise BadInput(f"it holds values of the type {reprlib.repr(text)}, not plain numbers")
+        raise BadInput(f"it holds values of the type {text[:20]!r}, not plain numbers")
     return np.dtype(text)
 
 
@@ -247,7 +253,7 @@ def to_array(value):
 def check_sizes(sizes):
     """Refuses what cannot be the sizes or strides of an array."""
     if len(sizes) > 8 or not all(isinstance(n, int) and 0 <= n < 2**48 for n in sizes):
-        raise BadInput(f"it has an array of the sizes {reprlib.repr(sizes)}")
+        raise BadInput("it has an array of impossible sizes")
 
 
 def plain(value):
@@ -257,6 +263,8 @@ def plain(value):
     """
     if isinstance(value, Record):
         value = to_array(value).item()
-    if value is not None and not isinstance(value, str | int | float) or len(str(value)) > 100:
-        raise BadInput(f"it has a setting {reprlib.repr(value)}")
+    if value is not None and not isinstance(value, str | int | float):
+        raise BadInput(f"it has a setting that is a {type(value).__name__}")
+    if len(str(value)) > 100:
+        raise BadInput("it has a very long setting")
     return value

@@ -148,8 +148,8 @@ def from_tensorflow(network) -> tuple:
         if component in state["components"]:
             own = to_dict(state["components"][component].state["variables"])
             variables |= {f"{component}/{name}": value for name, value in own.items()}
-    if any(len(name) > 100 for name in variables):
-        raise BadInput("it has variables of very long names")
+    if len(variables) > 2000 or any(len(name) > 100 for name in variables):
+        raise BadInput("it has too many variables, or of too long names")
     if any("/StyleMod/" in name for name in variables):
         raise BadInput("it is a StyleGAN of 2018 (the first one), for which there is no model yet")
     if "mapping/LabelConcat/weight" in variables:
@@ -198,7 +198,7 @@ def torch_name(name):
         (r"^Output/", "b4/out/"),
         (r"^4x4/Conv/", "b4/conv/"),
         (r"^synthesis/4x4/Conv/", "synthesis/b4/conv1/"),
-        (r"(\d+)x\1/", r"b\1/"),
+        (r"(\d{1,4})x\1/", r"b\1/"),
         (r"/Conv([01])(_up|_down)?/", r"/conv\1/"),
         (r"/ToRGB/", "/torgb/"),
         (r"/FromRGB/", "/fromrgb/"),

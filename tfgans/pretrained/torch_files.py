@@ -65,7 +65,7 @@ def tensors_of(tree):
     found, seen, left = {}, set(), [("", tree)]
     while left:
         prefix, branch = left.pop()
-        if not isinstance(branch, dict) or id(branch) in seen or len(prefix) > 1000:
+        if not isinstance(branch, dict) or id(branch) in seen or len(prefix) > 300:
             raise BadInput("it does not hold tensors in a tree of dicts")
         seen.add(id(branch))
         for key, value in branch.items():
@@ -86,7 +86,9 @@ def load(data, names, limit=pickles.MOST_INSTRUCTIONS):
         raise BadInput("it is no file of PyTorch's old format, or from a big-endian machine")
     value, storages = pickles.read(stream, names, limit)
     keys, _ = pickles.read(stream, set(), limit)
-    by_key = {storage.args[2]: storage for storage in storages}
+    by_key = {key_of(storage): storage for storage in storages}
+    if not all(map(pickles.is_short, keys)):
+        raise BadInput("it has a storage of an unknown form")
     for key in keys:
         dtype, count = storage_type(by_key[key])
         (written,) = struct.unpack("<q", stream.read(8))
@@ -103,12 +105,14 @@ def load_zip(data, names, limit):
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         if sum(entry.file_size for entry in entries.values()) > len(data):
-            raise BadInput("its parts are larger than the whole")
+            raise BadInput("its parts are together larger than the file")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+            raise BadInput("its parts are compressed, which PyTorch does not do")
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":
             raise BadInput("it is from a big-endian machine")
         stream = io.BytesIO(archive.read(entries["data.pkl"]))
         value, storages = pickles.read(stream, names, limit)
-        by_key = {storage.args[2]: storage for storage in storages}
+        by_key = {key_of(storage): storage for storage in storages}
         for key, storage in by_key.items():
             dtype, count = storage_type(storage)
             storage.state = np.frombuffer(archive.read(entries[f"data/{key}"]), dtype, count)
@@ -116,10 +120,19 @@ def load_zip(data, names, limit):
     return value
 
 
+def key_of(storage):
+    """Under which name a storage stands in the file."""
+    key = storage.args[2]
+    if not pickles.is_short(key):
+        raise BadInput("it has a storage of an unknown form")
+    return key
+
+
 def storage_type(storage):
     """The type of a storage's numbers, and how many there are."""
-    word, kind, _, _, count, *view = storage.args
-    if word != "storage" or view not in ([], [None]) or not isinstance(count, int) or count < 0:
+    _, kind, _, _, count, *view = storage.args
+    known = isinstance(kind, str) and kind in STORAGES and isinstance(count, int) and count >= 0
+    if not known or (view and view[0] is not None):  # a view: before PyTorch 0.4
         raise BadInput("it has a storage of an unknown form")
     return np.dtype(STORAGES[kind]), count
 
@@ -127,7 +140,7 @@ def storage_type(storage):
 def share(storages, by_key):
     """A storage is mentioned once for each of its tensors."""
     for storage in storages:
-        storage.state = by_key[storage.args[2]].state
+        storage.state = by_key[key_of(storage)].state
 
 
 def tensor(record) -> np.ndarray:

@@ -72,7 +72,7 @@ def load(path, space):
                 f"{path}: the edit {line} does not say its {' and '.join(sorted(missing))}."
             )
         with np.load(pathlib.Path(path).parent / line["file"]) as file:
-            known = {key.split("/", 1)[1]: key for key in file}
+            known = {key.partition("/")[2]: key for key in file}
             if line["direction"] not in known:
                 raise BadInput(nearest(f"direction in {line['file']}", line["direction"], known))
             kind, vector = known[line["direction"]][0], file[known[line["direction"]]]

@@ -1,12 +1,13 @@
-"""What happens while a model trains: the progress line, pictures, logs, snapshots, stopping.
+"""What happens while a model trains: progress, pictures, logs, metrics, snapshots, stopping.
 
 All work in ticks, every `train.tick` steps counted from the very first one, so that a resumed run
 ticks at the same steps as an uninterrupted one.
 """
 
 import csv
-import os
+import io
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -15,8 +16,9 @@ import keras
 import matplotlib
 import numpy as np
 import tensorflow as tf
+from scipy.spatial.distance import pdist
 
-from tfgans import images, random
+from tfgans import durable, images, metrics, random
 from tfgans.models import snapshots
 
 matplotlib.use("Agg")
@@ -52,21 +54,39 @@ class OnTick(keras.callbacks.Callback):
 
 
 class StopOnNaN(OnTick):
-    """Ends the training when a loss term is no longer a number, and names it."""
+    """Ends the training when a loss term or a weight is no longer a number, and names the first.
+
+    It looks before a snapshot is made, so all snapshots are good.
+    """
 
     def on_tick(self, step, logs):
         first = step - len(self.recent) + 1
         for number, terms in enumerate(self.recent, first):
-            bad = [name for name, value in terms.items() if not np.isfinite(value)]
-            if bad:
-                raise FloatingPointError(
-                    f"At step {number} the loss was not finite any more: {', '.join(bad)}. The "
-                    "last snapshot is from before that. Cheap things to try from there: a lower "
-                    "learning rate, a larger batch, train.precision: float32."
-                )
+            if bad := [name for name, value in terms.items() if not np.isfinite(value)]:
+                self.stop(f"At step {number} the loss was not finite any more: {', '.join(bad)}.")
+        # The last step's gradient may have spoiled weights that no loss has met yet.
+        weights, networks = self.model.variables, self.model.layers
+        names = {id(w): w.path for w in weights}
+        names |= {
+            id(w): f"{network.name}/{w.path}" for network in networks for w in network.weights
+        }
+        if bad := [names[id(w)] for w in weights if not is_finite(w)]:
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            self.stop(f"After step {step} weights were not finite any more: {bad[0]}{more}.")
+
+    def stop(self, what):
+        raise FloatingPointError(
+            f"{what} The last snapshot is from before that. Cheap things to try from there: a "
+            "lower learning rate, a larger batch, train.precision: float32, train.on_nan: reload; "
+            "and `tools/data.py check` finds data that are no numbers."
+        )
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick
         self.on_tick(int(self.model.step.numpy()), {})
+
+
+def is_finite(weight):
+    return bool(tf.reduce_all(tf.math.is_finite(tf.cast(weight.value, "float32"))))
 
 
 class Progress(OnTick):
@@ -75,12 +95,13 @@ class Progress(OnTick):
     Args:
         tick: Steps between lines that stay.
         steps: Length of the run.
-        batch_size: Images per step, over all replicas.
+        batch_size: Examples per step, over all replicas.
+        unit: What an example is, in the plural.
     """
 
-    def __init__(self, tick, steps, batch_size):
+    def __init__(self, tick, steps, batch_size, unit):
         super().__init__(tick)
-        self.steps, self.batch_size = steps, batch_size
+        self.steps, self.batch_size, self.unit = steps, batch_size, unit
         self.live = sys.stdout.isatty()
 
     def on_train_begin(self, logs=None):
@@ -105,8 +126,8 @@ class Progress(OnTick):
         left = clock((self.steps - step) / speed) if last > first else "?"
         losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(terms.items()))
         return (
-            f"step {step}/{self.steps}  {step * self.batch_size / 1000:.1f}k images  "
-            f"{speed * self.batch_size:.1f} images/s  {left} left  {losses}"
+            f"step {step}/{self.steps}  {step * self.batch_size / 1000:.1f}k {self.unit}  "
+            f"{speed * self.batch_size:.1f} {self.unit}/s  {left} left  {losses}"
         )
 
 
@@ -155,44 +176,55 @@ class Log(OnTick):
     Args:
         tick: Steps between rows.
         run: Folder of the run.
-        batch_size: Images per step, over all replicas.
+        batch_size: Examples per step, over all replicas.
+        unit: What an example is, in the plural.
     """
 
-    def __init__(self, tick, run, batch_size):
+    def __init__(self, tick, run, batch_size, unit):
         super().__init__(tick)
-        self.run, self.batch_size = pathlib.Path(run), batch_size
+        self.run, self.batch_size, self.unit = pathlib.Path(run), batch_size, unit
 
     def on_train_begin(self, logs=None):
         self.began = time.time()
-        self.rows = []
-        if (self.run / "log.csv").exists():
-            with open(self.run / "log.csv", newline="") as file:
-                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
-            # Rows of steps that this run is about to make again are dropped.
-            self.rows = [row for row in rows if int(row["step"]) <= int(self.model.step.numpy())]
+        self.rows = read_rows(self.run / "log.csv", int(self.model.step.numpy()))
         self.seconds = float(self.rows[-1]["seconds"]) if self.rows else 0.0
         self.writer = tf.summary.create_file_writer(str(self.run / "tensorboard"))
 
     def on_tick(self, step, logs):
         seconds = self.seconds + time.time() - self.began
-        row = {"step": step, "images": step * self.batch_size, "seconds": round(seconds, 1)}
+        row = {"step": step, self.unit: step * self.batch_size, "seconds": round(seconds, 1)}
         self.rows.append(row | {name: f"{value:.6g}" for name, value in sorted(logs.items())})
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        partial = self.run / "log.csv.partial"
-        with open(partial, "w", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(self.rows)
-        os.replace(partial, self.run / "log.csv")
+        write_rows(self.rows, self.run / "log.csv")
         with self.writer.as_default(step=step):
             for name, value in logs.items():
                 tf.summary.scalar(name, value)
         self.writer.flush()
-        draw_curves(self.rows, self.run / "curves.png")
+        draw_curves(self.rows, self.run / "curves.png", self.unit)
 
 
-def draw_curves(rows, path):
-    """One panel per loss term, over thousands of images."""
+def read_rows(path, step):
+    """The rows of a CSV file as dicts of texts, but for those of later steps than `step`.
+
+    Later ones are of steps that a resumed run is about to make again.
+    """
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+    return [row for row in rows if int(row["step"]) <= step]
+
+
+def write_rows(rows, path):
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    table = csv.DictWriter(text, names, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    durable.write_text(path, text.getvalue())
+
+
+def draw_curves(rows, path, unit):
+    """One panel per loss term, over thousands of examples."""
     from matplotlib import pyplot
 
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if "/" in n]
@@ -204,10 +236,10 @@ def draw_curves(rows, path):
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, names, strict=False):
-        points = [(int(row["images"]) / 1000, float(row[name])) for row in rows if name in row]
+        points = [(int(row[unit]) / 1000, float(row[name])) for row in rows if name in row]
         axis.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "")
         axis.set_title(name, fontsize=10)
-        axis.set_xlabel("thousands of images", fontsize=8)
+        axis.set_xlabel(f"thousands of {unit}", fontsize=8)
         axis.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
@@ -216,7 +248,8 @@ def draw_curves(rows, path):
 class Snapshot(OnTick):
     """Saves everything a run needs to go on: snapshots/<step>.keras; keeps the last few.
 
-    A snapshot appears under its name only when it is whole and on the disk.
+    A snapshot appears under its name only when it is whole and on the disk. Beside it lies its
+    checksum, <step>.keras.sha256.
 
     Args:
         tick: Steps between snapshots.
@@ -232,6 +265,9 @@ class Snapshot(OnTick):
         save(self.model, self.run / "snapshots" / f"{step:08}.keras")
         for old in snapshots(self.run)[: -self.keep]:
             old.unlink()
+        for sums in (self.run / "snapshots").glob("*.sha256"):
+            if not sums.with_suffix("").exists():
+                sums.unlink()
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick, or after the last one
         if self.recent:
@@ -239,14 +275,127 @@ class Snapshot(OnTick):
 
 
 def save(model, path):
-    """Writes a `.keras` file under a partial name, flushes it, then renames it."""
+    """Writes a `.keras` file and its checksum; until both are whole, what was there stays."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial-{path.name}")
-    model.save(partial)
-    with open(partial, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial = path.parent / "partial"  # Keras may put temporary files beside what it writes
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        written = partial / path.name
+        model.save(written)
+        durable.write_checksums(written, [written])
+        durable.publish(durable.checksums(written), durable.checksums(path))
+        durable.publish(written, path)
+    finally:
+        shutil.rmtree(partial)
+
+
+class Measure(OnTick):
+    """Evaluates the model every few ticks, keeps the best one, stops when it gets no better.
+
+    Writes metrics.csv, metrics.png, and each whole result to metrics/<step>.json; the model that
+    was best by the first metric is best.keras.
+
+    Args:
+        tick: Steps between ticks.
+        run: Folder of the run.
+        batch_size: Images per step, over all replicas.
+        evaluator: A `tfgans.metrics.Evaluator`.
+        settings: The section `metrics` of the configuration.
+    """
+
+    def __init__(self, tick, run, batch_size, evaluator, settings):
+        super().__init__(tick * settings.every)
+        self.run, self.batch_size = pathlib.Path(run), batch_size
+        self.evaluator, self.settings = evaluator, settings
+
+    def on_train_begin(self, logs=None):
+        self.rows = read_rows(self.run / "metrics.csv", int(self.model.step.numpy()))
+
+    def on_tick(self, step, logs):
+        began = time.time()
+        result = self.evaluator(self.model, metrics.describe(self.model, self.run))
+        metrics.write_result(result, self.run / "metrics" / f"{step:08}.json")
+        values = {f"metrics/{name}": f"{v['mean']:.6g}" for name, v in result["values"].items()}
+        row = {"step": step, "images": step * self.batch_size} | values
+        self.rows.append(row)
+        write_rows(self.rows, self.run / "metrics.csv")
+        draw_curves(self.rows, self.run / "metrics.png", "images")
+        best = best_row(self.rows, self.settings)
+        if best is row:
+            save(self.model, self.run / "best.keras")
+        seen = "  ".join(f"{name.removeprefix('metrics/')} {v}" for name, v in values.items())
+        place = "the best so far" if best is row else f"the best was step {best['step']}"
+        print(f"step {step}  {seen}  ({place}; {time.time() - began:.0f} s)", flush=True)
+        if no_better(self.rows, self.settings):
+            patience, path = self.settings.patience, self.run / "best.keras"
+            print(f"Stopping: {patience} evaluations were no better. The best model: {path}")
+            self.model.stop_training = True
+
+
+def best_row(rows, settings):
+    """The row of the best evaluation by the first metric."""
+    metric = metrics.METRICS[settings.names[0]]
+    (column,) = {f"metrics/{metric.best}", f"metrics/own_{metric.best}"} & set(rows[-1])
+    return (max if metric.higher else min)(rows, key=lambda row: float(row[column]))
+
+
+def no_better(rows, settings):
+    """Whether the last `patience` evaluations were no better than one before."""
+    if not rows or not settings.patience:
+        return False
+    return rows.index(best_row(rows, settings)) < len(rows) - settings.patience
+
+
+class CollapseMonitor(OnTick):
+    """Says plainly when all samples look alike, or the discriminator has won.
+
+    A verdict needs three ticks in a row, and is said once, until it is no longer so.
+
+    Alike: the mean distance of two samples is less than a fifth of that of two real images.
+    Won: its loss on real and on generated images is below a hundredth each, in which losses of
+    logistic, hinge and least-squares kind are near their end (at chance they are 0.69, 1, and a
+    quarter or more). A Wasserstein loss has no such value, so of it nothing is said.
+
+    Args:
+        tick: Steps between ticks.
+        real: Real images [n, H, W, C] in [-1, 1].
+        seed: Of the samples.
+    """
+
+    def __init__(self, tick, real, seed):
+        super().__init__(tick)
+        self.real, self.seed = real, seed
+        self.real_distance = mean_distance(real)
+        self.ticks = {"alike": 0, "won": 0}
+
+    def on_tick(self, step, logs):
+        fake = np.asarray(self.model.sample(len(self.real), seed=self.seed))
+        variety = mean_distance(fake) / self.real_distance
+        losses = [logs.get(f"discriminator/{side}") for side in ("real", "fake")]
+        self.note(
+            "alike", step, variety < 0.2,
+            f"All samples look alike: they differ {variety:.1%} as much as real images do. "
+            "The generator has collapsed. From an earlier snapshot, try a lower learning rate of "
+            "the generator, a larger batch, or more of the discriminator's penalty.",
+        )  # fmt: skip
+        self.note(
+            "won", step, None not in losses and all(0 <= loss < 0.01 for loss in losses),
+            "The discriminator has won: it tells real from generated images without error, and "
+            "the generator has little to learn from. Try a lower learning rate of the "
+            "discriminator, a smaller one, or more of its penalty; with few data, augmentation.",
+        )  # fmt: skip
+
+    def note(self, kind, step, bad, verdict):
+        self.ticks[kind] = self.ticks[kind] + 1 if bad else 0
+        if self.ticks[kind] == 3:
+            print(f"step {step}  {verdict}", flush=True)
+
+
+def mean_distance(images):
+    """Mean Euclidean distance of two images, seen at 64 x 64 pixels at most."""
+    every = max(1, images.shape[1] // 64)
+    return pdist(images[:, ::every, ::every].reshape(len(images), -1)).mean()
 
 
 class StopOnSignal(keras.callbacks.Callback):

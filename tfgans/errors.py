@@ -12,11 +12,13 @@ class BadInput(ValueError):
 
 
 def run_tool(main):
-    """Runs a tool to its exit; an error that is for the person becomes one line."""
+    """Runs a tool; an error that is for the person becomes one line and exit status 1."""
     try:
-        sys.exit(main())
-    except (BadInput, FileNotFoundError, FloatingPointError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        status = main()
+    except (BadInput, OSError, FloatingPointError) as error:
+        status = f"{type(error).__name__}: {error}"
+    if status:
+        sys.exit(status)
 
 
 def nearest(kind: str, word: str, known) -> str:

@@ -10,6 +10,7 @@ import sys
 from tfgans.data import DataError
 from tfgans.data.check import check
 from tfgans.data.pack import pack
+from tfgans.data.source import printable
 
 
 def main(argv=None) -> int:
@@ -17,11 +18,13 @@ def main(argv=None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    checker = commands.add_parser("check", help="read every image and list what is wrong")
+    checker = commands.add_parser("check", help="read everything and list what is wrong")
     packer = commands.add_parser("pack", help="write a set as sharded TFRecords")
     for command in (checker, packer):
         command.add_argument(
-            "path", metavar="PATH", help="folder, zip, TFRecord, IDX, CIFAR, NumPy"
+            "path",
+            metavar="PATH",
+            help="folder, zip, TFRecord, IDX, CIFAR, NumPy; text of tokens",
         )
         command.add_argument(
             "--value-range",
@@ -47,7 +50,8 @@ def main(argv=None) -> int:
 
     findings = check(args.path, args.value_range)
     for finding in findings:
-        print(f"{finding.name}\n    wrong: {finding.problem}\n    fix:   {finding.fix}")
+        name, problem, fix = map(printable, (finding.name, finding.problem, finding.fix))
+        print(f"{name}\n    wrong: {problem}\n    fix:   {fix}")
     print(f"{args.path}: {len(findings) or 'no'} problem{'s' * (len(findings) != 1)} found.")
     return 1 if findings else 0
 

@@ -262,3 +262,18 @@ def test_command_line(tmp_path, folder, capsys):
     assert open_images(tmp_path / "set").shape == (3, 5, 3)
     with pytest.raises(SystemExit, match="exists already"):
         main(arguments)
+
+
+def test_tokens(tmp_path):
+    path = tmp_path / "poems.txt"
+    path.write_text("1 2 3\n4 5 6\n7 8\n1 -2 x\n")
+    found = [(finding.name[-6:], finding.problem) for finding in check(path)]
+    assert found == [
+        ("line 3", "2 tokens; 3 of 4 lines have 3"),
+        ("line 4", "'-2' is no token"),
+    ]
+    path.write_text("1 2 3\n4 5 6\n")
+    assert check(path) == []
+    path.write_text("")
+    assert [finding.problem for finding in check(path)] == ["holds no tokens"]
+    assert "No such file" in check(tmp_path / "none.txt")[0].problem

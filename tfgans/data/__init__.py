@@ -59,11 +59,11 @@ def resolve(settings: Config, model_class: type):
 def reader(model, source, config: Data):
     """What reads examples of `source` for a model.
 
-    It has `signature`, name -> TensorSpec of one example; `settings`, the fields of `Data` that
-    this kind knows beside the common ones; `draws`, how many random numbers each example needs; and
-    `read(positions, order, draws)`, which returns name -> array, where `order(p, n)` is the number
-    of the example at position p of an endless random order of n, and draws is float64
-    [len(positions), draws] in [0, 1).
+    It has `signature`, name -> TensorSpec of one example; `unit`, the plural of what an example is;
+    `settings`, the fields of `Data` that this kind knows beside the common ones; `draws`, how many
+    random numbers each example needs; and `read(positions, order, draws)`, which returns name ->
+    array, where `order(p, n)` is the number of the example at position p of an endless random order
+    of n, and draws is float64 [len(positions), draws] in [0, 1).
 
     Raises:
         DataError: The data or the settings do not fit the model.

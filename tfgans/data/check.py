@@ -13,6 +13,7 @@ from tfgans.data.files import FileImages, FolderImages, ZipImages
 from tfgans.data.opening import open_images
 from tfgans.data.records import RecordImages
 from tfgans.data.source import BrokenImage, DataError, Images, in_parallel
+from tfgans.data.tokens import token
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -31,12 +32,15 @@ def check(path, value_range: tuple | None = None) -> list[Finding]:
 
     Found are: unreadable images, sizes, channel counts and depths unlike the others', identical
     images, values that are no numbers or out of range, damaged records, labels without images and
-    the reverse, and files that are no images.
+    the reverse, and files that are no images. In a text of tokens: words that are no tokens, and
+    lines that are empty or of another length than most.
 
     Args:
-        path: What `open_images` opens.
+        path: What `open_images` opens, or a text of tokens (.txt).
         value_range: (lowest, highest) pixel value; needed for arrays of floats only.
     """
+    if pathlib.Path(path).suffix == ".txt":
+        return list(_sequences(pathlib.Path(path)))
     try:
         source = open_images(path, value_range)
     except DataError as error:
@@ -53,6 +57,31 @@ def check(path, value_range: tuple | None = None) -> list[Finding]:
         *_checksums(source),
         *_strangers(source),
     ]
+
+
+def _sequences(path):
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        yield Finding(str(path), f"cannot be read: {error}", "give a text file of numbers")
+        return
+    lengths = collections.Counter(map(len, lines))
+    commonest = lengths.most_common(1)[0][0] if lengths else 0
+    for number, words in enumerate(lines, 1):
+        name = f"{path}, line {number}"
+        try:
+            for word in words:
+                token(word, path, number)
+        except DataError:
+            yield Finding(name, f"{word!r} is no token", "number the words of the text from 0 on")
+        if len(words) != commonest:
+            yield Finding(
+                name,
+                f"{len(words)} tokens; {lengths[commonest]} of {len(lines)} lines have {commonest}",
+                "cut or fill it, or leave it: training skips it",
+            )
+    if not commonest:
+        yield Finding(str(path), "holds no tokens", "put one sequence of integers on each line")
 
 
 def _look_at(source: Images, i):

@@ -109,6 +109,7 @@ class Reader:
         DataError: The images, labels or settings do not fit the model.
     """
 
+    unit = "images"
     settings = ("labels", "flip")
     draws = 1  # whether to mirror
 

@@ -186,6 +186,7 @@ class Reader:
         DataError: The images or settings do not fit the model.
     """
 
+    unit = "pairs"
     settings = ("flip", "jitter", "direction")
     draws = 3  # window and mirror, see `cut`
 

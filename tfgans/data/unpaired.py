@@ -85,6 +85,7 @@ class Reader:
         DataError: The images or settings do not fit the model.
     """
 
+    unit = "pairs"
     settings = ("flip", "jitter")
     draws = 6  # window and mirror of a, and of b, see `cut`
 

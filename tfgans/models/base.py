@@ -30,12 +30,14 @@ class BaseModel(keras.Model):
         stage_steps: Lengths in steps of all stages but the last.
         step: How many training steps were made; saved.
         seed: Every random draw in training is a function of it; saved.
+        accumulate: In how many parts each move takes its batch, to save memory.
     """
 
     data_kind = "images"
     num_classes = 0
     n_critic = 1
     stage_steps = ()
+    accumulate = 1
 
     def __init__(self, name=None):
         super().__init__(name=name)
@@ -43,6 +45,7 @@ class BaseModel(keras.Model):
         self.step = self.add_state("step", 0, dtype="int64", aggregation="only_first_replica")
         self._now = 0  # `step` as a plain integer, valid while training
         self._periods = set()  # every `due(every)` met so far
+        self._was_split = False  # whether `train_step` has called `split`
         self.built = True  # the networks are built by the constructor
 
     # What a model may say differently.
@@ -57,6 +60,11 @@ class BaseModel(keras.Model):
 
     def latents(self, n):
         """Draws n latent vectors z ~ N(0, I), [n, latent_dim]."""
+        if not hasattr(self, "latent_dim"):
+            raise BadInput(
+                f"{type(self).__name__} makes images from images, not from a latent vector: call "
+                "it with images, model(images), or use tools/translate.py."
+            )
         return random.normal([n, self.latent_dim])
 
     def call(self, z):
@@ -105,10 +113,16 @@ class BaseModel(keras.Model):
         Only the player's own weights move. Weights that the loss does not reach count as having a
         zero gradient, as in the reference implementations: Adam still forgets a little.
 
+        Args:
+            player: Its name.
+            loss: Bound with `functools.partial` to all it needs that is not of the batch.
+            args: Tensors whose first axis is the batch, numbers of examples to make, or None;
+                `accumulate` divides them.
+
         Returns:
             The terms, named "player/term".
         """
-        return self._move([player], lambda: {player: loss(*args)})
+        return self._move([player], lambda *args: {player: loss(*args)}, args)
 
     def update_together(self, losses, *args):
         """Moves all players at once, each down its own loss of one common forward pass.
@@ -116,32 +130,46 @@ class BaseModel(keras.Model):
         Args:
             losses: Called with `args`; returns player -> its dict of scalar terms. All gradients
                 are taken before any weight moves.
+            args: As for `update`.
 
         Returns:
             The terms, named "player/term".
         """
-        return self._move(list(self.optimizers), lambda: losses(*args))
+        return self._move(list(self.optimizers), losses, args)
 
-    def _move(self, players, losses):
+    def _move(self, players, losses, args):
         weights = {player: self.weights_of(player) for player in players}
         values = {player: [w.value for w in own] for player, own in weights.items()}
+        gradients, logs, done = {player: None for player in players}, {}, []
+        for part in random.parts(self.accumulate):
+            # A part begins when the one before has left the memory.
+            with tf.control_dependencies(done):
+                found, terms = self._gradients(values, losses, part_of(args, part, self.accumulate))
+                for player, new in found.items():
+                    old = gradients[player]
+                    gradients[player] = [*map(tf.add_n, zip(old, new, strict=True))] if old else new
+                logs |= {name: logs.get(name, 0.0) + value for name, value in terms.items()}
+                done = [tf.group(gradients)]
+        for player, found in gradients.items():
+            self.optimizers[player].apply(found, weights[player])
+        return {name: value / self.accumulate for name, value in logs.items()}
+
+    def _gradients(self, values, losses, args):
+        """The gradient of each player's loss, as its share of the global batch, and the terms."""
         totals, logs = {}, {}
-        many = len(players) > 1
-        with tf.GradientTape(persistent=many, watch_accessed_variables=False) as tape:
+        with tf.GradientTape(persistent=len(values) > 1, watch_accessed_variables=False) as tape:
             tape.watch(values)
-            for player, terms in losses().items():
+            for player, terms in losses(*args).items():
                 total = tf.add_n(list(terms.values()))
-                # Gradients of replicas are summed; the loss is the mean over the global batch.
-                total /= tf.distribute.get_strategy().num_replicas_in_sync
+                # Gradients of replicas and of parts are summed; the loss is a mean over all.
+                total /= tf.distribute.get_strategy().num_replicas_in_sync * self.accumulate
                 totals[player] = self.optimizers[player].scale_loss(total)
                 logs |= {f"{player}/{name}": value for name, value in terms.items()}
         gradients = {
             player: tape.gradient(total, values[player], unconnected_gradients="zero")
             for player, total in totals.items()
         }
-        for player, found in gradients.items():
-            self.optimizers[player].apply(found, weights[player])
-        return logs
+        return gradients, logs
 
     def due(self, every):
         """Whether this step is a multiple of `every`: a plain bool, each answer its own graph."""
@@ -158,6 +186,7 @@ class BaseModel(keras.Model):
 
         Every n-th example goes to the same batch, so each batch spreads over all replicas.
         """
+        self._was_split = True
         return [
             tf.nest.map_structure(lambda x, k=k: x[k :: self.n_critic], data)
             for k in range(self.n_critic)
@@ -297,6 +326,12 @@ class BaseModel(keras.Model):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with random.scope(self.seed, self.step, replica):
             logs = self.train_step(data)
+        if self.n_critic > 1 and not self._was_split:
+            raise BadInput(
+                f"n_critic is {self.n_critic}, so each step gets {self.n_critic} batches as one, "
+                f"and {type(self).__name__}.train_step used them all in every move. Take them "
+                "apart: `for batch in self.split(data): self.update(...)`."
+            )
         if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
             # There Keras averages logs over their first axis.
             logs = {name: value[tf.newaxis] for name, value in logs.items()}
@@ -349,6 +384,24 @@ class BaseModel(keras.Model):
         for name, (function, signature) in (self.endpoints() | (more or {})).items():
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(path), verbose=False)
+
+
+def part_of(args, part, parts):
+    """One of `parts` equal parts of a move's arguments: counts, batches, None."""
+
+    def cut(value):
+        if value is None or parts == 1:
+            return value
+        n = value if isinstance(value, int) else value.shape[0]
+        if n % parts:
+            raise BadInput(
+                f"{n} examples on one device cannot be cut into accumulate = {parts} equal parts: "
+                "change data.batch_size or train.accumulate."
+            )
+        size = n // parts
+        return size if isinstance(value, int) else value[part * size : (part + 1) * size]
+
+    return tf.nest.map_structure(cut, args)
 
 
 def plain(value):

@@ -33,6 +33,7 @@ from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.pixel_norm import pixel_norm
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
+from tfgans.penalties import between, input_gradient
 
 SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
 
@@ -329,12 +330,8 @@ class ProGAN(BaseModel):
 
     def gradient_penalty(self, real, fake):
         """Mean of (|gradient of D| / target - 1)^2 on a random point of each real-fake line."""
-        weight = random.uniform([real.shape[0], 1, 1, 1])  # one per sample
-        image = blend(real, fake, weight)
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            score = tf.reduce_sum(self.judge(image)[0])
-        gradient = tape.gradient(score, image)
+        image = between(real, fake, random.uniform([real.shape[0], 1, 1, 1]))
+        gradient = input_gradient(lambda x: self.judge(x)[0], image, [self.discriminator])
         # The constant keeps the root differentiable at 0.
         norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
         # One pixel here is the mean of 4^k of a full-size image, each with 1 / 4^k of its gradient.
@@ -351,10 +348,12 @@ class ProGAN(BaseModel):
     def train_step(self, data):
         real, label = self.shown(data["image"]), self.one_hot(data.get("label"))
         n = real.shape[0]
-        if n % min(self.minibatch_group, n):
+        part = n // self.accumulate
+        if part % min(self.minibatch_group, part):
             raise BadInput(
-                f"A batch of {n} images (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
+                f"{part} images at a time (on one device) cannot be divided into groups of "
+                f"{self.minibatch_group}: change data.batch_size, "
+                "train.accumulate or model.minibatch_group."
             )
         d = self.update("discriminator", self.discriminator_loss, real, label)
         g = self.update("generator", self.generator_loss, n, label)

@@ -11,14 +11,16 @@ repaint, harmonize, edit and animate the image, without further training.
 Differs from the paper: nothing known. Where the authors' code leaves the paper, the paper is
 followed: z* is drawn once (in the code once per iteration), each of the three generator steps makes
 a fake of its own (in the code all use the discriminator's last one), and resizing keeps real
-numbers (in the code 8 bits). As in the code, and not said in the paper: finished scales and samples
-use the moving averages of batch normalization. The option to quantize the colors of one scale
+numbers (in the code 8 bits). A batch holds one image, so batch normalization takes the statistics
+of that image; here it always does, while the code goes over to moving averages in finished scales
+and samples, from which the reconstruction suffers. The option to quantize the colors of one scale
 acts while the pyramid is trained; the authors train that one scale again afterwards.
 
 Reference: tamarott/SinGAN.
 """
 
 import math
+from functools import partial
 
 import keras
 import numpy as np
@@ -48,8 +50,8 @@ def build_network(name, channels_in, channels_out, width, activation=None):
     for k in range(4):
         # A picture of nearly one color is divided by a tiny deviation: too much for float16.
         dtype = "float32" if k == 0 else None
-        x = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, gamma_initializer=about_one, dtype=dtype
+        x = keras.layers.GroupNormalization(  # each channel of each image by itself
+            groups=-1, epsilon=1e-5, gamma_initializer=about_one, dtype=dtype
         )(conv(width, dtype=dtype)(x))
         x = keras.layers.LeakyReLU(0.2)(x)
     x = conv(channels_out, activation=activation, dtype="float32")(x)
@@ -165,7 +167,7 @@ class Pyramid(keras.layers.Layer):
             for k, (height, width) in enumerate(shapes, first)
         ]
 
-    def refine(self, k, z, coarse, training=False):
+    def refine(self, k, z, coarse):
         """Adds the detail of scale k: x + tanh(net(sigma z + x)), where x is upsampled already."""
         if k == self.quantize_scale:
             distances = tf.square(coarse[..., None, :] - self.palette)
@@ -175,7 +177,7 @@ class Pyramid(keras.layers.Layer):
             return tf.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
 
         noise = self.amplitudes[k] * pad(z, MARGIN - self.noise_margin)
-        return coarse + self.networks[k](noise + pad(coarse, MARGIN), training=training)
+        return coarse + self.networks[k](noise + pad(coarse, MARGIN))
 
     def coarse(self, image, z):
         """The picture of the scale below, upsampled to the size that noise `z` is for."""
@@ -317,17 +319,16 @@ class SinGAN(BaseModel):
         amplitudes.assign(amplitudes + is_new * (self.noise_weight * error - amplitudes))
 
     def fake(self, n, k):
-        """Fresh images of scale k, the only one in training mode."""
+        """Fresh images of scale k."""
         *noise, z = self.noise(n, self.shapes[: k + 1])
         coarse = self.generator.coarse(self.generator.run(noise), z)
-        return self.generator.refine(k, z, coarse, training=True)
+        return self.generator.refine(k, z, coarse)
 
     def discriminator_loss(self, k, real):
         score = self.discriminators[k]
         fake = self.fake(real.shape[0], k)
         return {  # scores are maps, one number for each patch of 11x11 pixels
-            "wasserstein": tf.reduce_mean(score(fake, training=True))
-            - tf.reduce_mean(score(real, training=True)),
+            "wasserstein": tf.reduce_mean(score(fake)) - tf.reduce_mean(score(real)),
             "penalty": self.penalty_weight * self.gradient_penalty(score, real, fake),
         }
 
@@ -337,7 +338,7 @@ class SinGAN(BaseModel):
         image = fake + weight * (real - fake)
         with tf.GradientTape() as tape:
             tape.watch(image)
-            total = tf.reduce_sum(score(image, training=True))
+            total = tf.reduce_sum(score(image))
         gradient = tape.gradient(total, image)
         # The constant keeps the root differentiable at 0.
         norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=3) + 1e-12)  # [N, H, W]
@@ -347,9 +348,9 @@ class SinGAN(BaseModel):
         """`coarse`: the reconstruction of the scale below, upsampled."""
         fake = self.fake(real.shape[0], k)
         z = self.generator.split(self.fixed_latents())[k]
-        again = self.generator.refine(k, z, coarse, training=True)
+        again = self.generator.refine(k, z, coarse)
         return {
-            "wasserstein": -tf.reduce_mean(self.discriminators[k](fake, training=True)),
+            "wasserstein": -tf.reduce_mean(self.discriminators[k](fake)),
             "reconstruction": self.reconstruction_weight * tf.reduce_mean(tf.square(again - real)),
         }
 
@@ -359,10 +360,12 @@ class SinGAN(BaseModel):
         real = self.real(k, data["image"])
         z = self.generator.split(self.fixed_latents())[k]
         coarse = self.generator.coarse(self.reconstruction(k - 1), z)
+        d_loss = partial(self.discriminator_loss, k)
+        g_loss = partial(self.generator_loss, k, coarse=coarse)
         for _ in range(self.network_steps):
-            d = self.update(f"discriminator_{k}", self.discriminator_loss, k, real)
+            d = self.update(f"discriminator_{k}", d_loss, real)
         for _ in range(self.network_steps):
-            g = self.update(f"generator_{k}", self.generator_loss, k, real, coarse)
+            g = self.update(f"generator_{k}", g_loss, real)
         return d | g
 
     # What the trained pyramid is good for. Images are [N, H, W, C] in [-1, 1].

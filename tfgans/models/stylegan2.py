@@ -31,6 +31,7 @@ from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
 from tfgans.models.progan import base_grid
 from tfgans.optimizers import Adam
+from tfgans.penalties import input_gradient
 
 # Leaky ReLU is followed by a gain of sqrt(2), a residual branch by one of sqrt(1/2). Both are put
 # into the small tensors before it, weights, demodulation and bias: g max(x, ax) = max(gx, agx).
@@ -296,11 +297,12 @@ class Discriminator(Network):
 
     Args: as Generator, and
         minibatch_group, minibatch_features: See `MinibatchStdDev`; 0 features leaves it out.
+        mapping_layers: Dense layers of the mapping of labels.
     """
 
     def __init__(
         self, image_shape, num_classes, channel_base, channel_max, architecture, clamp,
-        minibatch_group, minibatch_features, **kwargs,
+        minibatch_group, minibatch_features, mapping_layers=8, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.architecture, self.num_classes = architecture, num_classes
@@ -330,7 +332,7 @@ class Discriminator(Network):
         outputs = coarsest if num_classes else 1
         self.output_dense = part(EqualizedDense(outputs, dtype="float32"), None, coarsest)
         if num_classes:
-            self.mapping = Mapping(0, num_classes, coarsest, 8)  # 8 whatever the generator has
+            self.mapping = Mapping(0, num_classes, coarsest, mapping_layers)
 
     def call(self, image, label=None):
         x, from_rgb = None, iter(self.from_rgb)
@@ -376,6 +378,7 @@ class StyleGAN2(BaseModel):
         conv_clamp: Bound of activations; None for none (256 in float16).
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
         minibatch_features: Its number of feature maps.
+        discriminator_mapping_layers: Dense layers of the discriminator's mapping of labels.
         style_mixing: Probability that two latents share an image.
         r1_gamma: gamma of the R1 penalty.
         r1_every: Steps between R1 penalties.
@@ -396,10 +399,10 @@ class StyleGAN2(BaseModel):
         self, image_shape=(1024, 1024, 3), latent_dim=512, style_dim=512, num_classes=0,
         mapping_layers=8, channel_base=32768, channel_max=512, generator_architecture="skip",
         discriminator_architecture="resnet", conv_clamp=None, minibatch_group=4,
-        minibatch_features=1, style_mixing=0.9, r1_gamma=10.0, r1_every=16,
-        path_length_weight=2.0, path_length_every=4, path_length_decay=0.01, path_length_shrink=2,
-        w_avg_decay=0.995, learning_rate=0.002, ema_kimg=10.0, ema_rampup=None, augment=None,
-        augment_target=0.6, fused=False, **kwargs,
+        minibatch_features=1, discriminator_mapping_layers=8, style_mixing=0.9, r1_gamma=10.0,
+        r1_every=16, path_length_weight=2.0, path_length_every=4, path_length_decay=0.01,
+        path_length_shrink=2, w_avg_decay=0.995, learning_rate=0.002, ema_kimg=10.0,
+        ema_rampup=None, augment=None, augment_target=0.6, fused=False, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.style_dim = image_shape, latent_dim, style_dim
@@ -409,6 +412,7 @@ class StyleGAN2(BaseModel):
         self.discriminator_architecture = discriminator_architecture
         self.conv_clamp, self.minibatch_group = conv_clamp, minibatch_group
         self.minibatch_features, self.style_mixing = minibatch_features, style_mixing
+        self.discriminator_mapping_layers = discriminator_mapping_layers
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
         self.path_length_weight, self.path_length_every = path_length_weight, path_length_every
         self.path_length_decay, self.path_length_shrink = path_length_decay, path_length_shrink
@@ -424,7 +428,7 @@ class StyleGAN2(BaseModel):
         )  # fmt: skip
         self.discriminator = Discriminator(
             image_shape, num_classes, channel_base, channel_max, discriminator_architecture,
-            conv_clamp, minibatch_group, minibatch_features,
+            conv_clamp, minibatch_group, minibatch_features, discriminator_mapping_layers,
         )  # fmt: skip
         self.generator_ema = self.ema_of(self.generator)
         self.path_length_mean = self.add_state("path_length_mean", 0.0)
@@ -490,20 +494,19 @@ class StyleGAN2(BaseModel):
         }
 
     def r1_penalty(self, real, label):
-        with tf.GradientTape() as tape:
-            tape.watch(real)
-            score = tf.reduce_sum(self.score(real, label))
-        gradient = tape.gradient(score, real)
+        gradient = input_gradient(lambda x: self.score(x, label), real, [self.discriminator])
         penalty = tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]))
         return {"r1": 0.5 * self.r1_gamma * penalty * self.r1_every}
 
     def train_step(self, data):
         real, label = data["image"], self.one_hot(data.get("label"))
         n = real.shape[0]
-        if n % min(self.minibatch_group or n, n):
+        part = n // self.accumulate
+        if part % min(self.minibatch_group or part, part):
             raise BadInput(
-                f"A batch of {n} images (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
+                f"{part} images at a time (on one device) cannot be divided into groups of "
+                f"{self.minibatch_group}: change data.batch_size, "
+                "train.accumulate or model.minibatch_group."
             )
         logs = self.update("generator", self.generator_loss, n, label)
         if self.path_length_weight and self.due(self.path_length_every):

@@ -19,6 +19,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
+from tfgans.penalties import between, input_gradient
 
 
 def conv(filters, kernel_size, he=True, **kwargs):
@@ -142,12 +143,10 @@ class WGANGP(BaseModel):
 
     def gradient_penalty(self, real, fake):
         """Mean of (|gradient of D| - 1)^2 on a random point of each real-fake line (eq. 3)."""
-        weight = random.uniform([real.shape[0], 1, 1, 1])  # one per sample
-        image = real + weight * (fake - real)
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            score = tf.reduce_sum(self.discriminator(image, training=True))
-        gradient = tape.gradient(score, image)
+        image = between(real, fake, random.uniform([real.shape[0], 1, 1, 1]))
+        gradient = input_gradient(
+            lambda x: self.discriminator(x, training=True), image, [self.discriminator]
+        )
         # The constant keeps the root differentiable at 0.
         norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
         return tf.reduce_mean(tf.square(norm - 1.0))

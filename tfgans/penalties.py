@@ -1,0 +1,58 @@
+"""What gradient penalties have in common, with errors for the mistakes that are known and silent.
+
+The penalty itself, a formula, stands in the file of its paper.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgans.errors import BadInput
+
+
+def between(real, fake, weight):
+    """A point on the line from each real to its fake image (WGAN-GP, arXiv:1704.00028, sec. 4).
+
+    Args:
+        real, fake: [N, H, W, C].
+        weight: [N, 1, 1, 1] from U(0, 1): 0 gives the real image, 1 the fake one.
+
+    Raises:
+        BadInput: One weight serves several images.
+        tf.errors.InvalidArgumentError: A weight lies outside [0, 1], as a normal draw does.
+    """
+    if tuple(weight.shape) != (real.shape[0], 1, 1, 1):
+        raise BadInput(
+            f"The penalty takes a random point between each real image and its fake: weights of "
+            f"shape {(real.shape[0], 1, 1, 1)}, not {tuple(weight.shape)}. Draw "
+            "random.uniform([real.shape[0], 1, 1, 1])."
+        )
+    inside = tf.reduce_all((weight >= 0.0) & (weight <= 1.0))
+    message = "Interpolation weights outside [0, 1]: draw them with random.uniform, not normal."
+    with tf.control_dependencies([tf.debugging.Assert(inside, [message, weight])]):
+        return real + weight * (fake - real)
+
+
+def input_gradient(score, image, networks):
+    """The gradient of each image's score with respect to that image, shaped like `image`.
+
+    Args:
+        score: Images -> scores, one per image.
+        image: [N, H, W, C].
+        networks: What computes the score.
+
+    Raises:
+        BadInput: A network has batch normalization: there the score of one image depends on the
+            others, and its gradient is not the critic's (arXiv:1704.00028, sec. 4).
+    """
+    for network in networks:
+        for layer in network._flatten_layers() if isinstance(network, keras.Layer) else ():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                raise BadInput(
+                    f"{network.name} has batch normalization ({layer.name}), and its loss a "
+                    "gradient penalty, which needs scores that do not depend on the rest of the "
+                    "batch. Use keras.layers.LayerNormalization, or no normalization."
+                )
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        total = tf.reduce_sum(score(image))
+    return tape.gradient(total, image)

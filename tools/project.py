@@ -19,7 +19,6 @@ import numpy as np  # noqa: E402
 from tfgans import images, latents, models  # noqa: E402
 from tfgans.data.single import read  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
-from tfgans.latents.perceptual import vgg_layers  # noqa: E402
 
 METHODS = {"projector": latents.Projector, "image2stylegan": latents.Image2StyleGAN}
 PARTS = np.linspace(0, 1, 9)
@@ -39,7 +38,8 @@ def main():
     add("files", nargs="+", metavar="IMAGE", help="resized to the model's size")
     add("--method", choices=METHODS, default="projector")
     add("--steps", type=int, help="instead of the paper's")
-    add("--vgg", metavar="FILE", help="of image2stylegan: VGG16 of Keras, the file ..._notop.h5")
+    add("--vgg", metavar="FILE", help="weights of VGG16, without which distances are of pixels")
+    add("--lpips", metavar="FILE", help="of the projector: also LPIPS' own weights of VGG16")
     add("--label", type=int, help="class whose mean w the search starts from, else that of all")
     add("--use", choices=USES, help="expression: a person; another one, neutral, then smiling")
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-METHOD)")
@@ -47,16 +47,15 @@ def main():
     count, use = USES.get(args.use, (len(args.files), None))
     if len(args.files) != count:
         raise BadInput(f"--use {args.use} takes {count} images, not {len(args.files)}.")
-    if args.vgg and args.method != "image2stylegan":
-        raise BadInput("--vgg is for image2stylegan: the projector's distance is LPIPS.")
-    features = vgg_layers(args.vgg) if args.vgg else None
+    method = METHODS[args.method]
+    features = method.features_of(args.vgg, args.lpips) if args.vgg else None
 
     space = latents.Space(models.load(args.model), args.label)
     target = np.stack([read(path, space.model.image_shape) for path in args.files])
     stem = f"{pathlib.Path(args.model).stem}-{args.method}"
     out = pathlib.Path(args.out or pathlib.Path("samples") / stem)
     out.mkdir(parents=True, exist_ok=True)
-    search = METHODS[args.method](space, target, features, args.steps)
+    search = method(space, target, features, args.steps)
     print(f"Distance: {search.measure}, mean over {len(target)} images.")
 
     def show(step, distance):

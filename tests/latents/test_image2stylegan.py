@@ -6,7 +6,7 @@ import pytest
 
 from tfgans import latents
 from tfgans.errors import BadInput
-from tfgans.latents.perceptual import vgg_layers
+from tfgans.latents.image2stylegan import vgg_features
 
 
 def identity(images):
@@ -66,19 +66,20 @@ def test_uses():
     )
 
 
-def test_vgg_layers(tmp_path):
+def test_vgg_features(tmp_path):
     """The four layers of the paper, after the rectifier, of images in [-1, 1]."""
     network = keras.applications.VGG16(include_top=False, weights=None)
-    network.save_weights(tmp_path / "vgg16_notop.weights.h5")
+    network.save_weights(tmp_path / "notop.weights.h5")
     images = np.random.RandomState(0).uniform(-1, 1, [1, 16, 16, 3]).astype("float32")
-    found = vgg_layers(tmp_path / "vgg16_notop.weights.h5")(images)
+    features = vgg_features(tmp_path / "notop.weights.h5")
+    found = features(images)
     assert [x.shape[1:] for x in found] == [(16, 16, 64), (16, 16, 64), (4, 4, 256), (2, 2, 512)]
     assert all(np.min(x) == 0 for x in found)
     # The input of the original network: blue, green, red less the mean of ImageNet.
     pixels = (images[..., ::-1] + 1) * 127.5 - [103.939, 116.779, 123.68]
     first = network.get_layer("block1_conv1")
     np.testing.assert_allclose(found[0], first(pixels.astype("float32")), rtol=1e-3, atol=1e-3)
-    gray = vgg_layers(tmp_path / "vgg16_notop.weights.h5")(images[..., :1])
-    assert gray[0].shape == (1, 16, 16, 64)
-    with pytest.raises(BadInput, match="wanted are the weights of VGG16"):
-        vgg_layers(tmp_path / "absent.h5")
+    gray = np.repeat(images[..., :1], 3, axis=-1)
+    np.testing.assert_array_equal(features(images[..., :1])[3], features(gray)[3])
+    with pytest.raises(BadInput, match="There is no file absent.h5. Wanted: VGG16"):
+        vgg_features("absent.h5")

@@ -45,6 +45,7 @@ def test_edits_add_up(space, moves):
 
 
 def test_an_edit_is_a_line(space, moves, tmp_path):
+    moves[0].name = "a: b, {c}"  # names are quoted
     edits.save(moves, tmp_path / "all")
     lines = (tmp_path / "all.yaml").read_text().splitlines()
     assert len(lines) == 3 and lines[1].startswith("- {name: middle, file: all.npz")

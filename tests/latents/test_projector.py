@@ -121,8 +121,15 @@ def test_a_stopped_search_goes_on_bit_for_bit(small, own_image, tmp_path):
     assert [step for step, *_ in again.history] == [0, 5, 10, 15, 20]
     np.testing.assert_array_equal(whole.history[2][1], again.history[2][1])
     other = latents.Projector(small, own_image + 0.1, steps=20)
-    with pytest.raises(BadInput, match="belongs to another search, or other images"):
+    with pytest.raises(BadInput, match="belongs to another search, model, or images"):
         other.run(tmp_path / "state.npz")
+    for layer in small.generator.mapping.dense:
+        layer.bias.assign_add(tf.ones_like(layer.bias))
+    another = latents.Projector(small, own_image, steps=20)
+    for layer in small.generator.mapping.dense:
+        layer.bias.assign_sub(tf.ones_like(layer.bias))
+    with pytest.raises(BadInput, match="belongs to another search, model"):
+        another.run(tmp_path / "state.npz")
     longer = latents.Projector(small, own_image, steps=21)
     with pytest.raises(BadInput, match="belongs to another search"):
         longer.run(tmp_path / "state.npz")

@@ -124,9 +124,10 @@ class Search:
         """Takes over the state of `save`."""
         with np.load(path) as file:
             same = str(file["settings"]) == str(self.settings())
-            if not same or not np.array_equal(file["target"], self.target):
+            same = same and np.array_equal(file["target"], self.target)
+            if not same or not np.allclose(file["history"][0], self.ws, atol=1e-4):
                 raise BadInput(
-                    f"{path} belongs to another search, or other images: {file['settings']}, "
+                    f"{path} belongs to another search, model, or images: {file['settings']}, "
                     f"wanted {self.settings()}. Name another folder, or delete it."
                 )
             self.step = int(file["step"])

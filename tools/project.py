@@ -5,7 +5,7 @@ each layer, 5,000 steps). A stopped search goes on with the same command. Writte
   latents.npz   ws, and all that is needed to go on
   result.png    each image, the start of the search, the result
   path.gif      the way there (MP4 with ffmpeg)
-  morph, style, expression: what --use makes of 2, 2 or 3 images
+  morph.png, style.png, expression.png: what --use makes of 2, 2 or 3 images
 """
 
 import argparse
@@ -21,7 +21,12 @@ from tfgans.data.single import read  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
 
 METHODS = {"projector": latents.Projector, "image2stylegan": latents.Image2StyleGAN}
-USES = {"morph": 2, "style": 2, "expression": 3}
+PARTS = np.linspace(0, 1, 9)
+USES = {
+    "morph": (2, lambda a, b: [latents.morph(a, b, part) for part in PARTS]),
+    "style": (2, lambda a, b: [a, latents.transfer_style(a, b), b]),
+    "expression": (3, lambda *abc: [latents.transfer_expression(*abc, part) for part in PARTS]),
+}
 
 
 def main():
@@ -33,19 +38,24 @@ def main():
     add("files", nargs="+", metavar="IMAGE", help="resized to the model's size")
     add("--method", choices=METHODS, default="projector")
     add("--steps", type=int, help="instead of the paper's")
+    add("--vgg", metavar="FILE", help="weights of VGG16, without which distances are of pixels")
+    add("--lpips", metavar="FILE", help="of the projector: also LPIPS' own weights of VGG16")
     add("--label", type=int, help="class whose mean w the search starts from, else that of all")
     add("--use", choices=USES, help="expression: a person; another one, neutral, then smiling")
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-METHOD)")
     args = parser.parse_args()
-    if args.use and len(args.files) != USES[args.use]:
-        raise BadInput(f"--use {args.use} takes {USES[args.use]} images, not {len(args.files)}.")
+    count, use = USES.get(args.use, (len(args.files), None))
+    if len(args.files) != count:
+        raise BadInput(f"--use {args.use} takes {count} images, not {len(args.files)}.")
+    method = METHODS[args.method]
+    features = method.features_of(args.vgg, args.lpips) if args.vgg else None
 
     space = latents.Space(models.load(args.model), args.label)
     target = np.stack([read(path, space.model.image_shape) for path in args.files])
     stem = f"{pathlib.Path(args.model).stem}-{args.method}"
     out = pathlib.Path(args.out or pathlib.Path("samples") / stem)
     out.mkdir(parents=True, exist_ok=True)
-    search = METHODS[args.method](space, target, steps=args.steps)
+    search = method(space, target, features, args.steps)
     print(f"Distance: {search.measure}, mean over {len(target)} images.")
 
     def show(step, distance):
@@ -58,15 +68,8 @@ def main():
     frames = [np.concatenate([target, image], axis=1) for image in path + path[-1:] * 10]
     video = images.save_video([np.concatenate(list(f), axis=1) for f in frames], out / "path", 10)
     print(f"Written: {out / 'latents.npz'}, {out / 'result.png'}, {video}")
-    if args.use:
-        ws = search.ws.numpy()
-        if args.use == "morph":
-            made = [latents.morph(ws[0], ws[1], part) for part in np.linspace(0, 1, 9)]
-        elif args.use == "style":
-            made = [ws[0], latents.transfer_style(ws[0], ws[1]), ws[1]]
-        else:
-            made = [latents.transfer_expression(*ws, part) for part in np.linspace(0, 1.5, 7)]
-        made = np.asarray(made, "float32")
+    if use:
+        made = np.asarray(use(*search.ws.numpy()), "float32")
         images.save_grid(space.images(made), out / f"{args.use}.png", len(made))
         print(f"Written: {out / args.use}.png")
 

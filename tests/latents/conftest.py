@@ -2,6 +2,7 @@
 
 import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,26 +11,34 @@ from tfgans import latents
 from tfgans.models import StyleGAN2
 
 
-@pytest.fixture(scope="package")
-def model():
-    """16x16, 6 layers, noise and a w_avg that matter, styles that change the image well."""
-    import keras
-
+def small_stylegan2(side):
+    """Noise and a w_avg that matter, z and w of different lengths."""
     keras.utils.set_random_seed(0)
     model = StyleGAN2(
-        image_shape=(16, 16, 3), latent_dim=12, style_dim=10, mapping_layers=2, channel_base=128,
-        channel_max=16,
+        image_shape=(side, side, 3), latent_dim=12, style_dim=10, mapping_layers=2,
+        channel_base=128, channel_max=16,
     )  # fmt: skip
-    rng = np.random.RandomState(0)
     for layer in sum(model.generator_ema.synthesis.convs, []):
         layer.noise_strength.assign(0.005)
-    model.generator_ema.w_avg.assign(0.3 * rng.randn(10))
+    model.generator_ema.w_avg.assign(0.3 * np.random.RandomState(0).randn(10))
     return model
+
+
+@pytest.fixture(scope="package")
+def model():
+    """16x16, 6 layers."""
+    return small_stylegan2(16)
 
 
 @pytest.fixture(scope="package")
 def space(model):
     return latents.Space(model)
+
+
+@pytest.fixture(scope="package")
+def small():
+    """8x8, 4 layers: for searches, which are slow to compile."""
+    return latents.Space(small_stylegan2(8))
 
 
 class LinearSpace:

@@ -67,27 +67,27 @@ def test_the_same_w_for_all_layers(linear_space):
 
 
 @pytest.fixture(scope="module")
-def own_image(space):
+def own_image(small):
     """An image of the generator, from a w near the mean."""
-    z = space.sample_z(10_000, 123)
-    mean = np.mean(space.w(z), axis=0)
+    z = small.sample_z(10_000, 123)
+    mean = np.mean(small.w(z), axis=0)
     offset = 0.3 * np.random.RandomState(5).randn(10).astype("float32")
-    ws = np.tile(mean + offset, [1, space.num_ws, 1]).astype("float32")
-    return space.images(ws)
+    ws = np.tile(mean + offset, [1, small.num_ws, 1]).astype("float32")
+    return small.images(ws)
 
 
-def test_it_recovers_an_image_of_the_generator(space, own_image):
-    search = latents.Projector(space, own_image).run(every=100)
+def test_it_recovers_an_image_of_the_generator(small, own_image):
+    search = latents.Projector(small, own_image).run(every=100)
     assert search.history[0][0] == 0 and search.history[-1][0] == 1000
     first, last = search.history[0][2][0], search.history[-1][2][0]
     assert last < 0.01 * first
     for image in search.noise:
         assert abs(np.mean(image)) < 1e-5 and abs(np.mean(image.value**2) - 1) < 1e-4
-    start = latents.Projector(space, own_image).noise[0]
+    start = latents.Projector(small, own_image).noise[0]
     assert np.abs(search.noise[0] - start.value).max() > 1e-3  # the optimizer reached it
 
 
-def test_noise_is_kept_white(space, own_image):
+def test_noise_is_kept_white(small, own_image):
     """Without the regularizer the noise images would hold some of the image."""
 
     class Free(latents.Projector):
@@ -95,13 +95,13 @@ def test_noise_is_kept_white(space, own_image):
 
     found = []
     for kind in (latents.Projector, Free):
-        search = kind(space, own_image, steps=60).run(every=60)
+        search = kind(small, own_image, steps=60).run(every=60)
         found.append(sum(float(projector.autocorrelation(i.value)[0]) for i in search.noise))
     assert found[0] < 0.3 * found[1]
 
 
-def test_a_stopped_search_goes_on_bit_for_bit(space, own_image, tmp_path):
-    whole = latents.Projector(space, own_image, steps=20).run(tmp_path / "whole.npz", every=5)
+def test_a_stopped_search_goes_on_bit_for_bit(small, own_image, tmp_path):
+    whole = latents.Projector(small, own_image, steps=20).run(tmp_path / "whole.npz", every=5)
 
     class Stop(Exception):
         pass
@@ -110,28 +110,35 @@ def test_a_stopped_search_goes_on_bit_for_bit(space, own_image, tmp_path):
         if step == 15:
             raise Stop
 
-    broken = latents.Projector(space, own_image, steps=20)
+    broken = latents.Projector(small, own_image, steps=20)
     with pytest.raises(Stop):  # before the state of step 15 is written
         broken.run(tmp_path / "state.npz", every=5, show=stop)
-    again = latents.Projector(space, own_image, steps=20)
+    again = latents.Projector(small, own_image, steps=20)
     again.run(tmp_path / "state.npz", every=5)
     np.testing.assert_array_equal(whole.ws, again.ws)
     for a, b in zip(whole.noise, again.noise, strict=True):
         np.testing.assert_array_equal(a, b)
     assert [step for step, *_ in again.history] == [0, 5, 10, 15, 20]
     np.testing.assert_array_equal(whole.history[2][1], again.history[2][1])
-    other = latents.Projector(space, own_image + 0.1, steps=20)
-    with pytest.raises(BadInput, match="belongs to another search, or other images"):
+    other = latents.Projector(small, own_image + 0.1, steps=20)
+    with pytest.raises(BadInput, match="belongs to another search, model, or images"):
         other.run(tmp_path / "state.npz")
-    longer = latents.Projector(space, own_image, steps=21)
+    for layer in small.generator.mapping.dense:
+        layer.bias.assign_add(tf.ones_like(layer.bias))
+    another = latents.Projector(small, own_image, steps=20)
+    for layer in small.generator.mapping.dense:
+        layer.bias.assign_sub(tf.ones_like(layer.bias))
+    with pytest.raises(BadInput, match="belongs to another search, model"):
+        another.run(tmp_path / "state.npz")
+    longer = latents.Projector(small, own_image, steps=21)
     with pytest.raises(BadInput, match="belongs to another search"):
         longer.run(tmp_path / "state.npz")
 
 
-def test_images_of_a_batch_do_not_see_each_other(space, own_image):
+def test_images_of_a_batch_do_not_see_each_other(small, own_image):
     both = np.concatenate([own_image, -own_image])
-    one = latents.Projector(space, both[:1], steps=10).run()
-    two = latents.Projector(space, both, steps=10).run()
+    one = latents.Projector(small, both[:1], steps=10).run()
+    two = latents.Projector(small, both, steps=10).run()
     np.testing.assert_allclose(one.ws, two.ws[:1], atol=1e-3)
     assert np.abs(two.ws[0] - two.ws[1]).max() > 0.1
 

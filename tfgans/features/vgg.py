@@ -103,12 +103,12 @@ def given(path, variable, what):
     return path
 
 
-def build_layers(path):
-    """The five layers of VGG16 as a network, and what images in [-1, 1] become before it."""
+def build_layers(path, names=LAYERS):
+    """Layers of VGG16 as a network, and what images in [-1, 1] become before it."""
     network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(None, None, 3))
     network.trainable = False
-    layers = keras.Model(network.input, [network.get_layer(name).output for name in LAYERS])
-    convolutions = [x for x in layers.layers if isinstance(x, keras.layers.Conv2D)]
+    layers = keras.Model(network.input, [network.get_layer(name).output for name in names])
+    convolutions = _convolutions(network)
     if h5py.is_hdf5(path):
         for layer, source in zip(convolutions, _convolutions(keras_vgg16(path)), strict=True):
             layer.set_weights(source.get_weights())

@@ -11,6 +11,7 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
+import yaml
 
 from tfgans.config import check_words, parse
 from tfgans.errors import BadInput, nearest
@@ -39,11 +40,12 @@ class Edit:
 
     def line(self, file):
         """The line of YAML for this edit, its vector in `file`."""
-        layers = ",".join(map(str, self.layers))
-        return (
-            f"- {{name: {self.name}, file: {file}, direction: {self.name}, "
-            f'layers: "{layers}", strength: {self.strength:g}}}'
-        )
+        words = {
+            "name": self.name, "file": file, "direction": self.name,
+            "layers": ",".join(map(str, self.layers)), "strength": self.strength,
+        }  # fmt: skip
+        line = yaml.safe_dump(words, default_flow_style=True, sort_keys=False, width=1000)
+        return f"- {line.strip()}"
 
 
 def save(edits, stem):
@@ -61,7 +63,11 @@ def load(path, space):
         space: The `Space` they are for; vectors of another length are refused.
     """
     lines = parse(pathlib.Path(path).read_text())
-    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+    if (
+        not lines
+        or not isinstance(lines, list)
+        or not all(isinstance(line, dict) for line in lines)
+    ):
         raise BadInput(f"{path} must be a list of lines like - {{name: ..., file: ..., ...}}")
     edits = []
     for line in lines:
@@ -72,17 +78,18 @@ def load(path, space):
                 f"{path}: the edit {line} does not say its {' and '.join(sorted(missing))}."
             )
         with np.load(pathlib.Path(path).parent / line["file"]) as file:
-            known = {key.split("/", 1)[1]: key for key in file}
-            if line["direction"] not in known:
-                raise BadInput(nearest(f"direction in {line['file']}", line["direction"], known))
-            kind, vector = known[line["direction"]][0], file[known[line["direction"]]]
+            known = {key.partition("/")[2]: key for key in file}
+            direction = str(line["direction"])
+            if direction not in known:
+                raise BadInput(nearest(f"direction in {line['file']}", direction, known))
+            kind, vector = known[direction][0], file[known[direction]]
         wanted = space.dims[kind]
         if len(vector) != wanted:
             raise BadInput(
                 f"{line['file']} has {kind} of length {len(vector)}; wanted is {wanted}."
             )
         layers = layers_of(str(line.get("layers", "all")), space.num_ws)
-        name, strength = line.get("name", line["direction"]), float(line.get("strength", 1.0))
+        name, strength = str(line.get("name", direction)), float(line.get("strength", 1.0))
         edits.append(Edit(name, vector, kind, layers, strength))
     return edits
 

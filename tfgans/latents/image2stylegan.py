@@ -11,6 +11,7 @@ Reference: the paper; its perceptual features are conv1_1, conv1_2, conv3_2 and 
 import numpy as np
 import tensorflow as tf
 
+from tfgans.features import vgg
 from tfgans.latents.search import Search, variable
 
 
@@ -20,6 +21,10 @@ class Image2StyleGAN(Search):
     steps = 5000
     noise = "const"
     reduce = staticmethod(tf.reduce_mean)  # 1/N_j |F_j(a) - F_j(b)|^2 for each layer j
+
+    @staticmethod
+    def features_of(vgg_path, lpips_path=None):
+        return vgg_features(vgg_path)
 
     def start(self):
         mean, _ = self.mean_w()
@@ -38,6 +43,24 @@ class Image2StyleGAN(Search):
             return tf.reduce_sum(self.distance(image) + pixels)  # both weights 1
 
         self.descend(loss)
+
+
+def vgg_features(path):
+    """Image2StyleGAN's features: conv1_1, conv1_2, conv3_2 and conv4_2 of VGG16, rectified.
+
+    Args:
+        path: Weights of VGG16, as `tfgans.features.vgg.LPIPS` takes them.
+
+    Returns:
+        Images [n, H, W, 1 or 3] in [-1, 1] -> list of features [n, h, w, c].
+    """
+    names = ("block1_conv1", "block1_conv2", "block3_conv2", "block4_conv2")
+    layers, prepare = vgg.build_layers(vgg.given(path, "TFGANS_VGG16", "VGG16"), names)
+
+    def features(images):
+        return layers(prepare(tf.repeat(images, 3 // images.shape[-1], axis=-1)))
+
+    return features
 
 
 def morph(ws_a, ws_b, part):

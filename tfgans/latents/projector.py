@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.features.vgg import LPIPS
 from tfgans.latents.search import Search, variable
 
 
@@ -62,6 +63,10 @@ class Projector(Search):
 
     steps = 1000
     noise_weight = 1e5
+
+    @staticmethod
+    def features_of(vgg_path, lpips_path=None):
+        return LPIPS(vgg_path, lpips_path).features
 
     def start(self):
         n = self.target.shape[0]

@@ -1,6 +1,5 @@
 """Gradient descent in latent space towards given images, to be stopped and continued."""
 
-import os
 import pathlib
 
 import keras
@@ -8,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.durable import publish
 from tfgans.errors import BadInput
 from tfgans.latents.perceptual import distance_to
 from tfgans.optimizers import Adam
@@ -16,7 +16,8 @@ from tfgans.optimizers import Adam
 class Search:
     """What the two searches share; each image of the target is looked for by itself.
 
-    A search writes `start` and `move`.
+    A search writes `start` (its variables and learning rate), `move`, and `features_of` (the
+    features of its paper, from files of weights of VGG16 and LPIPS).
 
     Args:
         space: A `Space`.
@@ -111,20 +112,22 @@ class Search:
         """Writes the state; the file is replaced only when it is whole."""
         steps, ws, distances = zip(*self.history, strict=True)
         state = {f"variable{k}": v.numpy() for k, v in enumerate(self.state())}
-        partial = pathlib.Path(path).with_suffix(".partial.npz")
+        path = pathlib.Path(path)
+        partial = path.with_name(f"partial-{path.name}")
         np.savez(
             partial, settings=str(self.settings()), target=self.target, step=self.step,
             ws=self.ws, steps=steps, history=ws, distances=distances, **state,
         )  # fmt: skip
-        os.replace(partial, path)
+        publish(partial, path)
 
     def restore(self, path):
         """Takes over the state of `save`."""
         with np.load(path) as file:
             same = str(file["settings"]) == str(self.settings())
-            if not same or not np.array_equal(file["target"], self.target):
+            same = same and np.array_equal(file["target"], self.target)
+            if not same or not np.allclose(file["history"][0], self.ws, atol=1e-4):
                 raise BadInput(
-                    f"{path} belongs to another search, or other images: {file['settings']}, "
+                    f"{path} belongs to another search, model, or images: {file['settings']}, "
                     f"wanted {self.settings()}. Name another folder, or delete it."
                 )
             self.step = int(file["step"])

@@ -9,6 +9,7 @@ the features in batches of 1,000, as `tools/evaluate.py` does, and an eigen-deco
 
 import argparse
 import os
+import statistics
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,6 +47,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--features", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=3, help="taken in turn; medians are printed")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal([args.features, args.features], "float32") / args.features**0.5
@@ -54,20 +56,28 @@ def main():
         normal = rng.standard_normal([args.images, args.features], "float32")
         sets.append(np.maximum(normal @ mixing + shift, 0))
 
-    (one, seconds_1), (other, seconds_2) = (timed(ours, x) for x in sets)
-    (peer_one, peer_1), (peer_other, peer_2) = (timed(theirs, x) for x in sets)
-    value, distance = timed(frechet_distance, *one, *other)
-    peer_value, peer_distance = timed(their_distance, *peer_one, *peer_other)
-    print(f"{args.images:,} x {args.features:,} features, two sets; seconds")
-    rows = [
-        ("statistics", seconds_1 + seconds_2, peer_1 + peer_2),
-        ("distance", distance, peer_distance),
-    ]
-    rows.append(("all", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True))))
+    seconds = {("ours", "statistics"): [], ("ours", "distance"): []}
+    seconds |= {("peer", part): [] for _, part in seconds}
+    values = {}
+    for _ in range(args.rounds):
+        sides = ("ours", ours, frechet_distance), ("peer", theirs, their_distance)
+        for side, statistics_of, distance_of in sides:
+            both, took = timed(
+                lambda f: [x for features in sets for x in f(features)], statistics_of
+            )
+            seconds[side, "statistics"].append(took)
+            values[side], took = timed(distance_of, *both)
+            seconds[side, "distance"].append(took)
+
+    print(f"{args.images:,} x {args.features:,} features, two sets; median seconds")
     print(f"{'':<12}{'ours':>8}{'peer':>8}{'ratio':>8}")
-    for name, our_time, peer_time in rows:
-        print(f"{name:<12}{our_time:>8.2f}{peer_time:>8.2f}{peer_time / our_time:>8.2f}")
-    print(f"FID {value:.9g} and {peer_value:.9g}")
+    times = {key: statistics.median(rounds) for key, rounds in seconds.items()}
+    for side in ("ours", "peer"):
+        times[side, "all"] = times[side, "statistics"] + times[side, "distance"]
+    for part in ("statistics", "distance", "all"):
+        mine, other = times["ours", part], times["peer", part]
+        print(f"{part:<12}{mine:>8.2f}{other:>8.2f}{other / mine:>8.2f}")
+    print(f"FID {values['ours']:.9g} and {values['peer']:.9g}")
 
 
 if __name__ == "__main__":

@@ -228,6 +228,9 @@ def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evalua
         metrics.evaluate(saved, "synthetic", ["swd"], truncation=0.7)
     with pytest.raises(FileNotFoundError, match="neither a run, nor a release"):
         metrics.evaluate(tmp_path / "nothing", "synthetic")
+    (tmp_path / "run" / "snapshots").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="not saved anything"):  # not: its pictures
+        metrics.evaluate(tmp_path / "run", "synthetic")
     pairs = models.get("pix2pix")
     with pytest.raises(BadInput, match="'paired'"):
         metrics.check_model(pairs.__new__(pairs))

@@ -494,7 +494,8 @@ def open_subject(name) -> tuple:
     try:
         path = models.find(name)
     except FileNotFoundError:
-        if not pathlib.Path(name).expanduser().exists():
+        folder = pathlib.Path(name).expanduser()
+        if not folder.exists() or (folder / "snapshots").is_dir():
             raise
         return data.open_images(name), {"name": str(name), "kind": "images"}
     model = keras.models.load_model(path, compile=False)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tfgans import callbacks, config, models, training
 from tfgans.config import Config
+from tfgans.data.synthetic import polygons
 from tfgans.errors import BadInput
 from tfgans.metrics import evaluation
 
@@ -28,10 +29,17 @@ def means(monkeypatch):
     monkeypatch.setattr(evaluation, "extractor_of", lambda spec: Means())
 
 
-def settings(*changes):
-    """20 steps of gan's tiny setting; FID every second of its ticks."""
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """Makes settings: gan's tiny ones on 300 triangles; FID every second of its ticks."""
+    path = tmp_path_factory.mktemp("data") / "triangles.npy"
+    np.save(path, 3 * polygons(300, side=8)[..., None])
     some = ["metrics.names=[fid]", "metrics.every=2", "metrics.samples=64", "train.tick=5"]
-    return Config.load("gan", "tiny", [*some, *changes])
+
+    def make(*changes):
+        return Config.load("gan", "tiny", [f"data.path={path}", *some, *changes])
+
+    return make
 
 
 def rows(run):
@@ -39,7 +47,10 @@ def rows(run):
         return list(csv.DictReader(file))
 
 
-def test_a_run_measures_keeps_the_best_draws_and_resumes_to_the_same_end(tmp_path, capsys):
+@pytest.mark.slow
+def test_a_run_measures_keeps_the_best_draws_and_resumes_to_the_same_end(
+    settings, tmp_path, capsys
+):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert training.train(settings("train.steps=40"), whole)
     text = capsys.readouterr().out
@@ -67,7 +78,7 @@ def test_a_run_measures_keeps_the_best_draws_and_resumes_to_the_same_end(tmp_pat
         np.testing.assert_array_equal(a, b)
 
 
-def test_training_stops_when_it_gets_no_better_and_stays_stopped(tmp_path, capsys):
+def test_training_stops_when_it_gets_no_better_and_stays_stopped(settings, tmp_path, capsys):
     frozen = ["optimizers.generator.learning_rate=0.0", "metrics.patience=2", "train.steps=1000"]
     run = tmp_path / "run"
     assert training.train(settings(*frozen), run)  # G never moves: equal values are no better
@@ -86,7 +97,7 @@ def test_higher_is_better_for_some_metrics():
     assert not callbacks.no_better(table[:1], by)
 
 
-def test_settings_that_make_no_sense_are_refused(tmp_path):
+def test_settings_that_make_no_sense_are_refused(settings, tmp_path):
     with pytest.raises(BadInput, match="Did you mean 'fid'"):
         training.train(settings("metrics.names=[fit]"), tmp_path / "a")
     with pytest.raises(BadInput, match="ranks no models"):

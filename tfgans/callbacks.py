@@ -376,8 +376,8 @@ class CollapseMonitor(OnTick):
         self.note(
             "alike", step, variety < 0.2,
             f"All samples look alike: they differ {variety:.1%} as much as real images do. "
-            "The generator has collapsed. From an earlier snapshot, try a lower learning rate of "
-            "the generator, a larger batch, or more of the discriminator's penalty.",
+            "The generator has collapsed, or has not begun. From an earlier snapshot, try a lower "
+            "learning rate of it, a larger batch, or more of the discriminator's penalty.",
         )  # fmt: skip
         self.note(
             "won", step, None not in losses and all(0 <= loss < 0.01 for loss in losses),

@@ -39,7 +39,8 @@ def model():
     """A GAN whose untrained images differ."""
     model = training.build(Config.load("gan", "tiny"))
     for weight in model.generator.trainable_variables:
-        weight.assign(20 * weight)
+        if weight.path.endswith("kernel"):
+            weight.assign(5 * weight)
     return model
 
 
@@ -56,14 +57,19 @@ def real():
 
 
 @pytest.fixture(scope="module")
-def evaluator(real, tmp_path_factory):
-    """Makes an Evaluator for 8 x 8 triangles."""
+def real_path(real, tmp_path_factory):
     path = tmp_path_factory.mktemp("real") / "real.npy"
     np.save(path, real)
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluator(real_path):
+    """Makes an Evaluator for 8 x 8 triangles."""
 
     def make(**changes):
         settings = {"metrics": ("fid", "is"), "extractor": Pixels(), "samples": 150, "seeds": 2}
-        return metrics.Evaluator(Data(path=str(path)), (8, 8, 1), **settings | changes)
+        return metrics.Evaluator(Data(path=str(real_path)), (8, 8, 1), **settings | changes)
 
     return make
 
@@ -108,6 +114,7 @@ def test_real_images_measured_against_themselves_have_no_distance(tmp_path):
     result = metrics.evaluate(tmp_path, tmp_path, names, Pixels(), seeds=3)
     values = {name: value["mean"] for name, value in result["values"].items()}
     assert abs(values["own_fid"]) < 1e-6
+    assert next(iter(values)) == "own_kid" and "130 images are fewer" in result["notes"][0]
     assert values["own_precision"] == values["own_recall"] == 1
     assert 0 <= values["ms_ssim"] < 0.2 and 0 <= values["ms_ssim_of_real"] < 0.2
     assert result["protocol"]["seeds"] == [0]  # a folder has no latents
@@ -182,7 +189,7 @@ def test_metrics_without_a_network(saved, tmp_path):
     """SWD of the model's own images in two folders; no extractor is asked for."""
     images = np.random.default_rng(0).integers(0, 256, [2, 40, 16, 16, 3], "uint8")
     for name, pictures in zip(("a", "b"), images, strict=True):
-        np.save(tmp_path / f"{name}.npy", pictures)
+        np.save(tmp_path / f"{name}.npy", pictures[: 40 if name == "a" else 30])
     np.save(tmp_path / "dark.npy", np.sort(images[1], axis=2))
     paths = [tmp_path / f"{name}.npy" for name in ("a", "b", "dark")]
     close = metrics.evaluate(paths[1], paths[0], ["swd"])["values"]
@@ -215,10 +222,15 @@ def test_comparison_of_results(model, tmp_path, evaluator):
 def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evaluator):
     with pytest.raises(BadInput, match="Did you mean 'fid'"):
         evaluator(metrics=["fit"])
+    with pytest.raises(BadInput, match="two images and one seed, not 1"):
+        evaluator(samples=1)
     with pytest.raises(BadInput, match="has no truncation"):
         metrics.evaluate(saved, "synthetic", ["swd"], truncation=0.7)
     with pytest.raises(FileNotFoundError, match="neither a run, nor a release"):
         metrics.evaluate(tmp_path / "nothing", "synthetic")
+    (tmp_path / "run" / "snapshots").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="not saved anything"):  # not: its pictures
+        metrics.evaluate(tmp_path / "run", "synthetic")
     pairs = models.get("pix2pix")
     with pytest.raises(BadInput, match="'paired'"):
         metrics.check_model(pairs.__new__(pairs))
@@ -235,15 +247,15 @@ def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evalua
         metrics.evaluate(saved, "nowhere", ["ms_ssim"])
 
 
-def test_the_tool_prints_a_table_writes_json_and_compares(saved, tmp_path):
+def test_the_tool_prints_a_table_writes_json_and_compares(saved, real_path, tmp_path):
     def run(*words):
         command = [sys.executable, str(TOOL), *map(str, words)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
-    options = ["--data", "synthetic", "--metrics", "ms_ssim", "--seeds", 2, "--out", "a.json"]
+    options = ["--data", real_path, "--metrics", "ms_ssim", "--seeds", 2, "--out", "a.json"]
     done = run(saved, *options, "--samples", 70)
     assert done.returncode == 0, done.stderr
-    assert f"{saved} (GAN) against synthetic" in done.stdout and "ms_ssim_of_real" in done.stdout
+    assert f"{saved} (GAN) against {real_path}" in done.stdout and "ms_ssim_of_real" in done.stdout
     result = json.loads((tmp_path / "a.json").read_text())
     assert result["subject"] == {
         "name": str(saved), "kind": "GAN", "step": 0, "averaged_weights": False,

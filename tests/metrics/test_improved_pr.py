@@ -3,7 +3,7 @@ import pytest
 
 from tfgans.errors import BadInput
 from tfgans.metrics import density_coverage, improved_precision_recall
-from tfgans.metrics.distances import BLOCK, neighbor_radius
+from tfgans.metrics.distances import BLOCK, squared_radius
 
 REAL = np.arange(5.0)[:, None]
 FAKE = np.array([[0.5], [2.0], [10.0]])
@@ -54,7 +54,7 @@ def test_neighbors_across_blocks_and_duplicates(rng):
     points[7] = points[BLOCK + 9]  # its nearest other point is at distance 0
     everywhere = np.linalg.norm(points[::50, None] - points, axis=-1)
     expected = np.sort(everywhere, axis=1)[:, 3]
-    np.testing.assert_allclose(neighbor_radius(points, 3)[::50], expected, rtol=1e-9)
-    assert neighbor_radius(points, 1)[7] < 1e-6
+    np.testing.assert_allclose(squared_radius(points, 3)[::50], expected**2, rtol=1e-9)
+    assert squared_radius(points, 1)[7] < 1e-12
     with pytest.raises(BadInput, match="3 nearest"):
-        neighbor_radius(points[:3], 3)
+        squared_radius(points[:3], 3)

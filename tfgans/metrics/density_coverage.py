@@ -11,7 +11,7 @@ outside, unlike in `improved_pr`.
 
 import numpy as np
 
-from tfgans.metrics.distances import distance_blocks, feature_pair, neighbor_radius
+from tfgans.metrics.distances import feature_pair, squared_distances, squared_radius
 
 
 def density_coverage(real, fake, k: int = 5) -> tuple[float, float]:
@@ -23,9 +23,9 @@ def density_coverage(real, fake, k: int = 5) -> tuple[float, float]:
         k: Which neighbor is on the surface of a ball; the point itself is not counted.
     """
     real, fake = feature_pair(real, fake)
-    radius = neighbor_radius(real, k)
+    radius = squared_radius(real, k)
     balls, covered = 0, np.zeros(len(real), bool)
-    for _, table in distance_blocks(fake, real):
+    for _, table in squared_distances(fake, real):
         inside = table < radius
         balls += inside.sum()
         covered |= inside.any(axis=0)

@@ -29,18 +29,18 @@ def feature_pair(real, fake) -> tuple:
     return tuple(sets)
 
 
-def distance_blocks(points: np.ndarray, others: np.ndarray):
-    """Yields (slice, Euclidean distances [rows, len(others)]) over all rows of `points`."""
+def squared_distances(points: np.ndarray, others: np.ndarray):
+    """Yields (slice, squared distances [rows, len(others)]) over all rows of `points`."""
     lengths = np.square(others).sum(axis=1)
     for begin in range(0, len(points), BLOCK):
         rows = slice(begin, begin + BLOCK)
         squared = lengths - 2 * points[rows] @ others.T
         squared += np.square(points[rows]).sum(axis=1)[:, None]
-        yield rows, np.sqrt(np.maximum(squared, 0))
+        yield rows, np.maximum(squared, 0, out=squared)
 
 
-def neighbor_radius(points: np.ndarray, k: int) -> np.ndarray:
-    """Distance of each point to its k-th nearest other point, [N].
+def squared_radius(points: np.ndarray, k: int) -> np.ndarray:
+    """Squared distance of each point to its k-th nearest other point, [N].
 
     Raises:
         BadInput: There are not k other points.
@@ -48,8 +48,9 @@ def neighbor_radius(points: np.ndarray, k: int) -> np.ndarray:
     if len(points) <= k:
         raise BadInput(f"The {k} nearest neighbors were asked for in a set of {len(points)}.")
     radius = np.empty(len(points))
-    for rows, distances in distance_blocks(points, points):
+    for rows, distances in squared_distances(points, points):
         numbers = np.arange(len(points))[rows]
         distances[np.arange(len(numbers)), numbers] = 0  # a point itself is always the nearest
-        radius[rows] = np.partition(distances, k, axis=1)[:, k]
+        distances.partition(k, axis=1)
+        radius[rows] = distances[:, k]
     return radius

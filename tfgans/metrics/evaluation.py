@@ -74,7 +74,11 @@ def named(*names):
 
 
 def swd_values(real, fake, seed):
-    levels = swd_of_patches(real.patches, fake.patches, seed)
+    real, fake = real.patches, fake.patches
+    for side in real:  # equally many are compared
+        few = min(len(real[side]), len(fake[side]))
+        real[side], fake[side] = real[side][:few], fake[side][:few]
+    levels = swd_of_patches(real, fake, seed)
     return {"swd": np.mean(list(levels.values()))} | {f"swd_{k}": v for k, v in levels.items()}
 
 
@@ -223,6 +227,8 @@ class Evaluator:
         for name in metrics:
             if name not in METRICS:
                 raise BadInput(nearest("metric", name, METRICS))
+        if samples < 2 or seeds < 1:
+            raise BadInput(f"At least two images and one seed, not {samples} and {seeds}.")
         if samples < FEW and "fid" in metrics:
             metrics = ["kid", *(name for name in metrics if name != "kid")]
         if "polygons" in metrics and (
@@ -460,7 +466,7 @@ def evaluate(
     if isinstance(subject, data.Images):
         if truncation is not None:
             raise BadInput(f"{name} is a set of images, and knows no truncation.")
-        shape, classes = common_shape(subject), 0
+        shape, classes, samples = common_shape(subject), 0, min(samples, len(subject))
     else:
         check_model(subject, truncation)
         shape, classes = subject.image_shape, subject.num_classes
@@ -488,7 +494,8 @@ def open_subject(name) -> tuple:
     try:
         path = models.find(name)
     except FileNotFoundError:
-        if not pathlib.Path(name).expanduser().exists():
+        folder = pathlib.Path(name).expanduser()
+        if not folder.exists() or (folder / "snapshots").is_dir():
             raise
         return data.open_images(name), {"name": str(name), "kind": "images"}
     model = keras.models.load_model(path, compile=False)

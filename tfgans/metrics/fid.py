@@ -15,9 +15,12 @@ Reference: bioinf-jku/TTUR, fid.py; tensorflow/gan, classifier_metrics.py.
 
 import numpy as np
 from scipy import linalg
+from scipy.linalg.blas import dsyrk
 
 from tfgans.errors import BadInput
 from tfgans.metrics.distances import feature_pair
+
+ROWS = 4096  # features that are converted at once
 
 
 class Moments:
@@ -33,16 +36,23 @@ class Moments:
         self.count = 0
 
     def add(self, features) -> "Moments":
-        """Adds rows, [n, d], array or tensor."""
-        features = np.asarray(features, "float64")
-        if self.count == 0:
-            self.origin = features.mean(axis=0)
-            self.total = np.zeros_like(self.origin)
-            self.products = np.zeros([len(self.origin)] * 2)
-        centered = features - self.origin
-        self.count += len(features)
-        self.total += centered.sum(axis=0)
-        self.products += centered.T @ centered
+        """Adds rows, [n, d], array or tensor. Raises BadInput where they are no finite table."""
+        features = np.asarray(features)
+        if features.ndim != 2:
+            raise BadInput(f"Wanted features [n, d], not {features.shape}.")
+        for begin in range(0, len(features), ROWS):
+            rows = features[begin : begin + ROWS].astype("float64")
+            if self.count == 0:
+                self.origin = rows.mean(axis=0)
+                self.total = np.zeros_like(self.origin)
+                self.products = np.zeros([len(self.origin)] * 2, order="F")
+            rows -= self.origin
+            self.count += len(rows)
+            self.total += rows.sum(axis=0)
+            # products += rows^T rows, in place and only above the diagonal
+            self.products = dsyrk(1.0, rows.T, 1.0, self.products, overwrite_c=True)
+        if not np.isfinite(self.total).all():
+            raise BadInput("The features hold values that are not finite numbers.")
         return self
 
     @property
@@ -54,8 +64,9 @@ class Moments:
         """[d, d], divided by count - ddof. Raises BadInput where that is 0."""
         if self.count <= ddof:
             raise BadInput(f"{self.count} images are too few for a covariance.")
+        products = np.triu(self.products) + np.triu(self.products, 1).T
         about_origin = np.outer(self.total, self.total) / self.count
-        return (self.products - about_origin) / (self.count - ddof)
+        return (products - about_origin) / (self.count - ddof)
 
 
 def fid(real, fake, ddof: int = 1) -> float:
@@ -66,15 +77,15 @@ def fid(real, fake, ddof: int = 1) -> float:
         fake: [M, d].
         ddof: 1 as in the authors' code and most others; 0 as in NVIDIA's PyTorch code.
     """
-    real, fake = feature_pair(real, fake)
     return fid_of_moments(Moments().add(real), Moments().add(fake), ddof)
 
 
 def fid_of_moments(real: Moments, fake: Moments, ddof: int = 1) -> float:
     """The distance of two sets whose features were added to `Moments`."""
-    return frechet_distance(
-        real.mean, real.covariance(ddof), fake.mean, fake.covariance(ddof)
-    )  # fmt: skip
+    if len(real.mean) != len(fake.mean):
+        raise BadInput(f"{len(real.mean)} and {len(fake.mean)} features cannot be compared.")
+    covariances = real.covariance(ddof), fake.covariance(ddof)
+    return frechet_distance(real.mean, covariances[0], fake.mean, covariances[1])
 
 
 def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:

@@ -14,7 +14,7 @@ layer, of 50,000 images each.
 
 import numpy as np
 
-from tfgans.metrics.distances import distance_blocks, feature_pair, neighbor_radius
+from tfgans.metrics.distances import feature_pair, squared_distances, squared_radius
 
 
 def improved_precision_recall(real, fake, k: int = 3) -> tuple[float, float]:
@@ -31,6 +31,6 @@ def improved_precision_recall(real, fake, k: int = 3) -> tuple[float, float]:
 
 def part_inside(points, centers, k):
     """The part of `points` in some ball of `centers`; a point on the surface is inside."""
-    radius = neighbor_radius(centers, k)
-    inside = [(table <= radius).any(axis=1) for _, table in distance_blocks(points, centers)]
+    radius = squared_radius(centers, k)
+    inside = [(table <= radius).any(axis=1) for _, table in squared_distances(points, centers)]
     return float(np.concatenate(inside).mean())

@@ -12,11 +12,13 @@ class BadInput(ValueError):
 
 
 def run_tool(main):
-    """Runs a tool; an error that is for the person becomes one line and exit status 1."""
+    """Runs a tool; an error that is for the person or Ctrl-C, becomes one line."""
     try:
         status = main()
     except (BadInput, OSError, FloatingPointError) as error:
         status = f"{type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        status = "Stopped."
     if status:
         sys.exit(status)
 

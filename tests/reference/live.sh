@@ -18,7 +18,8 @@ if ! [ "$environment/installed" -nt tests/reference/requirements.txt ]; then
     fi
     if ! { "$python" -m venv "$environment" && "$environment/bin/python" -m pip install --quiet \
         --retries 1 --timeout 20 --requirement tests/reference/requirements.txt; } >"$log" 2>&1; then
-        echo "reference: not run, its environment cannot be made: $(tail -n 1 "$log")"
+        why=$(grep -m 1 ERROR "$log" || tail -n 1 "$log")
+        echo "reference: not run, its environment cannot be made: $why"
         exit 0
     fi
     touch "$environment/installed"

@@ -26,6 +26,9 @@ if ! [ "$environment/installed" -nt tests/reference/requirements.txt ]; then
 fi
 
 export TF_CPP_MIN_LOG_LEVEL=3
-"$environment/bin/python" -W ignore tests/reference/make.py "$environment/live.npz"
+if ! "$environment/bin/python" tests/reference/make.py "$environment/live.npz" 2>"$log"; then
+    cat "$log"
+    exit 1
+fi
 "$environment/bin/python" tests/reference/compare.py tests/reference/tfgan_tfa.npz \
     "$environment/live.npz"

@@ -45,6 +45,7 @@ setup(
             "pytest-xdist>=3.5",
             "ruff>=0.6",
             "tensorflow-serving-api>=2.21",
+            "hypothesis>=6.100",
         ]
     },
 )

@@ -5,8 +5,9 @@ ticks at the same steps as an uninterrupted one.
 """
 
 import csv
-import os
+import io
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.spatial.distance import pdist
 
-from tfgans import images, metrics, random
+from tfgans import durable, images, metrics, random
 from tfgans.models import snapshots
 
 matplotlib.use("Agg")
@@ -53,21 +54,39 @@ class OnTick(keras.callbacks.Callback):
 
 
 class StopOnNaN(OnTick):
-    """Ends the training when a loss term is no longer a number, and names it."""
+    """Ends the training when a loss term or a weight is no longer a number, and names the first.
+
+    It looks before a snapshot is made, so all snapshots are good.
+    """
 
     def on_tick(self, step, logs):
         first = step - len(self.recent) + 1
         for number, terms in enumerate(self.recent, first):
-            bad = [name for name, value in terms.items() if not np.isfinite(value)]
-            if bad:
-                raise FloatingPointError(
-                    f"At step {number} the loss was not finite any more: {', '.join(bad)}. The "
-                    "last snapshot is from before that. Cheap things to try from there: a lower "
-                    "learning rate, a larger batch, train.precision: float32."
-                )
+            if bad := [name for name, value in terms.items() if not np.isfinite(value)]:
+                self.stop(f"At step {number} the loss was not finite any more: {', '.join(bad)}.")
+        # The last step's gradient may have spoiled weights that no loss has met yet.
+        weights, networks = self.model.variables, self.model.layers
+        names = {id(w): w.path for w in weights}
+        names |= {
+            id(w): f"{network.name}/{w.path}" for network in networks for w in network.weights
+        }
+        if bad := [names[id(w)] for w in weights if not is_finite(w)]:
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            self.stop(f"After step {step} weights were not finite any more: {bad[0]}{more}.")
+
+    def stop(self, what):
+        raise FloatingPointError(
+            f"{what} The last snapshot is from before that. Cheap things to try from there: a "
+            "lower learning rate, a larger batch, train.precision: float32, train.on_nan: reload; "
+            "and `tools/data.py check` finds data that are no numbers."
+        )
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick
         self.on_tick(int(self.model.step.numpy()), {})
+
+
+def is_finite(weight):
+    return bool(tf.reduce_all(tf.math.is_finite(tf.cast(weight.value, "float32"))))
 
 
 class Progress(OnTick):
@@ -197,12 +216,11 @@ def read_rows(path, step):
 
 def write_rows(rows, path):
     names = list(dict.fromkeys(name for row in rows for name in row))
-    partial = path.with_name(f"{path.name}.partial")
-    with open(partial, "w", newline="") as file:
-        table = csv.DictWriter(file, names)
-        table.writeheader()
-        table.writerows(rows)
-    os.replace(partial, path)
+    text = io.StringIO()
+    table = csv.DictWriter(text, names, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    durable.write_text(path, text.getvalue())
 
 
 def draw_curves(rows, path, unit):
@@ -230,7 +248,8 @@ def draw_curves(rows, path, unit):
 class Snapshot(OnTick):
     """Saves everything a run needs to go on: snapshots/<step>.keras; keeps the last few.
 
-    A snapshot appears under its name only when it is whole and on the disk.
+    A snapshot appears under its name only when it is whole and on the disk. Beside it lies its
+    checksum, <step>.keras.sha256.
 
     Args:
         tick: Steps between snapshots.
@@ -246,6 +265,9 @@ class Snapshot(OnTick):
         save(self.model, self.run / "snapshots" / f"{step:08}.keras")
         for old in snapshots(self.run)[: -self.keep]:
             old.unlink()
+        for sums in (self.run / "snapshots").glob("*.sha256"):
+            if not sums.with_suffix("").exists():
+                sums.unlink()
 
     def on_train_end(self, logs=None):  # stopped in the middle of a tick, or after the last one
         if self.recent:
@@ -253,14 +275,19 @@ class Snapshot(OnTick):
 
 
 def save(model, path):
-    """Writes a `.keras` file under a partial name, flushes it, then renames it."""
+    """Writes a `.keras` file and its checksum; until both are whole, what was there stays."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial-{path.name}")
-    model.save(partial)
-    with open(partial, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial = path.parent / "partial"  # Keras may put temporary files beside what it writes
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        written = partial / path.name
+        model.save(written)
+        durable.write_checksums(written, [written])
+        durable.publish(durable.checksums(written), durable.checksums(path))
+        durable.publish(written, path)
+    finally:
+        shutil.rmtree(partial)
 
 
 class Measure(OnTick):

@@ -7,8 +7,10 @@ length of the run, and only those settings in which the run departs from the pap
 import copy
 import dataclasses
 import inspect
+import math
 import pathlib
 import re
+import typing
 
 import yaml
 
@@ -16,6 +18,19 @@ from tfgans.errors import BadInput, nearest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
 CONFIGS = (PACKAGE.parent / "configs", PACKAGE / "configs")  # in a clone, in an installation
+
+LIMITS = {  # the least and the greatest
+    "data.batch_size": (1, math.inf),
+    "data.jitter": (0, math.inf),
+    "train.steps": (1, math.inf),
+    "train.tick": (1, math.inf),
+    "train.keep": (1, math.inf),
+    "train.seed": (0, 2**32 - 1),
+}
+CHOICES = {
+    "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "train.on_nan": ("stop", "reload"),
+}
 
 
 @dataclasses.dataclass
@@ -55,6 +70,11 @@ class Train:
         keep: How many snapshots to keep.
         seed: Of the weights, the data order and all noise.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        accumulate: Each move takes its batch in this many parts, one after the other, and averages
+            their gradients: the same step in less memory. See docs/scale.md.
+        on_nan: When a loss or a weight is no number any more, "stop", or "reload": go back to the
+            last snapshot and on with other random numbers and another order of the data, up to
+            three times in a run.
     """
 
     steps: int = 10_000
@@ -62,6 +82,8 @@ class Train:
     keep: int = 2
     seed: int = 0
     precision: str = "float32"
+    accumulate: int = 1
+    on_nan: str = "stop"
 
 
 @dataclasses.dataclass
@@ -112,18 +134,20 @@ class Config:
             section: "demo" or "tiny": the part of the file that replaces settings of the rest.
             changes: Texts "section.key=value", as `--set` takes them.
         """
-        tree = parse(find(name).read_text())
+        file = find(name)
+        tree = mapping(file, parse(file.read_bytes(), file))
         sections = {word: tree.pop(word, None) for word in ("demo", "tiny")}
         if section:
             if sections[section] is None:
-                raise BadInput(f"{find(name)} has no section {section!r}.")
-            merge(tree, sections[section])
+                raise BadInput(f"{file} has no section {section!r}.")
+            merge(tree, mapping(section, sections[section]))
         for change in changes:
             key, equals, value = change.partition("=")
             if not equals:
                 raise BadInput(f"--set takes section.key=value, not {change!r}.")
+            value = parse(value, f"--set {change}")
             for word in reversed(key.split(".")):
-                value = {word: parse(value) if isinstance(value, str) else value}
+                value = {word: value}
             merge(tree, value)
         return cls.from_dict(tree)
 
@@ -132,18 +156,25 @@ class Config:
         """Builds and checks a configuration; `to_dict` gives the same tree back."""
         from tfgans.models import get  # the models import nothing of this module
 
-        tree = copy.deepcopy(tree)
+        tree = copy.deepcopy(mapping("A configuration", tree))
         check_words("section", tree, [f.name for f in dataclasses.fields(cls)])
         if "architecture" not in tree:
             raise BadInput("A configuration says which model it is for: `architecture: gan`.")
+        check_type("architecture", tree["architecture"], (str,))
         arguments = inspect.signature(get(tree["architecture"]).__init__).parameters
         known = [word for word in arguments if word not in ("self", "kwargs")]
-        model = tree.get("model") or {}
+        model = mapping("model", tree.get("model"))
         check_words(f"argument of {tree['architecture']}", model, known)
+        for word, value in model.items():
+            check_argument(f"model.{word}", value, arguments[word].default)
+        optimizers = mapping("optimizers", tree.get("optimizers"))
         return cls(
             architecture=tree["architecture"],
             model=model,
-            optimizers=tree.get("optimizers") or {},
+            optimizers={
+                player: mapping(f"optimizers.{player}", given)
+                for player, given in optimizers.items()
+            },
             data=section_of(Data, "data", tree),
             train=section_of(Train, "train", tree),
             metrics=section_of(Metrics, "metrics", tree),
@@ -203,21 +234,55 @@ def merge(tree, changes):
             tree[key] = value
 
 
+def mapping(name, tree) -> dict:
+    """`tree`, or an empty dict for None. Raises BadInput if it is anything else."""
+    if not isinstance(tree or {}, dict):
+        raise BadInput(f"{name} must be a mapping, `key: value`, not {tree!r:.80}.")
+    return tree or {}
+
+
 def check_words(kind, given, known):
     for word in given:
         if word not in known:
-            raise BadInput(nearest(kind, word, known))
+            raise BadInput(nearest(kind, str(word), known))
+
+
+def check_type(key, value, kinds):
+    if type(value) not in kinds:
+        names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise BadInput(f"{key} must be {names}, not {value!r:.80}.")
+
+
+def check_argument(key, value, default):
+    """Compares the type of a model's argument with that of its default, where this tells it."""
+    if isinstance(default, (tuple, list)):
+        check_type(key, value, (list, tuple))
+        for part in value:
+            check_argument(key, part, default[0])
+        if key == "model.image_shape" and (len(value) != 3 or min(value) < 1):
+            raise BadInput(f"{key} must be [height, width, channels], not {value!r:.80}.")
+    elif isinstance(default, float):
+        check_type(key, value, (float, int))
+    elif isinstance(default, (bool, int, str)):
+        check_type(key, value, (type(default),))
 
 
 def section_of(cls, name, tree):
     """A dataclass from its section of the tree, its words and types checked."""
-    given = tree.get(name) or {}
+    given = mapping(name, tree.get(name))
     fields = {field.name: field for field in dataclasses.fields(cls)}
     check_words(f"setting in {name}:", given, fields)
     for word, value in given.items():
-        kind = type(fields[word].default)
-        if kind in (int, bool, str) and type(value) is not kind:
-            raise BadInput(f"{name}.{word} must be {kind.__name__}, not {value!r}.")
+        key, kind = f"{name}.{word}", fields[word].type
+        check_type(key, value, typing.get_args(kind) or (kind,))
+        least, most = LIMITS.get(key, (-math.inf, math.inf))
+        if key in LIMITS and not least <= value <= most:
+            raise BadInput(f"{key} must be from {least} to {most}, not {value}.")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise BadInput(nearest(key, value, CHOICES[key]))
+        if key == "data.value_range" and value is not None:
+            if [type(v) in (int, float) for v in value] != [True, True] or not value[0] < value[1]:
+                raise BadInput(f"{key} must be [lowest, highest], not {value!r:.80}.")
     return cls(**given)
 
 
@@ -232,5 +297,10 @@ Loader.add_implicit_resolver(
 )
 
 
-def parse(text: str):
-    return yaml.load(text, Loader)  # noqa: S506 (Loader is a SafeLoader)
+def parse(text: str | bytes, name="The text"):
+    """YAML as dicts, lists, numbers and texts. `name` says in errors where it stands."""
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 (Loader is a SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of impossible dates: ValueError
+        words = " ".join(str(error).split())
+        raise BadInput(f"{name} cannot be understood as YAML: {words}") from None

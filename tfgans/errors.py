@@ -15,7 +15,7 @@ def run_tool(main):
     """Runs a tool; an error that is for the person becomes one line and exit status 1."""
     try:
         status = main()
-    except (BadInput, FileNotFoundError, FloatingPointError) as error:
+    except (BadInput, OSError, FloatingPointError) as error:
         status = f"{type(error).__name__}: {error}"
     if status:
         sys.exit(status)

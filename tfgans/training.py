@@ -5,7 +5,9 @@ with metrics also metrics/, metrics.csv, metrics.png, best.keras.
 Starting a run that exists continues it.
 """
 
+import contextlib
 import inspect
+import json
 import math
 import os
 import pathlib
@@ -17,29 +19,75 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import callbacks, config, data, memory, metrics, models
+from tfgans import callbacks, config, data, durable, memory, metrics, models
 from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
+STRATEGIES = ("auto", "mirrored", "multiworker", "tpu")
+RELOADS = 3  # times that a run goes back to a snapshot when numbers are not finite any more
+STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
 
 
 class Refused(BadInput):
     """A run cannot go on as asked: what is in the way, and what to do."""
 
 
-def choose_strategy():
-    """The distribution strategy of this process: several machines, several GPUs, or one device."""
+def choose_strategy(kind: str = "auto") -> tf.distribute.Strategy:
+    """The distribution strategy of this process.
+
+    Args:
+        kind: One of `STRATEGIES`. "auto" is the caller's own `strategy.scope()` where there is
+            one, else "multiworker" where TF_CONFIG is set, else "mirrored" where there are several
+            GPUs, else one device.
+
+    Raises:
+        BadInput: There is nothing here that this strategy could run on.
+    """
+    if kind == "auto" and tf.distribute.has_strategy():
+        return tf.distribute.get_strategy()
     if "TF_CONFIG" in os.environ:
+        try:
+            json.loads(os.environ["TF_CONFIG"])
+        except ValueError as error:
+            raise BadInput(f"TF_CONFIG is no JSON text ({error}). See docs/scale.md.") from None
+        if kind not in ("auto", "multiworker"):
+            raise BadInput(
+                f"TF_CONFIG makes this process a worker of a cluster, and --strategy is {kind}. "
+                "Take away one of the two: `unset TF_CONFIG`, or --strategy multiworker."
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if len(tf.config.list_logical_devices("GPU")) > 1:
+    if kind == "multiworker":
+        raise BadInput(
+            "--strategy multiworker needs the environment variable TF_CONFIG on each machine: "
+            "the addresses of all workers and the number of this one. See docs/scale.md."
+        )
+    if kind == "tpu":
+        return tpu_strategy()
+    if kind == "mirrored" or len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
+def tpu_strategy():
+    """All cores of the TPU named by TPU_NAME, or of this machine."""
+    name = os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise BadInput(
+            f"--strategy tpu found no TPU named {name!r}: {str(error).splitlines()[0]} Run it on "
+            "a TPU machine with TensorFlow for TPUs, or name one by TPU_NAME."
+        ) from None
+    return tf.distribute.TPUStrategy(resolver)
+
+
 def is_chief() -> bool:
-    """Whether this process writes the files; of several workers only the first does."""
+    """Whether this process writes the files; of several workers only one does."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    return resolver.task_id in (None, 0)
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) in ((None, None), (first, 0))
 
 
 def resolve(settings: config.Config):
@@ -53,6 +101,7 @@ def build(settings: config.Config) -> keras.Model:
     keras.config.set_dtype_policy(settings.train.precision)
     model = models.get(settings.architecture)(**settings.model)
     model.compile(settings.optimizers, seed=settings.train.seed)
+    model.accumulate = settings.train.accumulate
     return model
 
 
@@ -60,6 +109,7 @@ def resume(run) -> keras.Model | None:
     """The newest whole snapshot of a run, compiled, or None."""
     for path in reversed(models.snapshots(run)):
         try:
+            durable.check(path)
             model = keras.models.load_model(path)
         except Exception as error:  # a damaged archive fails in many ways
             print(f"The snapshot {path} cannot be read ({error}); trying the one before.")
@@ -67,6 +117,13 @@ def resume(run) -> keras.Model | None:
         print(f"Going on from {path}.")
         return model
     return None
+
+
+def begin(run, settings) -> keras.Model:
+    """The model of a run where it goes on: from its newest whole snapshot, or a new one."""
+    model = resume(run) or build(settings)
+    model.accumulate = settings.train.accumulate
+    return model
 
 
 def check_run(run, settings, force):
@@ -81,13 +138,30 @@ def check_run(run, settings, force):
                 + "\n  ".join(changed)
                 + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(settings.to_yaml())
+    if is_chief():
+        with writing(run):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_text(path, settings.to_yaml())
+
+
+@contextlib.contextmanager
+def writing(run):
+    """Says what to do when the files of a run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        saved = models.snapshots(run)
+        last = f"The last whole snapshot is {saved[-1]}" if saved else "There is no snapshot yet"
+        raise Refused(
+            f"{run} cannot be written: {error}. {last}. Make room; the same command again goes on "
+            "from there."
+        ) from error
 
 
 def batches(strategy, model, source, settings):
     """The data from the model's step on, each worker and replica its own part of each batch."""
     replicas, start = strategy.num_replicas_in_sync, int(model.step.numpy())
+    seed = settings.train.seed + model.seed // STREAM * STREAM
     whole = settings.data.batch_size * model.n_critic
     if settings.data.batch_size % replicas:
         raise data.DataError(
@@ -97,9 +171,7 @@ def batches(strategy, model, source, settings):
 
     def pipeline(context):
         shard = (context.input_pipeline_id, context.num_input_pipelines)
-        dataset = data.batches(
-            model, source, settings.data, settings.train.seed, start=start, shard=shard
-        )
+        dataset = data.batches(model, source, settings.data, seed, start=start, shard=shard)
         dataset = dataset.rebatch(whole // replicas, drop_remainder=True)
         # Known to be endless, it keeps its static batch size on several workers too.
         return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -115,26 +187,40 @@ def preview_batch(model, source, settings):
     return {name: value[:PREVIEW].numpy() for name, value in batch.items()}
 
 
-def train(settings: config.Config, run, force: bool = False) -> bool:
+def check_together(strategy, model, run):
+    """Refuses to train where the workers would begin at different steps."""
+    steps = strategy.gather(strategy.run(lambda: model.step[tf.newaxis]), axis=0).numpy()
+    if min(steps) < max(steps):
+        raise Refused(
+            f"The workers would go on from the steps {sorted(set(steps.tolist()))}: they do not "
+            f"see the same snapshots. Put {run} on a file system that all of them share."
+        )
+
+
+def train(settings: config.Config, run, force: bool = False, strategy: str = "auto") -> bool:
     """Trains to the end of the run, from its last snapshot if there is one.
 
     Args:
         settings: The configuration.
         run: Folder of the run.
         force: Continue a run although its settings were others.
+        strategy: See `choose_strategy`.
 
     Returns:
         Whether the end was reached; False where Ctrl-C or SIGTERM stopped it before.
 
     Raises:
-        Refused: The run was started with other settings.
-        FloatingPointError: A loss is not finite any more.
+        BadInput: The strategy has nothing to run on.
+        Refused: The run was started with other settings, or cannot be written, or the workers see
+            different snapshots.
+        FloatingPointError: A loss or a weight is not finite any more.
     """
-    run, strategy = pathlib.Path(run), choose_strategy()
+    run, strategy = pathlib.Path(run), choose_strategy(strategy)
     source = resolve(settings)
     check_run(run, settings, force)
     with strategy.scope():
-        model = resume(run) or build(settings)
+        model = begin(run, settings)
+        check_together(strategy, model, run)
     left = settings.train.steps - int(model.step.numpy())
     if left <= 0:
         step = int(model.step.numpy())
@@ -146,16 +232,36 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
         return True
     signals = callbacks.StopOnSignal()
     try:  # outside of the scope, in which saving would create variables on one worker only
-        watchers = [signals, *watch(model, source, settings, run)]
-        dataset = batches(strategy, model, source, settings)
-        model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
+        while True:
+            try:
+                fit(strategy, model, source, settings, run, signals)
+                return not signals.stopped
+            except FloatingPointError as error:
+                stream = model.seed // STREAM + 1
+                if settings.train.on_nan == "stop" or stream > RELOADS:
+                    raise
+                print(f"{error}\nOther random numbers, for time {stream} of at most {RELOADS}:")
+            with strategy.scope():
+                model = begin(run, settings)
+            # Of the stream that failed, not of the snapshot: a run that is killed and resumed
+            # goes through the same streams again.
+            model.seed = settings.train.seed + stream * STREAM
+    finally:
+        signals.give_back()
+
+
+def fit(strategy, model, source, settings, run, signals):
+    """Trains from the model's step to the end of the run."""
+    left = settings.train.steps - int(model.step.numpy())
+    try:
+        with writing(run):  # errors of reading the data come as TensorFlow's
+            watchers = [signals, *watch(model, source, settings, run)]
+            dataset = batches(strategy, model, source, settings)
+            model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
     except tf.errors.OpError:
         if source.failure:  # the reader's own words, without TensorFlow's around them
             raise source.failure from None
         raise
-    finally:
-        signals.give_back()
-    return not signals.stopped
 
 
 def watch(model, source, settings, run):
@@ -196,32 +302,47 @@ def evaluator(model, settings):
     return measure
 
 
-def release(model, name, root="saved_models") -> pathlib.Path:
+def release(model, name, root="saved_models", more=None) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
+    The checksums of all its files are in `model.keras.sha256`.
 
     Args:
         model: Not compiled: the optimizers stay in the run.
         name: Of the release.
         root: Folder of all releases.
+        more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
 
     Returns:
         The folder <root>/<name>/<version>.
+
+    Raises:
+        Refused: It cannot be written.
     """
     folder = pathlib.Path(root) / name
     version = models.latest_version(folder) + 1
     partial = folder / f"partial-{version}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    model.export(partial)
-    model.save(partial / "whole.keras")
-    with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
-        with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
-            for name in whole.namelist():
-                packed.writestr(name, whole.read(name))
-    (partial / "whole.keras").unlink()
-    os.replace(partial, folder / str(version))
+    try:
+        model.export(partial, more)
+        model.save(partial / "whole.keras")
+        with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
+            with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
+                for name in whole.namelist():
+                    packed.writestr(name, whole.read(name))
+        (partial / "whole.keras").unlink()
+        served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
+        durable.write_checksums(partial / "model.keras", served)
+        durable.publish(partial, folder / str(version))
+    except (OSError, tf.errors.OpError) as error:
+        raise Refused(
+            f"{folder / str(version)} cannot be written: {error} Nothing of it is left there; make "
+            "room, then: python tools/export.py RUN NAME"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder / str(version)
 
 

@@ -10,6 +10,7 @@ import sys
 from tfgans.data import DataError
 from tfgans.data.check import check
 from tfgans.data.pack import pack
+from tfgans.data.source import printable
 
 
 def main(argv=None) -> int:
@@ -49,7 +50,8 @@ def main(argv=None) -> int:
 
     findings = check(args.path, args.value_range)
     for finding in findings:
-        print(f"{finding.name}\n    wrong: {finding.problem}\n    fix:   {finding.fix}")
+        name, problem, fix = map(printable, (finding.name, finding.problem, finding.fix))
+        print(f"{name}\n    wrong: {problem}\n    fix:   {fix}")
     print(f"{args.path}: {len(findings) or 'no'} problem{'s' * (len(findings) != 1)} found.")
     return 1 if findings else 0
 

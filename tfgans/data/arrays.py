@@ -2,11 +2,11 @@
 
 import gzip
 import io
+import math
 import pathlib
 import pickle
 import re
 import struct
-import zipfile
 import zlib
 
 import numpy as np
@@ -29,6 +29,11 @@ class ArrayImages(Images):
             raise DataError(
                 f"{path} holds an array of shape {array.shape}.",
                 "Wanted: [n, height, width] or [n, height, width, channels].",
+            )
+        if array.dtype.kind not in "uif" or 0 in array.shape:
+            raise DataError(
+                f"{path} holds an array of type {array.dtype} and shape {array.shape}.",
+                "Wanted: integers or floats, and no side of length 0.",
             )
         self.array = array if array.ndim == 4 else array[..., None]
         self.labels, self.label_names = labels, label_names
@@ -79,8 +84,10 @@ def load_numpy(path: pathlib.Path, mmap_mode=None):
     """np.load, with errors for people; a .npz becomes a dict of arrays."""
     try:
         loaded = np.load(path, mmap_mode=mmap_mode)
+        if isinstance(loaded, np.ndarray) == (path.suffix == ".npz"):
+            raise ValueError("one array under the name of many, or many under the name of one")
         return dict(loaded) if path.suffix == ".npz" else loaded
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged header fails in many ways
         raise DataError(
             f"{path} cannot be read by NumPy ({error}).",
             "Write it again with np.save or np.savez, as an array of numbers.",
@@ -125,30 +132,39 @@ def _is_idx_images(name):
 
 def read_idx(path: pathlib.Path) -> np.ndarray:
     """Reads one IDX file: two zero bytes, type, number of dimensions, dimensions, values."""
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(
-                f"{path} is a truncated or damaged gzip file ({error}).", "Copy it again."
-            ) from error
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_TYPES:
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with (gzip.open if packed else open)(path, "rb") as file:
+            start = file.read(4)
+            if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in IDX_TYPES or start[3] > 4:
+                raise DataError(
+                    f"{path} is not an IDX file: it begins with {start.hex(' ') or 'nothing'}.",
+                    "Images of MNIST begin with 00 00 08 03, labels with 00 00 08 01.",
+                )
+            dtype, ndim = np.dtype(IDX_TYPES[start[2]]), start[3]
+            sides = file.read(4 * ndim)
+            shape = struct.unpack(f">{ndim}I", sides) if len(sides) == 4 * ndim else ()
+            expected = dtype.itemsize * math.prod(shape)
+            # One byte more shows that there are too many, without unpacking all of them.
+            values = file.read(expected + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{path} is not an IDX file: it begins with {data[:4].hex(' ') or 'nothing'}.",
-            "Images of MNIST begin with 00 00 08 03, labels with 00 00 08 01.",
-        )
-    dtype, ndim = np.dtype(IDX_TYPES[data[2]]), data[3]
-    start = 4 + 4 * ndim
-    shape = struct.unpack(f">{ndim}I", data[4:start]) if len(data) >= start else ()
-    expected = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-    if not shape or len(data) != expected:
+            f"{path} is a truncated or damaged gzip file ({error}).", "Copy it again."
+        ) from error
+    except (MemoryError, OverflowError) as error:
         raise DataError(
-            f"{path} should be {expected:,} bytes long for an array of shape {shape}, "
-            f"but is {len(data):,}.",
+            f"{path} says that it holds an array of shape {shape}, more than fits into memory.",
+            "Copy it again: it is damaged; or split it.",
+        ) from error
+    if not shape or len(values) != expected:
+        more = " or more" if len(values) > expected else ""
+        raise DataError(
+            f"{path} should be {4 + len(sides) + expected:,} bytes long for an array of shape "
+            f"{shape}, but is {4 + len(sides) + len(values):,}{more}.",
             "Copy it again: it is truncated or damaged.",
         )
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+    return np.frombuffer(values, dtype).reshape(shape)
 
 
 def is_cifar(folder: pathlib.Path) -> bool:
@@ -212,8 +228,12 @@ class _ArraysOnly(pickle.Unpickler):
 def _read_cifar_pickle(path):
     try:
         batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-        return batch[b"data"], batch[b"fine_labels" if b"fine_labels" in batch else b"labels"]
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        pixels = batch[b"data"]
+        labels = np.array(batch[b"fine_labels" if b"fine_labels" in batch else b"labels"])
+        if pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3072):
+            raise ValueError(f"{len(labels)} labels, pixels {pixels.dtype} {pixels.shape}")
+        return pixels, labels.astype("int32", casting="same_kind")
+    except Exception as error:  # a damaged pickle fails in many ways
         raise DataError(
             f"{path} is not a whole pickle of CIFAR ({error}).", "Copy it again."
         ) from error

@@ -4,6 +4,7 @@ Labels come from `dataset.json` (`{"labels": [["a/1.png", 3], ...]}`, a class nu
 floats for each file, found by name), else from the first-level folders in sorted order.
 """
 
+import collections
 import functools
 import json
 import os
@@ -18,6 +19,9 @@ from PIL import Image, ImageOps
 from tfgans.data.source import BrokenImage, DataError, Images, as_labels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow's others can run programs
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # of one image, 89 million
+MOST_BYTES = 2**28  # of one file: what a zip unpacks to is not known before
 LABELS_FILE = "dataset.json"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # PNG color type -> channels
@@ -49,7 +53,8 @@ class FileImages(Images):
         if self.table_name:
             top = posixpath.dirname(self.table_name)
         else:
-            top = posixpath.commonpath([posixpath.dirname(name) for name in self.names])
+            folders = [posixpath.dirname(name.lstrip("/")) for name in self.names]
+            top = posixpath.commonpath(folders)
         # what dataset.json calls the files, and where class folders begin
         self.keys = [name.removeprefix(f"{top}/") for name in self.names]
         folders = {key.split("/")[0] if "/" in key else "" for key in self.keys}
@@ -76,14 +81,14 @@ class FileImages(Images):
             with self.open(self.names[i]) as file:
                 return _header(file)
         except Exception as error:  # decoders raise anything on arbitrary bytes
-            raise BrokenImage(self.describe(i), str(error)) from error
+            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
 
     def read(self, i):
         try:
             with self.open(self.names[i]) as file:
                 image = _decode(file)
         except Exception as error:  # decoders raise anything on arbitrary bytes
-            raise BrokenImage(self.describe(i), str(error)) from error
+            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
         if image.dtype == self.dtype:
             return image
         if self.dtype == np.uint16:
@@ -99,7 +104,7 @@ class FileImages(Images):
             with self.open(self.table_name) as file:
                 labels = json.load(file)["labels"]
             return None if labels is None else dict(labels)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # of JSON, and of a damaged zip
             raise DataError(
                 f"{self.path}: {self.table_name} cannot be understood ({error!r}).",
                 'Wanted: {"labels": [["folder/file.png", 3], ...]} or {"labels": null}.',
@@ -134,15 +139,10 @@ class FolderImages(FileImages):
 
     def __init__(self, path, value_range=None):
         self.root = path if path.is_dir() else path.parent
-        files = [
-            pathlib.Path(folder, name).relative_to(path).as_posix()
-            for folder, _, names in os.walk(path, followlinks=True)
-            for name in names
-        ]
-        super().__init__(path, files if path.is_dir() else [path.name], value_range)
+        super().__init__(path, files_in(path) if path.is_dir() else [path.name], value_range)
 
     def open(self, name):
-        return open(self.root / name, "rb")
+        return open_file(self.root / name)
 
     def locate(self, name):
         return str(self.root / name)
@@ -154,7 +154,7 @@ class ZipImages(FileImages):
     def __init__(self, path, value_range=None):
         try:
             self.zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except Exception as error:  # a damaged table of contents fails in many ways
             raise DataError(
                 f"{path} is not a whole zip file ({error}).", "Copy or write it again."
             ) from error
@@ -162,10 +162,53 @@ class ZipImages(FileImages):
         super().__init__(path, files, value_range)
 
     def open(self, name):
+        check_bytes(self.zip.getinfo(name).file_size)
         return self.zip.open(name)
 
     def locate(self, name):
         return f"{self.path}: {name}"
+
+
+def files_in(root: pathlib.Path) -> list:
+    """The names of all files below a folder, relative to it.
+
+    A folder that can be reached in several ways, as in a loop of links, is entered once, and not
+    through a link if possible. Pipes and devices are left out.
+    """
+    met, folders, links, found = set(), [root], collections.deque(), []
+    while folders or links:
+        folder = folders.pop() if folders else links.popleft()
+        try:
+            status = os.stat(folder)
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(
+                f"{folder} cannot be listed ({error.strerror}).", "Make it readable, or remove it."
+            ) from error
+        if (status.st_dev, status.st_ino) in met:
+            continue
+        met.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if not entry.is_symlink():
+                if entry.is_dir():
+                    folders.append(entry.path)
+                elif entry.is_file():
+                    found.append(entry.path)
+            elif os.path.isdir(entry.path):
+                links.append(entry.path)
+            elif os.path.isfile(entry.path) or not os.path.exists(entry.path):
+                found.append(entry.path)  # one that leads nowhere is a broken image
+    return [pathlib.Path(path).relative_to(root).as_posix() for path in found]
+
+
+def open_file(path):
+    check_bytes(os.stat(path).st_size)
+    return open(path, "rb")
+
+
+def check_bytes(size):
+    if size > MOST_BYTES:
+        raise ValueError(f"{size:,} bytes; files of at most {MOST_BYTES:,} are read")
 
 
 def _hidden(name):
@@ -178,13 +221,22 @@ def _png16_channels(file):
     start = file.read(26)
     file.seek(0)
     if start[:8] == PNG_MAGIC and start[24:25] == b"\x10":
-        return PNG_CHANNELS[start[25]]
+        return PNG_CHANNELS.get(start[25])
     return None
+
+
+def _open(file):
+    """An image of which only the header was read."""
+    image = Image.open(file, formats=FORMATS)
+    width, height = image.size
+    if not 0 < width * height <= MOST_PIXELS:
+        raise ValueError(f"{width}x{height} pixels; images of at most {MOST_PIXELS:,} are read")
+    return image
 
 
 def _header(file):
     png16_channels = _png16_channels(file)
-    with Image.open(file) as image:
+    with _open(file) as image:
         width, height = image.size
         if png16_channels:
             return height, width, png16_channels, "uint16"
@@ -197,8 +249,10 @@ def _header(file):
 
 def _decode(file):
     if _png16_channels(file):  # Pillow would keep 8 bits of 16-bit colors
+        _open(file)
+        file.seek(0)
         return tf.io.decode_png(file.read(), dtype=tf.uint16).numpy()
-    with Image.open(file) as image:
+    with _open(file) as image:
         image = ImageOps.exif_transpose(image)
         mode = _mode(image)
         if mode == "I;16":

@@ -32,6 +32,8 @@ def open_images(path: str | os.PathLike, value_range: tuple | None = None) -> Im
     path = pathlib.Path(path).expanduser()
     if not path.exists():
         raise DataError(f"There is no {path}.", "Give data.path the path of an existing set.")
+    if not (path.is_dir() or path.is_file()):
+        raise DataError(f"{path} is a pipe or a device.", ACCEPTED)
     return _opener(path)(path, value_range)
 
 

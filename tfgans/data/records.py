@@ -16,12 +16,14 @@ import struct
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from tfgans.data.arrays import load_numpy
 from tfgans.data.source import BrokenImage, DataError, Images, as_labels
 
 FILE_NAME = re.compile(
-    r"(?P<name>.+?)(-r(?P<level>\d\d))?(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?\.tfrecords?"
+    r"(?P<name>.+?)(-r(?P<level>\d\d))?(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?\.tfrecords?",
+    re.DOTALL,
 )
 DTYPES = {1: "uint8", 2: "<u2", 4: "<f4"}  # bytes per value -> type
 
@@ -64,6 +66,8 @@ class RecordImages(Images):
         try:
             shape = tf.train.Feature.FromString(bytes(features["shape"])).int64_list.value
             channels, height, width = shape
+            if min(shape) < 1:
+                raise ValueError("sides of an image are at least 1")
             # Feature.bytes_list.value[0], without copying it
             data = dict(_fields(dict(_fields(features["data"]))[1]))[1]
             dtype = np.dtype(DTYPES[len(data) / (channels * height * width)])
@@ -91,16 +95,27 @@ class RecordImages(Images):
         beside = self.paths[0].with_name(f"{match['name']}-rxx.labels")
         if match["level"] and beside.exists():
             return as_labels(load_numpy(beside), len(self), str(beside))
-        if "label" not in self._features(0):
-            return None
-        labels = []
+        found = []
         for i in range(len(self)):
-            features = self._features(i)
-            if "label" not in features:
+            label = self._label(i)
+            if label == [] and any(found):
                 raise DataError(f"{self.describe(i)} has no label.", "Write the set again.")
-            feature = tf.train.Feature.FromString(bytes(features["label"]))
-            labels.append(list(feature.int64_list.value) or list(feature.float_list.value))
-        return as_labels(labels, len(self), str(self.paths[0].parent))
+            if label == []:
+                return None
+            found.append(label)
+        some = next(filter(None, found), None)  # for broken records, whose labels nobody sees
+        if some is None:
+            return None
+        return as_labels([label or some for label in found], len(self), str(self.path))
+
+    def _label(self, i):
+        """The label of record i as a list, empty where there is none; None of a broken record."""
+        try:
+            label = self._features(i).get("label", b"")
+            feature = tf.train.Feature.FromString(bytes(label))
+        except (BrokenImage, DecodeError):
+            return None
+        return list(feature.int64_list.value) or list(feature.float_list.value)
 
 
 def _pick(folder):
@@ -143,8 +158,12 @@ def record_spans(view: memoryview, path: pathlib.Path) -> list:
     while position < len(view):
         start = position + 12
         if start <= len(view):
-            (length,) = struct.unpack_from("<Q", view, position)
+            length, checksum = struct.unpack_from("<QI", view, position)
             position = start + length + 4
+            if length == checksum == 0:  # no checksum of anything is 0
+                raise DataError(
+                    f"{path} holds zeros from record {len(spans)} on.", "Copy it again."
+                )
         if start > len(view) or position > len(view):
             raise DataError(
                 f"{path} ends in the middle of record {len(spans)}: it is truncated, compressed, "
@@ -172,6 +191,8 @@ def _varint(message, position):
     value, shift = 0, 0
     while True:
         byte = message[position]
+        if shift > 63:
+            raise ValueError("an integer of more than 64 bits")
         value |= (byte & 127) << shift
         position, shift = position + 1, shift + 7
         if byte < 128:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tfgans.config import Config, Data
 from tfgans.data.convert import crop_resize, to_float
-from tfgans.data.files import FileImages
+from tfgans.data.files import FileImages, open_file
 from tfgans.data.source import DataError, Images
 
 
@@ -19,7 +19,7 @@ class OneFile(FileImages):
         super().__init__(path, [path.name], value_range)
 
     def open(self, name):
-        return open(self.path, "rb")
+        return open_file(self.path)
 
     def locate(self, name):
         return str(self.path)

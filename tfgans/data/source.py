@@ -27,8 +27,13 @@ class BrokenImage(BadInput):
     """One image that cannot be read. The others of its set may be fine."""
 
     def __init__(self, name: str, reason: str):
-        super().__init__(f"{name}: {reason}")
+        super().__init__(printable(f"{name}: {reason}"))
         self.name, self.reason = name, reason
+
+
+def printable(text: str) -> str:
+    """Writes out what a terminal would obey or refuse: file names may hold any bytes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class Images:
@@ -110,8 +115,10 @@ class Images:
         self.largest = tuple(int(size) for size in sizes.max(axis=0))
         self.dtype = np.result_type(*{np.dtype(header[3]) for header in headers})
         if value_range is None and self.dtype.name not in VALUE_RANGES:
-            images = [self.read(i) for i in sample]
-            low, high = min(map(np.min, images)), max(map(np.max, images))
+            lows, highs = zip(
+                *((np.min(x), np.max(x)) for x in map(self.read, sample)), strict=True
+            )
+            low, high = min(lows), max(highs)
             raise DataError(
                 f"{path} holds {self.dtype} pixels (values {low:g} to {high:g} were seen), and "
                 "their type does not tell which value is black and which is white.",
@@ -143,7 +150,13 @@ def as_labels(labels, count: int, name: str) -> np.ndarray:
         count: How many images there are.
         name: Where the labels come from, for messages.
     """
-    labels = np.asarray(labels)
+    try:
+        labels = np.asarray(labels)
+    except ValueError as error:
+        raise DataError(
+            f"The labels in {name} differ in length.",
+            "Give each image a class number, or each a list of the same length.",
+        ) from error
     if len(labels) != count:
         raise DataError(
             f"{name} holds {len(labels)} labels for {count} images.",
@@ -151,7 +164,8 @@ def as_labels(labels, count: int, name: str) -> np.ndarray:
         )
     if labels.ndim == 2 and labels.shape[1] == 1 and labels.dtype.kind in "iu":
         labels = labels[:, 0]
-    if labels.ndim == 1 and labels.dtype.kind in "iu":
+    in_int32 = labels.dtype.kind in "iu" and np.all((labels >= -(2**31)) & (labels < 2**31))
+    if labels.ndim == 1 and in_int32:
         return labels.astype("int32")
     if labels.ndim != 2 or labels.dtype.kind not in "iuf":
         raise DataError(

@@ -83,10 +83,11 @@ def open_tokens(path, length: int | None = None) -> Tokens:
 
 
 def token(word, path, number):
-    if not (word.isascii() and word.isdigit()):
+    if not (word.isascii() and word.isdigit() and len(word) < 10):
         raise DataError(
-            f"Line {number} of {path} holds {word!r}.",
-            "Tokens are numbers from 0 on: number the words of a text first.",
+            f"Line {number} of {path} holds {word[:40]!r}.",
+            "Tokens are numbers from 0 on, of at most nine digits: number the words of a text "
+            "first.",
         )
     return int(word)
 

@@ -1,8 +1,5 @@
 """What all feature networks have in common: a name, a hash, a way to resize, activations."""
 
-import hashlib
-import pathlib
-
 import numpy as np
 import tensorflow as tf
 
@@ -61,16 +58,3 @@ def compiled(network):
         lambda x: network(x, training=False),
         input_signature=[tf.TensorSpec([None, *network.input.shape[1:]])],
     )
-
-
-def sha256(path) -> str:
-    """Of a file, or of all files of a folder with their names, as hexadecimal digits."""
-    path, digest = pathlib.Path(path), hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
-        return digest.hexdigest()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgans.durable import sha256
 from tfgans.errors import BadInput
 from tfgans.features import vgg
-from tfgans.features.extractor import Extractor, compiled, sha256
+from tfgans.features.extractor import Extractor, compiled
 from tfgans.features.resize import RESIZES, rgb
 
 

@@ -18,9 +18,10 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 
+from tfgans.durable import sha256
 from tfgans.errors import BadInput
-from tfgans.features.extractor import Extractor, compiled, sha256
-from tfgans.features.torch_file import read_torch
+from tfgans.features.extractor import Extractor, compiled
+from tfgans.pretrained import read_state_dict
 
 SIDE = 299
 EPSILON = 0.001  # of all batch normalizations
@@ -39,7 +40,7 @@ def from_state_dict(path, resize="torch") -> Extractor:
         resize: "torch" gives the numbers of pytorch-fid, "clean" those of clean-fid, "tf1" those
             of the original graph.
     """
-    state = read_torch(path)
+    state = read_state_dict(path)
     network = build()
     load(network, state, path)
     digest = sha256(path)

@@ -11,7 +11,8 @@ import pathlib
 import keras
 import numpy as np
 
-from tfgans.features.extractor import Extractor, compiled, sha256
+from tfgans.durable import sha256
+from tfgans.features.extractor import Extractor, compiled
 
 SIDE, CLASSES, SEED = 32, 20, 0
 WEIGHTS = pathlib.Path(__file__).with_name("own_small.npz")

@@ -17,8 +17,8 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tfgans.data.arrays import read_idx  # noqa: E402
+from tfgans.durable import sha256  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
-from tfgans.features.extractor import sha256  # noqa: E402
 from tfgans.features.own_small import SEED, SIDE, WEIGHTS, build  # noqa: E402
 from tfgans.features.resize import RESIZES  # noqa: E402
 

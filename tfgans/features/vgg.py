@@ -17,9 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgans.durable import sha256
 from tfgans.errors import BadInput
-from tfgans.features.extractor import Extractor, sha256
-from tfgans.features.torch_file import read_torch
+from tfgans.features.extractor import Extractor
+from tfgans.pretrained import read_state_dict
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 TORCH_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # features.<i>.weight
@@ -50,7 +51,7 @@ class LPIPS:
             "lpips/weights/v0.1/vgg.pth of github.com/richzhang/PerceptualSimilarity",
         )  # fmt: skip
         self.layers, self.prepare = build_layers(vgg)
-        state = read_torch(linear)
+        state = read_state_dict(linear)
         names = [f"lin{i}.model.1.weight" for i in range(len(LAYERS))]
         shapes = [state[name].shape if name in state else "nothing" for name in names]
         if shapes != [(1, c, 1, 1) for c in (64, 128, 256, 512, 512)]:
@@ -112,7 +113,7 @@ def build_layers(path):
         for layer, source in zip(convolutions, _convolutions(keras_vgg16(path)), strict=True):
             layer.set_weights(source.get_weights())
         return layers, caffe
-    state = read_torch(path)
+    state = read_state_dict(path)
     for layer, i in zip(convolutions, TORCH_CONVOLUTIONS, strict=True):
         kernel, bias = (state.get(f"features.{i}.{x}") for x in ("weight", "bias"))
         wanted = layer.kernel.shape[::-1]

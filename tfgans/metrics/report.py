@@ -1,9 +1,9 @@
 """Results of an evaluation: written, read, shown, and compared if their protocols agree."""
 
 import json
-import os
 import pathlib
 
+from tfgans import durable
 from tfgans.errors import BadInput
 
 
@@ -11,9 +11,7 @@ def write_result(result: dict, path) -> None:
     """Writes a result as JSON; the file appears only when it is whole."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial-{path.name}")
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(partial, path)
+    durable.write_text(path, json.dumps(result, indent=1) + "\n")
 
 
 def read_result(path) -> dict:

@@ -4,6 +4,7 @@ import pathlib
 
 import keras
 
+from tfgans import durable
 from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
@@ -68,8 +69,26 @@ def load(name) -> keras.Model:
 
     Returns:
         The model with its own settings, not compiled.
+
+    Raises:
+        FileNotFoundError: There is no such model.
+        Altered: A file is not what was written, by the checksums beside it.
     """
-    return keras.models.load_model(find(name), compile=False)
+    path = find(name)
+    try:
+        durable.check(path)
+    except durable.Altered as error:
+        raise durable.Altered(f"{error} {instead_of(path)}") from None
+    return keras.models.load_model(path, compile=False)
+
+
+def instead_of(path) -> str:
+    """What to load instead of a damaged snapshot or version."""
+    if path.name == "model.keras" and path.parent.name.isdigit():
+        older = [p for p in versions(path.parent.parent) if int(p.name) < int(path.parent.name)]
+    else:
+        older = sorted(p for p in path.parent.glob("[0-9]*.keras") if p.name < path.name)
+    return f"The one before: {older[-1]}" if older else "Replace it by a whole copy."
 
 
 def find(name) -> pathlib.Path:
@@ -77,6 +96,11 @@ def find(name) -> pathlib.Path:
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".keras" and path.is_file():
         return path
+    if path.suffix == ".pkl":
+        raise BadInput(
+            f"{path} is a pickle: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
+            f"`python tools/convert.py {path}` makes a release of them."
+        )
     if (path / "snapshots").is_dir():
         if saved := snapshots(path):
             return saved[-1]
@@ -96,10 +120,15 @@ def find(name) -> pathlib.Path:
     )
 
 
+def versions(release) -> list:
+    """The folders of a release's versions, oldest first."""
+    found = [path for path in pathlib.Path(release).glob("[0-9]*") if path.name.isdigit()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
 def latest_version(release) -> int:
     """The highest number among the versions of a release, 0 where there is none."""
-    names = [p.name for p in pathlib.Path(release).glob("[0-9]*")]
-    return max((int(name) for name in names if name.isdigit()), default=0)
+    return max((int(path.name) for path in versions(release)), default=0)
 
 
 def snapshots(run) -> list:

@@ -1,0 +1,123 @@
+"""Kills a small training again and again; its end must be that of an undisturbed one, bit for bit.
+
+python tests/reliability/kill.py --kills 50
+
+The training makes a snapshot after every step. Every second SIGKILL comes within 60 ms of the
+beginning of a write, the others within two seconds of the first step.
+"""
+
+import argparse
+import csv
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import keras
+import numpy as np
+
+from tfgans import durable, models
+
+TRAIN = pathlib.Path(__file__).parents[2] / "tools" / "train.py"
+SETTINGS = ["gan", "--tiny", "--set", "train.tick=1", "--set", "train.keep=3"]
+
+
+def start(folder, run, steps):
+    command = [sys.executable, str(TRAIN), *SETTINGS, "--run", run, "--set", f"train.steps={steps}"]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition, process, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            sys.exit(f"The training did not come so far: {process.communicate()}")
+        time.sleep(0.001)
+
+
+def kill_once(folder, inside, draws):
+    """Resumes the run and kills it; returns what was found then."""
+    run, shown = folder / "run", []
+    before = models.snapshots(run)
+    process = start(folder, "run", 1_000_000)
+    for line in process.stdout:
+        shown.append(line)
+        if line.startswith("step "):
+            break
+    if inside:
+        writing = run / "snapshots" / "partial"
+        wait_for(lambda: not writing.exists(), process)
+        wait_for(writing.exists, process)
+        time.sleep(draws.uniform(0, 0.06))
+    else:
+        time.sleep(draws.uniform(0, 2))
+    process.send_signal(signal.SIGKILL)
+    rest, _ = process.communicate()
+    shown += rest.splitlines()
+    resumed = [line for line in shown if line.startswith("Going on from")]
+    trained = [int(line.split()[1].split("/")[0]) for line in shown if line.startswith("step ")]
+    snapshots = models.snapshots(run)
+    for path in snapshots:
+        assert durable.checksums(path).exists(), f"{path} has no checksum"
+        durable.check(path)  # each snapshot that has its name is whole
+    assert not before or f"Going on from run/snapshots/{before[-1].name}.\n" in resumed, shown
+    return {
+        "inside a write": (run / "snapshots" / "partial").exists(),
+        "steps lost": trained[-1] - (int(snapshots[-1].stem) if snapshots else 0),
+    }
+
+
+def state(run):
+    """All numbers of the newest snapshot."""
+    model = keras.models.load_model(models.find(run))
+    variables = list(model.variables)
+    for optimizer in model.optimizers.values():
+        variables += optimizer.variables
+    return [variable.numpy() for variable in variables]
+
+
+def kill(folder, kills, seed=0) -> str:
+    """Kills, goes on to an end, compares. Returns what happened; raises if something was lost."""
+    draws, found = random.Random(seed), []
+    for number in range(kills):
+        found.append(kill_once(folder, number % 2 == 0, draws))
+        print(f"kill {number + 1}: {found[-1]}", flush=True)
+    goal = int(models.snapshots(folder / "run")[-1].stem) + 3
+    for run in ("run", "undisturbed"):
+        process = start(folder, run, goal)
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert "cannot be read" not in output
+    pairs = list(zip(state(folder / "run"), state(folder / "undisturbed"), strict=True))
+    different = sum(not np.array_equal(a, b) for a, b in pairs)
+    assert not different, f"{different} of {len(pairs)} tensors differ"
+    with open(folder / "run" / "log.csv", newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, goal + 1))
+    left = sorted(path.name for path in (folder / "run" / "snapshots").iterdir())
+    assert len(left) == 6 and not any("partial" in name for name in left), left
+    inside = sum(one["inside a write"] for one in found)
+    lost = max(one["steps lost"] for one in found)
+    return (
+        f"{kills} kills, {inside} of them inside the write of a snapshot; each time all snapshots "
+        f"were whole and the newest was taken; at most {lost} steps to make again; after {goal} "
+        f"steps all {len(pairs)} tensors were equal to those of an undisturbed run, bit for bit."
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(kill(pathlib.Path(folder), args.kills, args.seed))
+
+
+if __name__ == "__main__":
+    main()

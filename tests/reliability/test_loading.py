@@ -1,0 +1,97 @@
+"""Files from strangers: loading a model, a run or a data set runs nothing that they bring along."""
+
+import json
+import pathlib
+import re
+import shutil
+import zipfile
+
+import keras
+import pytest
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+from tfgans import models, training
+from tfgans.config import Config
+
+ROOT = pathlib.Path(__file__).parents[2]
+UNSAFE = re.compile(
+    r"safe_mode\s*=\s*False|enable_unsafe_deserialization|allow_pickle\s*=\s*True"
+    r"|pickle\.loads?\(|torch\.load|joblib|yaml\.(unsafe_|full_)?load\((?!text, Loader)"
+    r"|\beval\(|\bexec\(|os\.system|shell\s*=\s*True"
+)
+
+
+def test_no_source_file_turns_safety_off():
+    files = [path for part in ("tfgans", "tools") for path in (ROOT / part).rglob("*.py")]
+    found = [(str(p), m[0]) for p in files if (m := UNSAFE.search(p.read_text()))]
+    assert len(files) > 50 and not found
+    for text in ("load(x, safe_mode=False)", "pickle.load(file)", "yaml.load(file)", "eval(word)"):
+        assert UNSAFE.search(text)
+
+
+@pytest.fixture(scope="module")
+def model():
+    settings = Config.load("gan", "tiny")
+    return models.MODELS["gan"](**settings.model)
+
+
+def with_lambda(path, mark):
+    def harm(x):
+        import pathlib
+
+        pathlib.Path(mark).write_text("ran")
+        return x
+
+    layers = [keras.Input([2]), keras.layers.Lambda(harm, output_shape=[2])]
+    keras.Sequential(layers).save(path)
+
+
+def naming(path, model, module, name, arguments):
+    """The `.keras` file of `model`, but its class is any function of any module."""
+    model.save(path)
+    with zipfile.ZipFile(path) as file:
+        parts = {part: file.read(part) for part in file.namelist()}
+    tree = json.loads(parts["config.json"])
+    tree |= {"module": module, "class_name": name, "registered_name": name, "config": arguments}
+    parts["config.json"] = json.dumps(tree).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for part, data in parts.items():
+            file.writestr(part, data)
+
+
+@pytest.mark.parametrize("kind", ["lambda", "os.system", "subprocess.Popen", "builtins.exec"])
+def test_a_keras_file_with_code_in_it_is_refused(kind, model, tmp_path, capsys):
+    mark, path = tmp_path / "mark", tmp_path / "run" / "snapshots" / "00000001.keras"
+    path.parent.mkdir(parents=True)
+    if kind == "lambda":
+        with_lambda(path, str(mark))
+    else:
+        arguments = {"command": f"touch {mark}", "args": ["touch", str(mark)]}
+        naming(path, model, *kind.split("."), arguments)
+    mark.unlink(missing_ok=True)  # Keras ran the layer once, to build it
+    for name in (path, tmp_path / "run"):
+        with pytest.raises((ValueError, TypeError)):
+            models.load(name)
+    assert training.resume(tmp_path / "run") is None
+    assert "cannot be read" in capsys.readouterr().out
+    assert not mark.exists()
+
+
+def test_releases_are_pure_saved_models(model, tmp_path):
+    """No operation in them calls Python, or reads or writes files of its own."""
+    ours = training.release(model, "shapes", tmp_path)
+    for release in (ours, models.find("stylegan2-fashion").parent):
+        saved = SavedModel.FromString((release / "saved_model.pb").read_bytes())
+        graph = saved.meta_graphs[0].graph_def
+        functions = graph.library.function
+        operations = {n.op for n in graph.node} | {n.op for f in functions for n in f.node_def}
+        assert len(operations) > 20
+        of_files = {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"}  # TensorFlow's
+        unsafe = re.compile("PyFunc|File|Save|Restore|Checkpoint|Print|Proto|Dataset|Custom")
+        assert {name for name in operations if unsafe.search(name)} <= of_files
+
+
+def test_a_release_needs_no_file_outside_its_folder(model, tmp_path):
+    release = training.release(model, "shapes", tmp_path / "here")
+    shutil.move(release, tmp_path / "elsewhere")
+    assert models.load(tmp_path / "elsewhere").sample(2, seed=0).shape == (2, 8, 8, 1)

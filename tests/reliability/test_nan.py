@@ -1,0 +1,140 @@
+"""Numbers that are none, planted in the data, a loss, a gradient and a weight."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgans import callbacks, models, training
+from tfgans.config import Config
+
+NAN = float("nan")
+
+
+@keras.saving.register_keras_serializable("tests")
+class Poisoned(models.MODELS["gan"]):
+    """Goes wrong in its 16th step, in the way that `poison` says, as long as `while_stream` is."""
+
+    poison, while_stream = "", 0
+
+    def generator_loss(self, n):
+        terms = super().generator_loss(n)
+        now = self.step == 15 if self.poison == "weight" else self.step >= 15
+        if self.seed // training.STREAM > self.while_stream:
+            return terms
+        if self.poison == "loss":
+            terms["extra"] = tf.where(now, NAN, 0.0)
+        if self.poison == "gradient":  # the loss is 0, its gradient infinite times 0
+            now = self.step == 19  # the last step before a snapshot
+            square = tf.square(self.generator.trainable_variables[0].value)
+            root = tf.reduce_sum(tf.sqrt(square * tf.where(now, 0.0, 1.0)))
+            terms["extra"] = tf.where(now, root, 0.0)
+        return terms
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        if self.poison == "weight":
+            weight = self.discriminator.trainable_variables[0]
+            weight.assign(tf.where(self.step == 15, NAN * weight, weight))
+        return logs
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    def plant(kind, while_stream=99):
+        monkeypatch.setattr(Poisoned, "poison", kind)
+        monkeypatch.setattr(Poisoned, "while_stream", while_stream)
+
+    monkeypatch.setitem(models.MODELS, "gan", Poisoned)
+    monkeypatch.setattr(callbacks, "draw_curves", lambda *args: None)  # slow, and not looked at
+    return plant
+
+
+def settings(*changes, steps=40):
+    return Config.load("gan", "tiny", ["train.tick=10", f"train.steps={steps}", *changes])
+
+
+def steps_and_weights(run):
+    """Of each snapshot its step; the weights of the newest, all of both finite."""
+    for path in models.snapshots(run):
+        model = keras.models.load_model(path)
+        weights = [w.numpy() for w in [*model.variables, *model.optimizers["generator"].variables]]
+        assert all(np.isfinite(weight).all() for weight in weights)
+    return [int(path.stem) for path in models.snapshots(run)], weights
+
+
+@pytest.mark.parametrize(
+    "kind, step, message",
+    [
+        ("loss", 10, "At step 16 the loss was not finite any more: generator/extra. The last"),
+        ("weight", 10, "At step 17 the loss was not finite any more: discriminator/"),
+        ("gradient", 10, "After step 20 weights were not finite any more: generator/"),
+    ],
+)
+def test_the_run_stops_names_the_first_and_keeps_a_good_snapshot(
+    poison, tmp_path, kind, step, message
+):
+    poison(kind)
+    with pytest.raises(FloatingPointError) as error:
+        training.train(settings(), tmp_path)
+    assert str(error.value).startswith(message)
+    assert steps_and_weights(tmp_path)[0] == [step]
+
+
+def test_a_number_that_is_none_in_the_data(tmp_path):
+    pixels = np.random.RandomState(0).rand(64, 8, 8).astype("float32")
+    pixels[40, 3, 3] = NAN
+    np.save(tmp_path / "pixels.npy", pixels)
+    changes = [f"data.path={tmp_path / 'pixels.npy'}", "data.value_range=[0, 1]"]
+    with pytest.raises(FloatingPointError) as error:  # in one of the first 8 batches of 8
+        training.train(settings(*changes), tmp_path / "run")
+    assert "the loss was not finite any more: discriminator/real" in str(error.value)
+    assert "tools/data.py check" in str(error.value)
+    assert not models.snapshots(tmp_path / "run")
+
+
+def test_reload_goes_on_from_the_snapshot_with_other_random_numbers(poison, tmp_path, capsys):
+    """The stream is saved: stopped and resumed after that, the run ends bit for bit the same."""
+    poison("loss", while_stream=0)
+    training.train(settings("train.on_nan=reload"), tmp_path / "whole")
+    printed = capsys.readouterr().out
+    assert printed.count("not finite any more: generator/extra") == 1
+    assert printed.count("Going on from") == printed.count("00000010.keras") == 1
+    steps, weights = steps_and_weights(tmp_path / "whole")
+    assert steps == [30, 40]
+    seeds = [keras.models.load_model(p).seed for p in models.snapshots(tmp_path / "whole")]
+    assert seeds == [training.STREAM] * 2
+
+    for steps in (30, 40):  # the first of these meets the fault and goes back in it
+        training.train(settings("train.on_nan=reload", steps=steps), tmp_path / "parts")
+    for ours, theirs in zip(weights, steps_and_weights(tmp_path / "parts")[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_reload_takes_the_data_in_another_order():
+    model = training.build(settings())
+    source = training.resolve(settings())
+    strategy = training.choose_strategy()
+    first = []
+    for stream in (0, 0, 1):
+        model.seed = stream * training.STREAM
+        first.append(next(iter(training.batches(strategy, model, source, settings())))["image"])
+    np.testing.assert_array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], first[2])
+
+
+def test_reload_gives_up_after_three_times(poison, tmp_path, capsys):
+    poison("loss")
+    with pytest.raises(FloatingPointError, match="At step 16"):
+        training.train(settings("train.on_nan=reload"), tmp_path)
+    printed = capsys.readouterr().out
+    assert printed.count("Going on from") == training.RELOADS == 3
+    assert "time 3 of at most 3" in printed
+    assert steps_and_weights(tmp_path)[0] == [10]
+
+
+def test_reload_before_the_first_snapshot_begins_again(poison, tmp_path):
+    poison("loss", while_stream=0)
+    done = settings("train.on_nan=reload", "train.tick=20", steps=20)
+    assert training.train(done, tmp_path)
+    assert steps_and_weights(tmp_path)[0] == [20]

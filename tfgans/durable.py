@@ -1,0 +1,94 @@
+"""Files that are whole or not there, and checksums that tell whether they still are.
+
+What a power failure may take is what the disk was not yet told to keep. So a file is written under
+another name, synced and renamed, and then its folder is synced: its own name never means a part.
+
+The checksums of `file` are in `file.sha256`, in the format of `sha256sum -c`.
+"""
+
+import hashlib
+import os
+import pathlib
+
+from tfgans.errors import BadInput
+
+
+class Altered(BadInput):
+    """A file is not the one that was written."""
+
+
+def sync(path):
+    """Waits until a file, or the names in a folder, are on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def publish(partial: pathlib.Path, path: pathlib.Path):
+    """Gives its name to a file or a folder that is whole."""
+    for part in [*partial.rglob("*"), partial]:
+        sync(part)
+    os.replace(partial, path)
+    sync(path.parent)
+
+
+def write_text(path: pathlib.Path, text: str):
+    """Writes a small file; until it is whole, the old one stays."""
+    partial = path.with_name(f"partial-{path.name}")
+    try:
+        partial.write_text(text)
+        publish(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sha256(path) -> str:
+    """Of a file, or of all files of a folder with their names, as hexadecimal digits."""
+    path, digest = pathlib.Path(path), hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def checksums(path: pathlib.Path) -> pathlib.Path:
+    """The file that holds the checksums of a file."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def write_checksums(path: pathlib.Path, files):
+    """Writes the checksums of `path` from those of files in its folder, itself among them."""
+    lines = [f"{sha256(file)}  {file.relative_to(path.parent).as_posix()}\n" for file in files]
+    checksums(path).write_text("".join(lines))
+
+
+def check(path: pathlib.Path):
+    """Compares a file, and the others of its checksums, with these. Without checksums all is well.
+
+    Raises:
+        Altered: Some are missing or not what was written. The message names them.
+    """
+    if not checksums(path).exists():
+        return
+    lines = checksums(path).read_text(errors="replace").splitlines()
+    wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    wanted.setdefault(path.name, None)  # the file of checksums may be what was altered
+    files = path.parent.rglob("*")
+    there = {file.relative_to(path.parent).as_posix(): file for file in files if file.is_file()}
+    altered = [
+        name
+        for name, digest in wanted.items()
+        if name not in there or sha256(there[name]) != digest
+    ]
+    if altered:
+        raise Altered(
+            f"{path.parent} does not hold what was written: {', '.join(altered)} "
+            f"{'is' if len(altered) == 1 else 'are'} altered or missing, by the checksums in "
+            f"{checksums(path).name}."
+        )

@@ -12,7 +12,7 @@ class BadInput(ValueError):
 
 
 def run_tool(main):
-    """Runs a tool; an error that is for the person or Ctrl-C, becomes one line."""
+    """Runs a tool; an error that is for the person, or Ctrl-C, becomes one line."""
     try:
         status = main()
     except (BadInput, OSError, FloatingPointError) as error:

@@ -180,3 +180,5 @@ def test_own_small_knows_clothes():
     labels = read_idx(FASHION / "t10k-labels-idx1-ubyte.gz")[:1000]
     logits = features.get("own-small").logits(images)
     assert np.mean(np.argmax(logits, axis=1) - 10 == labels) > 0.89
+    size = np.mean(features.get("own-small")(images) ** 2) ** 0.5
+    assert size == pytest.approx(0.81, abs=0.02)  # of digits 1.15, of the training images 1

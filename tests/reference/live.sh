@@ -18,13 +18,17 @@ if ! [ "$environment/installed" -nt tests/reference/requirements.txt ]; then
     fi
     if ! { "$python" -m venv "$environment" && "$environment/bin/python" -m pip install --quiet \
         --retries 1 --timeout 20 --requirement tests/reference/requirements.txt; } >"$log" 2>&1; then
-        echo "reference: not run, its environment cannot be made: $(tail -n 1 "$log")"
+        why=$(grep -m 1 ERROR "$log" || tail -n 1 "$log")
+        echo "reference: not run, its environment cannot be made: $why"
         exit 0
     fi
     touch "$environment/installed"
 fi
 
 export TF_CPP_MIN_LOG_LEVEL=3
-"$environment/bin/python" -W ignore tests/reference/make.py "$environment/live.npz"
+if ! "$environment/bin/python" tests/reference/make.py "$environment/live.npz" 2>"$log"; then
+    cat "$log"
+    exit 1
+fi
 "$environment/bin/python" tests/reference/compare.py tests/reference/tfgan_tfa.npz \
     "$environment/live.npz"

@@ -47,12 +47,16 @@ def test_a_missing_number_is_named(tmp_path):
     "python, reason",
     [
         (None, "there is no Python 3.9, 3.10 or 3.11 on this machine"),
-        ('[ "$1" = -c ] || { echo first; echo no network; exit 1; }', "made: no network"),
+        ('[ "$1" = -c ] || { echo first; echo no venv; exit 1; }', "made: no venv"),
+        (
+            '[ "$1" = -c ] || { echo ERROR: no network; echo notice; exit 1; }',
+            "made: ERROR: no net",
+        ),
     ],
 )
 def test_where_it_cannot_run(tmp_path, python, reason):
     """On a machine with nothing but the shell's tools, and perhaps a Python that cannot install."""
-    for tool in ("dirname", "mktemp", "rm", "tail"):
+    for tool in ("dirname", "grep", "mktemp", "rm", "tail"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
     if python:
         (tmp_path / "python3.10").write_text(f"#!/bin/sh\n{python}\n")

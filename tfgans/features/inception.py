@@ -4,7 +4,7 @@ Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 
 arXiv:1512.00567, as trained by Google in 2015. Neither Keras' nor torchvision's InceptionV3 is this
 network: they come of other trainings and differ in their poolings. Two files hold its weights:
 
-    classify_image_graph_def.pb                 TensorFlow's frozen graph, which is run
+    classify_image_graph_def.pb                 TensorFlow's frozen graph, run as a function
     pt_inception-2015-12-05-6726825d.pth        of pytorch-fid; mapped to the Keras network below
 
 Differs from the paper, as the graph does: average pooling counts only pixels of the image, and the

@@ -35,6 +35,19 @@ def read(folder, part, first_class):
     return RESIZES["clean"](images[..., None], SIDE), labels.astype("int32") + first_class
 
 
+def rescale(model, images):
+    """Makes the root of the mean square of the features 1; the logits stay what they are.
+
+    Kernel distances, which are not homogeneous, are then of a size that can be read.
+    """
+    features, logits = model.get_layer("features"), model.get_layer("logits")
+    x = keras.Model(model.input, features.output).predict(images, verbose=0)
+    size = np.sqrt(np.mean(x**2))
+    features.set_weights([np.asarray(w) / size for w in features.get_weights()])
+    kernel, bias = logits.get_weights()
+    logits.set_weights([np.asarray(kernel) * size, bias])
+
+
 def main():
     parser = argparse.ArgumentParser(description="Trains the classifier own-small.")
     parser.add_argument("--mnist", required=True, help="folder of MNIST's IDX files")
@@ -53,6 +66,8 @@ def main():
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
     model.fit(np.repeat(images, 3, axis=3), labels, batch_size=128, epochs=args.epochs, verbose=2)
+
+    rescale(model, np.repeat(images[::100], 3, axis=3))
 
     facts = {"seed": SEED, "epochs": args.epochs, "weights": model.count_params()}
     for name, (folder, first) in sets.items():

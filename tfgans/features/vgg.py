@@ -20,11 +20,11 @@ import tensorflow as tf
 from tfgans.durable import sha256
 from tfgans.errors import BadInput
 from tfgans.features.extractor import Extractor
+from tfgans.metrics.lpips import lpips, lpips_input, unit
 from tfgans.pretrained import read_state_dict
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 TORCH_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # features.<i>.weight
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 LINEAR_SHA256 = "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"
 
 
@@ -81,13 +81,7 @@ class LPIPS:
 
     def __call__(self, a, b):
         """Images a and b, [N, H, W, 1 or 3] in [-1, 1] -> their distances [N]."""
-        pairs = zip(self.features(a), self.features(b), strict=True)
-        return tf.add_n([tf.reduce_sum((x - y) ** 2, axis=[1, 2, 3]) for x, y in pairs])
-
-
-def unit(x):
-    """Scales the channels of each position to length 1; zeros stay zeros."""
-    return x * tf.math.rsqrt(tf.reduce_sum(x * x, axis=-1, keepdims=True) + 1e-20)
+        return lpips(self.activations(a), self.activations(b), self.weights)
 
 
 def given(path, variable, what):
@@ -124,7 +118,7 @@ def build_layers(path, names=LAYERS):
                 f"shape {wanted} and a bias. Wanted: torchvision's vgg16-397923af.pth."
             )
         layer.set_weights([kernel.transpose(2, 3, 1, 0), bias])
-    return layers, lambda images: (images - SHIFT) / SCALE
+    return layers, lpips_input
 
 
 def _convolutions(network):

@@ -1,6 +1,9 @@
-"""One process-wide setting: two logical CPUs, so that distribution is tested on any machine."""
+"""Two logical CPUs, so that distribution is tested on any machine; what many tests use."""
 
+import importlib.util
 import os
+import pathlib
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,3 +27,21 @@ def known_state():
 def two_replicas():
     """One for all tests: a second MirroredStrategy would number its collectives from 1 again."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+TOOLS = pathlib.Path(__file__).parent.parent / "tools"
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs a tool as a person would, in this process and in a folder of its own."""
+
+    def run(tool, *args):
+        spec = importlib.util.spec_from_file_location(tool, TOOLS / f"{tool}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [tool, *map(str, args)])
+        module.main()
+
+    return run

@@ -1,9 +1,5 @@
 """tools/translate.py: images and folders in, before and after out."""
 
-import importlib.util
-import pathlib
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,8 +7,6 @@ from PIL import Image
 from tfgans import images, training
 from tfgans.config import Config
 from tfgans.errors import BadInput
-
-TOOLS = pathlib.Path(__file__).parent.parent / "tools"
 
 
 @pytest.fixture(scope="module", params=["pix2pix", "cyclegan"])
@@ -22,21 +16,6 @@ def released(request, tmp_path_factory):
     model = training.build(settings)
     root = tmp_path_factory.mktemp("saved_models")
     return model, training.release(model, request.param, root)
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Runs a tool as a person would, in this process and in a folder of its own."""
-
-    def run(tool, *args):
-        spec = importlib.util.spec_from_file_location(tool, TOOLS / f"{tool}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [tool, *map(str, args)])
-        module.main()
-
-    return run
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Edits: found, stacked, written, served; and the tools."""
 
-import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -15,8 +14,6 @@ from tfgans import latents, models
 from tfgans.errors import BadInput
 from tfgans.latents import attributes, edits, find
 from tfgans.models import GAN, StyleGAN2
-
-TOOLS = pathlib.Path(__file__).parent.parent.parent / "tools"
 
 
 @pytest.fixture
@@ -128,21 +125,6 @@ def test_unsupervised_methods(space):
     assert find.from_weights(gan, [0], 1)[0].space == "z"
     with pytest.raises(BadInput, match="GAN has no w"):
         find.from_components(gan, [0], 1)
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Runs a tool as a person would, in this process and in a folder of its own."""
-
-    def run(tool, *args):
-        spec = importlib.util.spec_from_file_location(tool, TOOLS / f"{tool}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [tool, *map(str, args)])
-        module.main()
-
-    return run
 
 
 STRANGER = """

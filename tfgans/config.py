@@ -211,7 +211,7 @@ def merge(tree, changes):
 
 def mapping(name, tree) -> dict:
     """`tree`, or an empty dict for None. Raises BadInput if it is anything else."""
-    if not isinstance(tree or {}, dict):
+    if not isinstance(tree, (dict, type(None))):
         raise BadInput(f"{name} must be a mapping, `key: value`, not {tree!r:.80}.")
     return tree or {}
 

@@ -179,10 +179,10 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
 
 def fit(strategy, model, source, settings, run, signals):
     """Trains from the model's step to the end of the run."""
-    watchers = [signals, *watch(model, source, settings, run)]
-    dataset = batches(strategy, model, source, settings)
     left = settings.train.steps - int(model.step.numpy())
     try:
+        watchers = [signals, *watch(model, source, settings, run)]
+        dataset = batches(strategy, model, source, settings)
         with writing(run):  # errors of reading the data come as TensorFlow's
             model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
     except tf.errors.OpError:

@@ -32,12 +32,13 @@ def start(folder, run, steps):
     )
 
 
-def wait_for(condition, process, seconds=300):
+def wait_for(condition, process, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         if process.poll() is not None or time.monotonic() > end:
             process.kill()
-            sys.exit(f"The training did not come so far: {process.communicate()}")
+            output, errors = process.communicate()
+            sys.exit(f"The training did not come so far: {output[-500:]} {errors[-500:]}")
         time.sleep(0.001)
 
 

@@ -1,6 +1,7 @@
-# make demo   environment, install, five minutes of training
-# make test   environment, install, all checks: what CI runs
-# make bench  speed, beside a public peer
+# make demo       environment, install, five minutes of training
+# make test       environment, install, all checks: what CI runs
+# make bench      speed, beside a public peer
+# make reference  the real tensorflow-gan and tensorflow-addons, against the committed numbers
 
 PYTHON ?= python3
 BIN = .venv/bin
@@ -16,10 +17,13 @@ test: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/stylegan2.py
 
+reference:
+	tests/reference/live.sh
+
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
-.PHONY: demo test bench
+.PHONY: demo test bench reference

@@ -1,4 +1,4 @@
-"""Installs tfgans, with its configurations and the small trained model that ships with it."""
+"""Installs tfgans, with its configurations and the small trained networks that ship with it."""
 
 import pathlib
 import re
@@ -26,6 +26,7 @@ setup(
     package_dir={"tfgans.configs": "configs", "tfgans.saved_models": "saved_models"},
     package_data={
         "tfgans.configs": ["*.yaml"],
+        "tfgans.features": ["own_small.npz", "own_small.json"],
         "tfgans.saved_models": [str(path.relative_to(HERE / "saved_models")) for path in FILES],
     },
     install_requires=[

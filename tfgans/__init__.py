@@ -5,7 +5,9 @@ model = tfgans.models.load("stylegan2-fashion")
 images = model.sample(16, seed=0)  # [16, 32, 32, 1], in [-1, 1]
 """
 
-from tfgans import config, data, images, latents, models, random
+from tfgans import config, data, features, images, latents, metrics, models, pretrained, random
 
 __version__ = "0.1.0"
-__all__ = ["config", "data", "images", "latents", "models", "random"]
+__all__ = [
+    "config", "data", "features", "images", "latents", "metrics", "models", "pretrained", "random",
+]  # fmt: skip

@@ -1,11 +1,11 @@
-"""What happens while a model trains: the progress line, pictures, logs, snapshots, stopping.
+"""What happens while a model trains: progress, pictures, logs, metrics, snapshots, stopping.
 
 All work in ticks, every `train.tick` steps counted from the very first one, so that a resumed run
 ticks at the same steps as an uninterrupted one.
 """
 
 import csv
-import os
+import io
 import pathlib
 import shutil
 import signal
@@ -16,8 +16,9 @@ import keras
 import matplotlib
 import numpy as np
 import tensorflow as tf
+from scipy.spatial.distance import pdist
 
-from tfgans import durable, images, random
+from tfgans import durable, images, metrics, random
 from tfgans.models import snapshots
 
 matplotlib.use("Agg")
@@ -185,12 +186,7 @@ class Log(OnTick):
 
     def on_train_begin(self, logs=None):
         self.began = time.time()
-        self.rows = []
-        if (self.run / "log.csv").exists():
-            with open(self.run / "log.csv", newline="") as file:
-                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
-            # Rows of steps that this run is about to make again are dropped.
-            self.rows = [row for row in rows if int(row["step"]) <= int(self.model.step.numpy())]
+        self.rows = read_rows(self.run / "log.csv", int(self.model.step.numpy()))
         self.seconds = float(self.rows[-1]["seconds"]) if self.rows else 0.0
         self.writer = tf.summary.create_file_writer(str(self.run / "tensorboard"))
 
@@ -198,18 +194,33 @@ class Log(OnTick):
         seconds = self.seconds + time.time() - self.began
         row = {"step": step, self.unit: step * self.batch_size, "seconds": round(seconds, 1)}
         self.rows.append(row | {name: f"{value:.6g}" for name, value in sorted(logs.items())})
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        partial = self.run / "log.csv.partial"
-        with open(partial, "w", newline="") as file:
-            table = csv.DictWriter(file, names)
-            table.writeheader()
-            table.writerows(self.rows)
-        os.replace(partial, self.run / "log.csv")
+        write_rows(self.rows, self.run / "log.csv")
         with self.writer.as_default(step=step):
             for name, value in logs.items():
                 tf.summary.scalar(name, value)
         self.writer.flush()
         draw_curves(self.rows, self.run / "curves.png", self.unit)
+
+
+def read_rows(path, step):
+    """The rows of a CSV file as dicts of texts, but for those of later steps than `step`.
+
+    Later ones are of steps that a resumed run is about to make again.
+    """
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+    return [row for row in rows if int(row["step"]) <= step]
+
+
+def write_rows(rows, path):
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    table = csv.DictWriter(text, names, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    durable.write_text(path, text.getvalue())
 
 
 def draw_curves(rows, path, unit):
@@ -277,6 +288,114 @@ def save(model, path):
         durable.publish(written, path)
     finally:
         shutil.rmtree(partial)
+
+
+class Measure(OnTick):
+    """Evaluates the model every few ticks, keeps the best one, stops when it gets no better.
+
+    Writes metrics.csv, metrics.png, and each whole result to metrics/<step>.json; the model that
+    was best by the first metric is best.keras.
+
+    Args:
+        tick: Steps between ticks.
+        run: Folder of the run.
+        batch_size: Images per step, over all replicas.
+        evaluator: A `tfgans.metrics.Evaluator`.
+        settings: The section `metrics` of the configuration.
+    """
+
+    def __init__(self, tick, run, batch_size, evaluator, settings):
+        super().__init__(tick * settings.every)
+        self.run, self.batch_size = pathlib.Path(run), batch_size
+        self.evaluator, self.settings = evaluator, settings
+
+    def on_train_begin(self, logs=None):
+        self.rows = read_rows(self.run / "metrics.csv", int(self.model.step.numpy()))
+
+    def on_tick(self, step, logs):
+        began = time.time()
+        result = self.evaluator(self.model, metrics.describe(self.model, self.run))
+        metrics.write_result(result, self.run / "metrics" / f"{step:08}.json")
+        values = {f"metrics/{name}": f"{v['mean']:.6g}" for name, v in result["values"].items()}
+        row = {"step": step, "images": step * self.batch_size} | values
+        self.rows.append(row)
+        write_rows(self.rows, self.run / "metrics.csv")
+        draw_curves(self.rows, self.run / "metrics.png", "images")
+        best = best_row(self.rows, self.settings)
+        if best is row:
+            save(self.model, self.run / "best.keras")
+        seen = "  ".join(f"{name.removeprefix('metrics/')} {v}" for name, v in values.items())
+        place = "the best so far" if best is row else f"the best was step {best['step']}"
+        print(f"step {step}  {seen}  ({place}; {time.time() - began:.0f} s)", flush=True)
+        if no_better(self.rows, self.settings):
+            patience, path = self.settings.patience, self.run / "best.keras"
+            print(f"Stopping: {patience} evaluations were no better. The best model: {path}")
+            self.model.stop_training = True
+
+
+def best_row(rows, settings):
+    """The row of the best evaluation by the first metric."""
+    metric = metrics.METRICS[settings.names[0]]
+    (column,) = {f"metrics/{metric.best}", f"metrics/own_{metric.best}"} & set(rows[-1])
+    return (max if metric.higher else min)(rows, key=lambda row: float(row[column]))
+
+
+def no_better(rows, settings):
+    """Whether the last `patience` evaluations were no better than one before."""
+    if not rows or not settings.patience:
+        return False
+    return rows.index(best_row(rows, settings)) < len(rows) - settings.patience
+
+
+class CollapseMonitor(OnTick):
+    """Says plainly when all samples look alike, or the discriminator has won.
+
+    A verdict needs three ticks in a row, and is said once, until it is no longer so.
+
+    Alike: the mean distance of two samples is less than a fifth of that of two real images.
+    Won: its loss on real and on generated images is below a hundredth each, in which losses of
+    logistic, hinge and least-squares kind are near their end (at chance they are 0.69, 1, and a
+    quarter or more). A Wasserstein loss has no such value, so of it nothing is said.
+
+    Args:
+        tick: Steps between ticks.
+        real: Real images [n, H, W, C] in [-1, 1].
+        seed: Of the samples.
+    """
+
+    def __init__(self, tick, real, seed):
+        super().__init__(tick)
+        self.real, self.seed = real, seed
+        self.real_distance = mean_distance(real)
+        self.ticks = {"alike": 0, "won": 0}
+
+    def on_tick(self, step, logs):
+        fake = np.asarray(self.model.sample(len(self.real), seed=self.seed))
+        variety = mean_distance(fake) / self.real_distance
+        losses = [logs.get(f"discriminator/{side}") for side in ("real", "fake")]
+        self.note(
+            "alike", step, variety < 0.2,
+            f"All samples look alike: they differ {variety:.1%} as much as real images do. "
+            "The generator has collapsed. From an earlier snapshot, try a lower learning rate of "
+            "the generator, a larger batch, or more of the discriminator's penalty.",
+        )  # fmt: skip
+        self.note(
+            "won", step, None not in losses and all(0 <= loss < 0.01 for loss in losses),
+            "The discriminator has won: it tells real from generated images without error, and "
+            "the generator has little to learn from. Try a lower learning rate of the "
+            "discriminator, a smaller one, or more of its penalty; with few data, augmentation.",
+        )  # fmt: skip
+
+    def note(self, kind, step, bad, verdict):
+        self.ticks[kind] = self.ticks[kind] + 1 if bad else 0
+        if self.ticks[kind] == 3:
+            print(f"step {step}  {verdict}", flush=True)
+
+
+def mean_distance(images):
+    """Mean Euclidean distance of two images, seen at 64 x 64 pixels at most."""
+    every = max(1, images.shape[1] // 64)
+    return pdist(images[:, ::every, ::every].reshape(len(images), -1)).mean()
 
 
 class StopOnSignal(keras.callbacks.Callback):

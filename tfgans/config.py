@@ -70,6 +70,8 @@ class Train:
         keep: How many snapshots to keep.
         seed: Of the weights, the data order and all noise.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        accumulate: Each move takes its batch in this many parts, one after the other, and averages
+            their gradients: the same step in less memory. See docs/scale.md.
         on_nan: When a loss or a weight is no number any more, "stop", or "reload": go back to the
             last snapshot and on with other random numbers and another order of the data, up to
             three times in a run.
@@ -80,7 +82,27 @@ class Train:
     keep: int = 2
     seed: int = 0
     precision: str = "float32"
+    accumulate: int = 1
     on_nan: str = "stop"
+
+
+@dataclasses.dataclass
+class Metrics:
+    """What to measure while training.
+
+    Args:
+        names: Metrics, see `tools/evaluate.py --help`. By the first one the best model is kept.
+        every: Ticks between evaluations.
+        extractor: The feature network: a path, or "own-small".
+        samples: Images to generate each time.
+        patience: Stop when this many evaluations in a row were no better; 0 for never.
+    """
+
+    names: list = dataclasses.field(default_factory=list)
+    every: int = 1
+    extractor: str | None = None
+    samples: int = 10_000
+    patience: int = 0
 
 
 @dataclasses.dataclass
@@ -93,6 +115,7 @@ class Config:
         optimizers: Player -> optimizer settings that differ from the paper's.
         data: See `Data`.
         train: See `Train`.
+        metrics: See `Metrics`.
     """
 
     architecture: str
@@ -100,6 +123,7 @@ class Config:
     optimizers: dict = dataclasses.field(default_factory=dict)
     data: Data = dataclasses.field(default_factory=Data)
     train: Train = dataclasses.field(default_factory=Train)
+    metrics: Metrics = dataclasses.field(default_factory=Metrics)
 
     @classmethod
     def load(cls, name, section: str | None = None, changes=()) -> "Config":
@@ -153,6 +177,7 @@ class Config:
             },
             data=section_of(Data, "data", tree),
             train=section_of(Train, "train", tree),
+            metrics=section_of(Metrics, "metrics", tree),
         )
 
     def to_dict(self) -> dict:

@@ -45,8 +45,13 @@ def write_text(path: pathlib.Path, text: str):
 
 
 def sha256(path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    """Of a file, or of all files of a folder with their names, as hexadecimal digits."""
+    path, digest = pathlib.Path(path), hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()

@@ -33,13 +33,27 @@ def scope(seed: int, step=0, replica=0):
     outer = getattr(_here, "scope", None)
     place = tf.cast(step, "int64") * REPLICAS + tf.cast(replica, "int64")
     _here.scope = [tf.cast(seed, "int64") * DRAWS, place, 0]
+    _here.part = (0, 1)
     try:
         yield
     finally:
         _here.scope = outer
 
 
-def _next_key():
+def parts(n: int):
+    """Yields 0 ... n - 1. What is drawn meanwhile are the n parts of what one pass would draw.
+
+    A draw of m rows in part k gives the rows k m ... (k + 1) m of a draw of n m rows.
+    """
+    start = _here.scope[2] if n > 1 else None
+    for k in range(n):
+        if n > 1:
+            _here.scope[2], _here.part = start, (k, n)
+        yield k
+    _here.part = (0, 1)
+
+
+def _draw(draw, shape, **settings):
     if getattr(_here, "scope", None) is None:
         raise RuntimeError(
             "A random number was drawn outside a training step. "
@@ -47,16 +61,20 @@ def _next_key():
         )
     first, place, number = _here.scope
     _here.scope[2] += 1
-    return tf.stack([first + number, place])
+    key, (part, n) = tf.stack([first + number, place]), _here.part
+    shape = tf.convert_to_tensor(shape, "int32")
+    if n == 1 or shape.shape[0] == 0:
+        return draw(shape, key, **settings)
+    rows = shape[0]
+    whole = draw(tf.concat([[n * rows], shape[1:]], axis=0), key, **settings)
+    return tf.reshape(whole[part * rows : (part + 1) * rows], shape)
 
 
 def normal(shape, dtype="float32"):
     """Draws from N(0, 1). The first rows do not depend on how many rows are drawn."""
-    return tf.random.stateless_normal(shape, _next_key(), dtype=dtype)
+    return _draw(tf.random.stateless_normal, shape, dtype=dtype)
 
 
 def uniform(shape, minval=0, maxval=1, dtype="float32"):
     """Draws uniformly from [minval, maxval); integers where `dtype` is an integer type."""
-    return tf.random.stateless_uniform(
-        shape, _next_key(), minval=minval, maxval=maxval, dtype=dtype
-    )
+    return _draw(tf.random.stateless_uniform, shape, minval=minval, maxval=maxval, dtype=dtype)

@@ -1,11 +1,13 @@
 """From a configuration to a trained, exported model: what `tools/train.py` runs.
 
-A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves.png, tensorboard/.
+A run is a folder: config.yaml (resolved), snapshots/, samples/, log.csv, curves.png, tensorboard/;
+with metrics also metrics/, metrics.csv, metrics.png, best.keras.
 Starting a run that exists continues it.
 """
 
 import contextlib
 import inspect
+import json
 import math
 import os
 import pathlib
@@ -17,10 +19,11 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import callbacks, config, data, durable, memory, models
+from tfgans import callbacks, config, data, durable, memory, metrics, models
 from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
+STRATEGIES = ("auto", "mirrored", "multiworker", "tpu")
 RELOADS = 3  # times that a run goes back to a snapshot when numbers are not finite any more
 STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
 
@@ -29,19 +32,62 @@ class Refused(BadInput):
     """A run cannot go on as asked: what is in the way, and what to do."""
 
 
-def choose_strategy():
-    """The distribution strategy of this process: several machines, several GPUs, or one device."""
+def choose_strategy(kind: str = "auto") -> tf.distribute.Strategy:
+    """The distribution strategy of this process.
+
+    Args:
+        kind: One of `STRATEGIES`. "auto" is the caller's own `strategy.scope()` where there is
+            one, else "multiworker" where TF_CONFIG is set, else "mirrored" where there are several
+            GPUs, else one device.
+
+    Raises:
+        BadInput: There is nothing here that this strategy could run on.
+    """
+    if kind == "auto" and tf.distribute.has_strategy():
+        return tf.distribute.get_strategy()
     if "TF_CONFIG" in os.environ:
+        try:
+            json.loads(os.environ["TF_CONFIG"])
+        except ValueError as error:
+            raise BadInput(f"TF_CONFIG is no JSON text ({error}). See docs/scale.md.") from None
+        if kind not in ("auto", "multiworker"):
+            raise BadInput(
+                f"TF_CONFIG makes this process a worker of a cluster, and --strategy is {kind}. "
+                "Take away one of the two: `unset TF_CONFIG`, or --strategy multiworker."
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if len(tf.config.list_logical_devices("GPU")) > 1:
+    if kind == "multiworker":
+        raise BadInput(
+            "--strategy multiworker needs the environment variable TF_CONFIG on each machine: "
+            "the addresses of all workers and the number of this one. See docs/scale.md."
+        )
+    if kind == "tpu":
+        return tpu_strategy()
+    if kind == "mirrored" or len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
+def tpu_strategy():
+    """All cores of the TPU named by TPU_NAME, or of this machine."""
+    name = os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise BadInput(
+            f"--strategy tpu found no TPU named {name!r}: {str(error).splitlines()[0]} Run it on "
+            "a TPU machine with TensorFlow for TPUs, or name one by TPU_NAME."
+        ) from None
+    return tf.distribute.TPUStrategy(resolver)
+
+
 def is_chief() -> bool:
-    """Whether this process writes the files; of several workers only the first does."""
+    """Whether this process writes the files; of several workers only one does."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    return resolver.task_id in (None, 0)
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) in ((None, None), (first, 0))
 
 
 def resolve(settings: config.Config):
@@ -55,6 +101,7 @@ def build(settings: config.Config) -> keras.Model:
     keras.config.set_dtype_policy(settings.train.precision)
     model = models.get(settings.architecture)(**settings.model)
     model.compile(settings.optimizers, seed=settings.train.seed)
+    model.accumulate = settings.train.accumulate
     return model
 
 
@@ -72,6 +119,13 @@ def resume(run) -> keras.Model | None:
     return None
 
 
+def begin(run, settings) -> keras.Model:
+    """The model of a run where it goes on: from its newest whole snapshot, or a new one."""
+    model = resume(run) or build(settings)
+    model.accumulate = settings.train.accumulate
+    return model
+
+
 def check_run(run, settings, force):
     """Refuses to continue a run with other settings than it was started with; writes them."""
     path = pathlib.Path(run) / "config.yaml"
@@ -84,9 +138,10 @@ def check_run(run, settings, force):
                 + "\n  ".join(changed)
                 + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
             )
-    with writing(run):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_text(path, settings.to_yaml())
+    if is_chief():
+        with writing(run):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_text(path, settings.to_yaml())
 
 
 @contextlib.contextmanager
@@ -132,30 +187,48 @@ def preview_batch(model, source, settings):
     return {name: value[:PREVIEW].numpy() for name, value in batch.items()}
 
 
-def train(settings: config.Config, run, force: bool = False) -> bool:
+def check_together(strategy, model, run):
+    """Refuses to train where the workers would begin at different steps."""
+    steps = strategy.gather(strategy.run(lambda: model.step[tf.newaxis]), axis=0).numpy()
+    if min(steps) < max(steps):
+        raise Refused(
+            f"The workers would go on from the steps {sorted(set(steps.tolist()))}: they do not "
+            f"see the same snapshots. Put {run} on a file system that all of them share."
+        )
+
+
+def train(settings: config.Config, run, force: bool = False, strategy: str = "auto") -> bool:
     """Trains to the end of the run, from its last snapshot if there is one.
 
     Args:
         settings: The configuration.
         run: Folder of the run.
         force: Continue a run although its settings were others.
+        strategy: See `choose_strategy`.
 
     Returns:
         Whether the end was reached; False where Ctrl-C or SIGTERM stopped it before.
 
     Raises:
-        Refused: The run was started with other settings, or cannot be written.
+        BadInput: The strategy has nothing to run on.
+        Refused: The run was started with other settings, or cannot be written, or the workers see
+            different snapshots.
         FloatingPointError: A loss or a weight is not finite any more.
     """
-    run, strategy = pathlib.Path(run), choose_strategy()
+    run, strategy = pathlib.Path(run), choose_strategy(strategy)
     source = resolve(settings)
     check_run(run, settings, force)
     with strategy.scope():
-        model = resume(run) or build(settings)
+        model = begin(run, settings)
+        check_together(strategy, model, run)
     left = settings.train.steps - int(model.step.numpy())
     if left <= 0:
         step = int(model.step.numpy())
         print(f"{run} has reached step {step}; --set train.steps=... goes further.")
+        return True
+    rows = callbacks.read_rows(run / "metrics.csv", int(model.step.numpy()))
+    if callbacks.no_better(rows, settings.metrics):
+        print(f"{run} stopped early; --force --set metrics.patience=0 goes further.")
         return True
     signals = callbacks.StopOnSignal()
     try:  # outside of the scope, in which saving would create variables on one worker only
@@ -169,7 +242,7 @@ def train(settings: config.Config, run, force: bool = False) -> bool:
                     raise
                 print(f"{error}\nOther random numbers, for time {stream} of at most {RELOADS}:")
             with strategy.scope():
-                model = resume(run) or build(settings)
+                model = begin(run, settings)
             # Of the stream that failed, not of the snapshot: a run that is killed and resumed
             # goes through the same streams again.
             model.seed = settings.train.seed + stream * STREAM
@@ -204,12 +277,32 @@ def watch(model, source, settings, run):
         watchers += [
             callbacks.Log(tick, run, *seen),
             callbacks.SampleGrid(tick, run / "samples", examples, seed),
-            callbacks.Snapshot(tick, run, settings.train.keep),
         ]
+        if model.data_kind == "images":
+            watchers.append(callbacks.CollapseMonitor(tick, examples["image"], seed))
+        if settings.metrics.names:
+            measure = evaluator(model, settings)
+            watchers.append(callbacks.Measure(tick, run, seen[0], measure, settings.metrics))
+        watchers.append(callbacks.Snapshot(tick, run, settings.train.keep))
     return watchers
 
 
-def release(model, name, root="saved_models") -> pathlib.Path:
+def evaluator(model, settings):
+    """What measures the model while it trains, once for each evaluation."""
+    chosen = settings.metrics
+    metrics.check_model(model)
+    if chosen.patience and "TF_CONFIG" in os.environ:
+        raise Refused("metrics.patience would stop one worker and not the others: leave it at 0.")
+    measure = metrics.Evaluator(
+        settings.data, model.image_shape, model.num_classes, chosen.names, chosen.extractor,
+        chosen.samples, seeds=1,
+    )  # fmt: skip
+    if metrics.METRICS[chosen.names[0]].best is None:
+        raise BadInput(f"metrics.names begins with {chosen.names[0]}, which ranks no models.")
+    return measure
+
+
+def release(model, name, root="saved_models", more=None) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
@@ -219,6 +312,7 @@ def release(model, name, root="saved_models") -> pathlib.Path:
         model: Not compiled: the optimizers stay in the run.
         name: Of the release.
         root: Folder of all releases.
+        more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
 
     Returns:
         The folder <root>/<name>/<version>.
@@ -232,7 +326,7 @@ def release(model, name, root="saved_models") -> pathlib.Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        model.export(partial)
+        model.export(partial, more)
         model.save(partial / "whole.keras")
         with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
             with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:

@@ -1,6 +1,7 @@
 """Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`.
 
-Sequences of tokens are printed, one per line.
+Sequences of tokens are printed, one per line. Mixed styles: `tools/mix.py`. Animations, and tables
+of one code or of truncation: `tools/walk.py`.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfgans import images, latents, models  # noqa: E402
+from tfgans import images, models  # noqa: E402
 from tfgans.data.tokens import to_text  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
 
@@ -23,9 +24,6 @@ def main():
     parser.add_argument("--truncation", type=float, metavar="PSI", help="less variety below 1")
     parser.add_argument("--label", type=int, nargs="+", help="class of all images, or one for each")
     parser.add_argument("--single", action="store_true", help="one file per image, not a grid")
-    parser.add_argument("--mix", action="store_true", help="table of mixed styles")
-    parser.add_argument("--traverse", action="store_true", help="one code varied along each row")
-    parser.add_argument("--walk", action="store_true", help="animation: MP4 with ffmpeg, else GIF")
     parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
 
@@ -43,37 +41,21 @@ def main():
     if args.truncation is not None:
         options["truncation"] = args.truncation
     if model.data_kind == "tokens":
-        for option in ("single", "mix", "walk"):
-            if getattr(args, option):
-                raise BadInput(f"{type(model).__name__} makes no pictures: there is no --{option}.")
+        if args.single:
+            raise BadInput(f"{type(model).__name__} makes no pictures: there is no --single.")
         print(to_text(model.sample(args.n, seed=args.seed)), end="")
         return
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
-    if args.mix:
-        label = args.label[0] if args.label else None
-        table = latents.mixing_table(model, seed=args.seed, label=label, **options)
-        images.save_grid(table, path := out / f"{stem}-mix.png", columns=7)
-    elif args.traverse:
-        if not hasattr(model, "traverse"):
-            raise BadInput(f"{type(model).__name__} has no codes to --traverse.")
-        images.save_grid(model.traverse(seed=args.seed), path := out / f"{stem}-traverse.png")
-    elif args.walk:
-        if args.label:
-            options["label"] = args.label[:1] * 24
-        path = images.save_video(
-            latents.loop(model, seed=args.seed, **options), out / f"{stem}-walk"
-        )
+    if args.label:
+        options["labels"] = (args.label * args.n)[: args.n]
+    pictures = model.sample(args.n, seed=args.seed, **options)
+    if args.single:
+        for i, picture in enumerate(images.to_uint8(pictures)):
+            images.picture(picture).save(path := out / f"{stem}-{i:04}.png")
     else:
-        if args.label:
-            options["labels"] = (args.label * args.n)[: args.n]
-        pictures = model.sample(args.n, seed=args.seed, **options)
-        if args.single:
-            for i, picture in enumerate(images.to_uint8(pictures)):
-                images.picture(picture).save(path := out / f"{stem}-{i:04}.png")
-        else:
-            images.save_grid(pictures, path := out / f"{stem}.png")
+        images.save_grid(pictures, path := out / f"{stem}.png")
     print(f"Written: {path}")
 
 

@@ -25,6 +25,9 @@ def main():
     parser.add_argument("--tiny", action="store_true", help="seconds, to see that it works")
     parser.add_argument("--dry-run", action="store_true", help="print settings and sizes, stop")
     parser.add_argument(
+        "--strategy", choices=training.STRATEGIES, default="auto", help="see docs/scale.md"
+    )
+    parser.add_argument(
         "--force", action="store_true", help="go on with other settings than before"
     )
     args = parser.parse_args()
@@ -54,7 +57,7 @@ def main():
 
     run = args.run or f"runs/{name}" + (f"-{section}" if section else "")
     again = " ".join(["python", *sys.argv])
-    if not training.train(settings, run, args.force):
+    if not training.train(settings, run, args.force, args.strategy):
         print(f"Stopped; everything is saved in {run}. To go on: {again}")
         return 130
     if not training.is_chief():

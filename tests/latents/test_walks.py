@@ -1,55 +1,81 @@
-"""Latent walks and mixing tables."""
+"""Closed walks."""
 
 import numpy as np
 import pytest
 
 from tfgans import latents
-from tfgans.models import GAN, StyleGAN2
+from tfgans.errors import BadInput
+from tfgans.latents.walks import loop, smooth_loop
+from tfgans.models import StyleGAN2
 
 
 def test_slerp_stays_on_the_sphere_and_meets_both_ends():
     a, b = np.random.RandomState(0).randn(2, 5, 64)
     a, b = (8 * v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
-    np.testing.assert_allclose(latents.slerp(a, b, 0.0), a)
-    np.testing.assert_allclose(latents.slerp(a, b, 1.0), b, atol=1e-12)
-    for t in (0.25, 0.5):
+    np.testing.assert_array_equal(latents.slerp(a, b, 0.0), a)
+    np.testing.assert_array_equal(latents.slerp(a, b, 1.0), b)
+    angle = np.arccos(np.sum(a * b, -1) / 64)
+    for t in (0.25, 0.5, 0.9):  # equal steps of the angle
         middle = latents.slerp(a, b, t)
         np.testing.assert_allclose(np.linalg.norm(middle, axis=-1), 8.0)
-        angle = np.arccos(np.sum(a * b, -1) / 64)
         np.testing.assert_allclose(np.arccos(np.sum(a * middle, -1) / 64), t * angle)
-    np.testing.assert_allclose(latents.slerp(a, a, 0.5), a)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return StyleGAN2(
-        image_shape=(8, 8, 3), latent_dim=8, style_dim=8, mapping_layers=1, channel_base=64,
-        channel_max=8,
+def test_slerp_of_special_vectors():
+    x, y = np.eye(2)
+    np.testing.assert_allclose(latents.slerp(x, y, 0.5), [0.5**0.5, 0.5**0.5])
+    np.testing.assert_allclose(latents.slerp(x, 3 * x, 0.5), [2, 0])  # parallel: straight
+    rows = latents.slerp(np.array([x, x]), np.array([x, y]), 0.5)  # one row parallel, one not
+    np.testing.assert_allclose(rows, [[1, 0], [0.5**0.5, 0.5**0.5]])
+    with pytest.raises(BadInput, match="Opposite"):
+        latents.slerp(x, -x, 0.5)
+    almost = np.full(3, 0.1)  # its cosine with itself is 1 + 2e-16
+    assert np.all(np.isfinite(latents.slerp(almost, 1.1 * almost, 0.5)))
+
+
+def test_a_straight_line_leaves_the_shell():
+    a, b = np.random.RandomState(0).randn(2, 400, 512)
+    straight = np.linalg.norm(latents.lerp(a, b, 0.5), axis=1).mean()
+    round_ = np.linalg.norm(latents.slerp(a, b, 0.5), axis=1).mean()
+    assert abs(straight - 16.0) < 0.1 and abs(round_ - 22.6) < 0.1
+    np.testing.assert_array_equal(latents.lerp(a, b, 1.0), b)
+
+
+def test_loops_are_closed(space):
+    for kind in ("z", "w"):
+        ws = latents.walk(space, [3, 4, 5], 8, kind)
+        assert ws.shape == (24, 6, 10)
+        np.testing.assert_allclose(ws[::8], space.of_seeds([3, 4, 5]), atol=1e-5)
+        steps = np.abs(ws - np.roll(ws, 1, axis=0)).max(axis=(1, 2))
+        assert 0 < steps.min() and steps.max() < 0.7 * np.abs(ws[0] - ws[8]).max()
+    w = latents.walk(space, [3, 4], 4, "w")
+    np.testing.assert_allclose(w[1], 0.75 * w[0] + 0.25 * w[4], atol=1e-5)
+
+
+def test_smooth_loop():
+    z = smooth_loop(240, [64], 10, seed=0)
+    assert abs(np.mean(z**2) - 1) < 1e-6
+    steps = np.linalg.norm(z - np.roll(z, 1, axis=0), axis=1)
+    assert steps[0] < 1.2 * np.median(steps)  # no jump at the seam
+    # White noise through a Gaussian of deviation s: autocorrelation exp(-d^2 / 4 s^2).
+    for d in (5, 10, 20):
+        correlation = np.mean(z * np.roll(z, d, axis=0))
+        assert abs(correlation - np.exp(-(d**2) / 400)) < 0.05
+
+
+def test_labels_go_straight_where_z_goes_round():
+    model = StyleGAN2(
+        image_shape=(4, 4, 1), latent_dim=4, style_dim=4, mapping_layers=1, channel_base=16,
+        channel_max=4, num_classes=2,
     )  # fmt: skip
+    space = latents.Space(model)
+    ws = latents.walk(space, [0, 1], 4)
+    z = latents.slerp(*space.z([0, 1]), 0.25)[None].astype("float32")
+    label = np.array([[0.75, 0.25]], "float32")
+    np.testing.assert_allclose(ws[1], space.ws(z, label)[0], atol=1e-6)
 
 
-def test_loop_is_closed_and_smooth(model):
-    walk = latents.loop(model, stops=3, frames=8, seed=1)
-    assert walk.shape == (24, 8, 8, 3)
-    steps = np.abs(walk - np.roll(walk, 1, axis=0)).max(axis=(1, 2, 3))
-    distance = np.abs(walk[0] - walk[8]).max()
-    assert steps.max() < 0.7 * distance and steps.min() > 0
-
-
-def test_mixing_table_takes_coarse_styles_from_rows(model):
-    table = latents.mixing_table(model, rows=2, columns=3, seed=4).reshape(3, 4, 8, 8, 3)
-    assert np.all(table[0, 0] == 1)
-    for layers, axis in ((0, 0), (4, 1)):  # no coarse layer: columns again; all of them: rows
-        same = latents.mixing_table(model, rows=2, columns=3, layers=layers, seed=4)
-        same = same.reshape(3, 4, 8, 8, 3)[1:, 1:]
-        source = table[0, 1:][None] if axis == 0 else table[1:, 0][:, None]
-        np.testing.assert_allclose(same, np.broadcast_to(source, same.shape), atol=1e-4)
-    mixed = table[1:, 1:]
-    assert np.abs(mixed - table[0, 1:][None]).max() > 0.01
-    assert np.abs(mixed - table[1:, 0][:, None]).max() > 0.01
-
-
-def test_only_models_with_styles_can_mix():
-    gan = GAN(image_shape=(4, 4, 1), generator_width=4, discriminator_width=4)
-    with pytest.raises(ValueError, match="has no styles"):
-        latents.mixing_table(gan)
+def test_loop_of_numbers():
+    np.testing.assert_allclose(
+        loop(np.array([0.0, 4.0]), 4, latents.lerp), [0, 1, 2, 3, 4, 3, 2, 1]
+    )

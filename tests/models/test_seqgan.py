@@ -342,8 +342,8 @@ def test_a_run_leaves_texts_and_the_tool_prints_sequences(tmp_path, monkeypatch,
 
     sample("--seed", "5")
     assert capsys.readouterr().out == to_text(model.sample(3, seed=5))
-    with pytest.raises(SystemExit, match="BadInput: SeqGAN makes no pictures.*--walk"):
-        sample("--walk")
+    with pytest.raises(SystemExit, match="BadInput: SeqGAN makes no pictures.*--single"):
+        sample("--single")
 
 
 def test_policy_is_rebuilt_from_its_settings():

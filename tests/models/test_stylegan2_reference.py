@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import sys
 
 import numpy as np
 import pytest
@@ -13,12 +12,22 @@ from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.modulated_conv import modulated_conv
 from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
 from tfgans.models.stylegan2 import Discriminator, Generator, StyleGAN2, Synthesis
+from tfgans.pretrained.shapes import assign
+from tfgans.pretrained.stylegan2 import official_names
 
 HERE = pathlib.Path(__file__).parent.parent / "reference" / "stylegan2"
-sys.path.insert(0, str(HERE))
-from names import load, official_names, to_nhwc  # noqa: E402
 
 FORWARD, GRADIENT, SECOND, NOISE_STRENGTH = 1e-5, 5e-5, 1e-4, 1e-3  # limits of the README
+
+
+def to_nhwc(x):
+    return np.transpose(x, (0, 2, 3, 1))
+
+
+def load(names, arrays, prefix):
+    """Puts every array under `prefix` into its variable; the filter is a constant here."""
+    given = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
+    assign(names, {k: v for k, v in given.items() if not k.endswith("resample_filter")})
 
 
 def numbers(name):

@@ -3,10 +3,8 @@
 Both packages have ended and cannot be imported beside Keras 3, so this script runs in an
 environment of its own (Python 3.9 to 3.11), never in that of tfgans:
 
-    python3.11 -m venv reference-env
-    reference-env/bin/pip install tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0 \
-        tensorflow-gan==2.1.0 tensorflow-hub==0.15.0 tensorflow-probability==0.23.0 numpy==1.26.4
-    reference-env/bin/python tests/reference/make.py
+    make reference                                 compares what they give with the committed file
+    .venv-reference/bin/python tests/reference/make.py                         writes it once more
 
 Every function below feeds small seeded inputs to one part of the two packages and returns the
 inputs and the results. README.md beside this file says what each key means.
@@ -15,6 +13,7 @@ inputs and the results. README.md beside this file says what each key means.
 import inspect
 import json
 import platform
+import sys
 from collections import namedtuple
 from pathlib import Path
 from unittest import mock
@@ -648,7 +647,7 @@ def main():
         tfa_image,
     ):
         arrays.update(prefixed(group.__name__, group()))
-    path = Path(__file__).parent / "tfgan_tfa.npz"
+    path = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "tfgan_tfa.npz"
     np.savez_compressed(path, **{name: np.asarray(array) for name, array in arrays.items()})
     print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size / 1000:.0f} kB")
 

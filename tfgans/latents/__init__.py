@@ -1,5 +1,33 @@
-"""Working with the latent space of a trained generator."""
+"""Working with the latent spaces of a trained generator.
 
-from tfgans.latents.walks import loop, mixing_table, slerp
+`Space(model)` is what all of it works on; each method is a module with the name of its paper.
+"""
 
-__all__ = ["loop", "mixing_table", "slerp"]
+from tfgans.latents.edits import Edit
+from tfgans.latents.image2stylegan import (
+    Image2StyleGAN,
+    morph,
+    transfer_expression,
+    transfer_style,
+)
+from tfgans.latents.mixing import layers_of, mix, mixing_table, truncation_table
+from tfgans.latents.projector import Projector
+from tfgans.latents.space import Space
+from tfgans.latents.walks import lerp, slerp, walk
+
+__all__ = [
+    "Edit",
+    "Image2StyleGAN",
+    "Projector",
+    "Space",
+    "layers_of",
+    "lerp",
+    "mix",
+    "mixing_table",
+    "morph",
+    "slerp",
+    "transfer_expression",
+    "transfer_style",
+    "truncation_table",
+    "walk",
+]

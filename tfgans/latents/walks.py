@@ -1,78 +1,94 @@
-"""Walks through the latent space, and tables of mixed styles."""
+"""Closed walks through latent space: the latents of each frame."""
 
 import numpy as np
-import tensorflow as tf
+import scipy.ndimage
 
-from tfgans import random
 from tfgans.errors import BadInput
+
+
+def lerp(a, b, t):
+    """The straight line from a to b, t in [0, 1]."""
+    return (1 - t) * a + t * b
 
 
 def slerp(a, b, t):
     """Goes from a to b on a great circle: t in [0, 1], a and b [..., d].
 
     High-dimensional Gaussian vectors all have about the same length; a straight line between two of
-    them would leave that shell (White, Sampling Generative Networks, arXiv:1609.04468).
+    them would leave that shell (White, Sampling Generative Networks, arXiv:1609.04468). The angle
+    is that of the directions. Parallel vectors have a straight line between them.
+
+    Raises:
+        BadInput: Opposite vectors, between which there is no one circle.
     """
-    cosine = np.sum(a * b, -1, keepdims=True)
-    cosine /= np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
-    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
-    if np.all(angle < 1e-6):
-        return a + t * (b - a)
-    return (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
+    lengths = np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
+    angle = np.arccos(np.clip(np.sum(a * b, -1, keepdims=True) / lengths, -1.0, 1.0))
+    if np.any(np.pi - angle < 1e-6):
+        raise BadInput("Opposite vectors have no shortest circle between them: take other seeds.")
+    parallel = angle < 1e-6
+    angle = np.where(parallel, 1.0, angle)
+    of_a, of_b = np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)
+    return np.where(parallel, lerp(a, b, t), of_a * a + of_b * b)
 
 
-def loop(model, stops=5, frames=24, seed=0, **arguments):
-    """Images on a closed walk through several latents.
+def loop(stops, frames, between):
+    """From each stop to the next, and from the last to the first.
 
     Args:
-        model: A model that maps z to images.
-        stops: How many latents the walk visits before it returns to the first.
-        frames: Images from one to the next.
-        seed: Of the latents.
-        **arguments: Given to the model, such as truncation=0.7.
+        stops: [n, ...].
+        frames: Frames from one stop to the next.
+        between: `slerp` or `lerp`.
 
     Returns:
-        [stops * frames, H, W, C] in [-1, 1].
+        [n * frames, ...]; frame k * frames is stop k.
     """
-    with random.scope(seed):
-        z = model.latents(stops).numpy()
-    steps = np.linspace(0, 1, frames, endpoint=False)
-    walk = [slerp(z[i], z[(i + 1) % stops], t) for i in range(stops) for t in steps]
-    walk = np.array(walk, "float32")
-    parts = [model(walk[i : i + frames], **arguments) for i in range(0, len(walk), frames)]
-    return tf.concat(parts, axis=0).numpy()
+    following = np.roll(stops, -1, axis=0)
+    steps = np.arange(frames) / frames
+    return np.array(
+        [between(a, b, t) for a, b in zip(stops, following, strict=True) for t in steps]
+    )
 
 
-def mixing_table(model, rows=4, columns=6, layers=None, seed=0, truncation=None, label=None):
-    """Images whose coarse styles come from their row and whose other styles from their column.
-
-    The first row and column show the sources (figure 3 of StyleGAN, arXiv:1812.04948, turned).
+def smooth_loop(frames, shape, smoothing, seed):
+    """White noise smoothed over time: an even walk without stops, as in ProGAN's videos.
 
     Args:
-        model: A `StyleGAN2`.
-        rows: Sources of the coarse styles.
-        columns: Sources of the other styles.
-        layers: How many of the num_ws layers count as coarse; half of them where not given.
-        seed: Of all latents.
-        truncation: psi of all of them.
-        label: One class number for all of them, where the model is conditional.
+        frames: Length; the last frame is followed by the first.
+        shape: Of the latents of one frame.
+        smoothing: Deviation of the Gaussian window in frames.
+        seed: Of the noise.
 
     Returns:
-        [(rows + 1) * (columns + 1), H, W, C] in [-1, 1], row by row; the corner is white.
+        [frames, *shape] of mean square 1 over all of it.
     """
-    if not hasattr(model, "generator_ema") or not hasattr(model.generator_ema, "styles"):
-        raise BadInput(f"{type(model).__name__} has no styles to mix; StyleGAN2 has.")
-    generator = model.generator_ema
-    n = rows + columns
-    labels = model.one_hot([label] * n) if label is not None else None
-    with random.scope(seed):
-        ws = generator.styles(model.latents(n), labels, truncation)
-    layers = ws.shape[1] // 2 if layers is None else layers
-    coarse, fine = ws[:rows], ws[rows:]
-    table = [tf.ones([1, *model.image_shape]), generator.synthesis(fine, noise="const")]
-    for k in range(rows):
-        first = tf.repeat(coarse[k : k + 1, :layers], columns, axis=0)
-        mixed = tf.concat([first, fine[:, layers:]], axis=1)
-        row = tf.concat([coarse[k : k + 1], mixed], axis=0)
-        table.append(generator.synthesis(row, noise="const"))
-    return tf.concat(table, axis=0).numpy()
+    noise = np.random.RandomState(seed).randn(frames, *shape)
+    smooth = scipy.ndimage.gaussian_filter1d(noise, smoothing, axis=0, mode="wrap")
+    return (smooth / np.sqrt(np.mean(smooth**2))).astype("float32")
+
+
+def walk(space, seeds, frames, kind="z", truncation=None, smoothing=24):
+    """Latents of a closed walk.
+
+    Args:
+        space: A `Space`.
+        seeds: The stops, at least 2; "smooth" takes the first as its seed.
+        frames: Frames from one stop to the next.
+        kind: "z": great circles between the z (straight lines where z is not Gaussian), while label
+            vectors go straight; "w": straight lines between the w; "smooth": `smooth_loop` in z.
+        truncation: psi.
+        smoothing: Of "smooth".
+
+    Returns:
+        ws [len(seeds) * frames, num_ws, D].
+    """
+    if kind == "w":
+        return loop(space.of_seeds(seeds, truncation).numpy(), frames, lerp)
+    z, label = space.z(seeds), space.labels(seeds)
+    if kind == "smooth":
+        if not space.gaussian:
+            raise BadInput(f"The z of {type(space.model).__name__} is not Gaussian: walk in z.")
+        z = smooth_loop(len(seeds) * frames, z.shape[1:], smoothing, seeds[0])
+    else:
+        z = loop(z, frames, slerp if space.gaussian else lerp).astype("float32")
+    label = None if label is None else loop(label, frames, lerp).astype("float32")
+    return space.ws(z, label, truncation).numpy()

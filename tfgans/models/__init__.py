@@ -96,6 +96,11 @@ def find(name) -> pathlib.Path:
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".keras" and path.is_file():
         return path
+    if path.suffix == ".pkl":
+        raise BadInput(
+            f"{path} is a pickle: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
+            f"`python tools/convert.py {path}` makes a release of them."
+        )
     if (path / "snapshots").is_dir():
         if saved := snapshots(path):
             return saved[-1]
@@ -104,8 +109,9 @@ def find(name) -> pathlib.Path:
     for folder in [path, *(root / path for root in named)]:
         if (folder / "model.keras").is_file():
             return folder / "model.keras"
-        if version := latest_version(folder):
-            return folder / str(version) / "model.keras"
+        version = folder / str(latest_version(folder)) / "model.keras"
+        if version.is_file():
+            return version
     known = {p.parent.parent.name for root in RELEASES for p in root.glob("*/*/model.keras")}
     raise FileNotFoundError(
         f"No model at {path}: it is neither a run, nor a release, nor a .keras file. "

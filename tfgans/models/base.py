@@ -30,12 +30,14 @@ class BaseModel(keras.Model):
         stage_steps: Lengths in steps of all stages but the last.
         step: How many training steps were made; saved.
         seed: Every random draw in training is a function of it; saved.
+        accumulate: In how many parts each move takes its batch, to save memory.
     """
 
     data_kind = "images"
     num_classes = 0
     n_critic = 1
     stage_steps = ()
+    accumulate = 1
 
     def __init__(self, name=None):
         super().__init__(name=name)
@@ -111,10 +113,16 @@ class BaseModel(keras.Model):
         Only the player's own weights move. Weights that the loss does not reach count as having a
         zero gradient, as in the reference implementations: Adam still forgets a little.
 
+        Args:
+            player: Its name.
+            loss: Bound with `functools.partial` to all it needs that is not of the batch.
+            args: Tensors whose first axis is the batch, numbers of examples to make, or None;
+                `accumulate` divides them.
+
         Returns:
             The terms, named "player/term".
         """
-        return self._move([player], lambda: {player: loss(*args)})
+        return self._move([player], lambda *args: {player: loss(*args)}, args)
 
     def update_together(self, losses, *args):
         """Moves all players at once, each down its own loss of one common forward pass.
@@ -122,32 +130,46 @@ class BaseModel(keras.Model):
         Args:
             losses: Called with `args`; returns player -> its dict of scalar terms. All gradients
                 are taken before any weight moves.
+            args: As for `update`.
 
         Returns:
             The terms, named "player/term".
         """
-        return self._move(list(self.optimizers), lambda: losses(*args))
+        return self._move(list(self.optimizers), losses, args)
 
-    def _move(self, players, losses):
+    def _move(self, players, losses, args):
         weights = {player: self.weights_of(player) for player in players}
         values = {player: [w.value for w in own] for player, own in weights.items()}
+        gradients, logs, done = {player: None for player in players}, {}, []
+        for part in random.parts(self.accumulate):
+            # A part begins when the one before has left the memory.
+            with tf.control_dependencies(done):
+                found, terms = self._gradients(values, losses, part_of(args, part, self.accumulate))
+                for player, new in found.items():
+                    old = gradients[player]
+                    gradients[player] = [*map(tf.add_n, zip(old, new, strict=True))] if old else new
+                logs |= {name: logs.get(name, 0.0) + value for name, value in terms.items()}
+                done = [tf.group(gradients)]
+        for player, found in gradients.items():
+            self.optimizers[player].apply(found, weights[player])
+        return {name: value / self.accumulate for name, value in logs.items()}
+
+    def _gradients(self, values, losses, args):
+        """The gradient of each player's loss, as its share of the global batch, and the terms."""
         totals, logs = {}, {}
-        many = len(players) > 1
-        with tf.GradientTape(persistent=many, watch_accessed_variables=False) as tape:
+        with tf.GradientTape(persistent=len(values) > 1, watch_accessed_variables=False) as tape:
             tape.watch(values)
-            for player, terms in losses().items():
+            for player, terms in losses(*args).items():
                 total = tf.add_n(list(terms.values()))
-                # Gradients of replicas are summed; the loss is the mean over the global batch.
-                total /= tf.distribute.get_strategy().num_replicas_in_sync
+                # Gradients of replicas and of parts are summed; the loss is a mean over all.
+                total /= tf.distribute.get_strategy().num_replicas_in_sync * self.accumulate
                 totals[player] = self.optimizers[player].scale_loss(total)
                 logs |= {f"{player}/{name}": value for name, value in terms.items()}
         gradients = {
             player: tape.gradient(total, values[player], unconnected_gradients="zero")
             for player, total in totals.items()
         }
-        for player, found in gradients.items():
-            self.optimizers[player].apply(found, weights[player])
-        return logs
+        return gradients, logs
 
     def due(self, every):
         """Whether this step is a multiple of `every`: a plain bool, each answer its own graph."""
@@ -349,15 +371,37 @@ class BaseModel(keras.Model):
         optimizers = {player: deserialize(opt) for player, opt in config["optimizers"].items()}
         self.compile(optimizers, config["seed"])
 
-    def export(self, path):
+    def export(self, path, more=None):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
 
         It holds only the networks that the endpoints read.
+
+        Args:
+            path: Folder.
+            more: Endpoints beyond the model's own, in the same form.
         """
         archive = keras.export.ExportArchive()
-        for name, (function, signature) in self.endpoints().items():
+        for name, (function, signature) in (self.endpoints() | (more or {})).items():
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(path), verbose=False)
+
+
+def part_of(args, part, parts):
+    """One of `parts` equal parts of a move's arguments: counts, batches, None."""
+
+    def cut(value):
+        if value is None or parts == 1:
+            return value
+        n = value if isinstance(value, int) else value.shape[0]
+        if n % parts:
+            raise BadInput(
+                f"{n} examples on one device cannot be cut into accumulate = {parts} equal parts: "
+                "change data.batch_size or train.accumulate."
+            )
+        size = n // parts
+        return size if isinstance(value, int) else value[part * size : (part + 1) * size]
+
+    return tf.nest.map_structure(cut, args)
 
 
 def plain(value):

@@ -19,6 +19,7 @@ Reference: facebook/eyescream (cifar/scripts/train_cifar_coarse_to_fine.lua, tra
 """
 
 import math
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -225,8 +226,9 @@ class LAPGAN(BaseModel):
     def train_step(self, data):
         logs = {}
         for k, (detail, coarse) in enumerate(self.pyramid(data["image"])):
-            logs |= self.update(f"discriminator_{k}", self.discriminator_loss, k, detail, coarse)
-            logs |= self.update(f"generator_{k}", self.generator_loss, k, coarse)
+            d_loss, g_loss = partial(self.discriminator_loss, k), partial(self.generator_loss, k)
+            logs |= self.update(f"discriminator_{k}", d_loss, detail, coarse)
+            logs |= self.update(f"generator_{k}", g_loss, coarse)
         return logs
 
     def call(self, z):

@@ -348,10 +348,12 @@ class ProGAN(BaseModel):
     def train_step(self, data):
         real, label = self.shown(data["image"]), self.one_hot(data.get("label"))
         n = real.shape[0]
-        if n % min(self.minibatch_group, n):
+        part = n // self.accumulate
+        if part % min(self.minibatch_group, part):
             raise BadInput(
-                f"A batch of {n} images (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
+                f"{part} images at a time (on one device) cannot be divided into groups of "
+                f"{self.minibatch_group}: change data.batch_size, "
+                "train.accumulate or model.minibatch_group."
             )
         d = self.update("discriminator", self.discriminator_loss, real, label)
         g = self.update("generator", self.generator_loss, n, label)

@@ -265,9 +265,9 @@ class SeqGAN(BaseModel):
 
     def generator_loss(self, tokens, rewards):
         # A sum over the whole batch, to which rate and clipping are tuned; `update` averages over
-        # replicas.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return {"policy": replicas * tf.reduce_sum(self.nll(tokens) * rewards)}
+        # replicas and parts.
+        parts = tf.distribute.get_strategy().num_replicas_in_sync * self.accumulate
+        return {"policy": parts * tf.reduce_sum(self.nll(tokens) * rewards)}
 
     def discriminator_loss(self, real, fake):
         # Half the mean cross-entropy of each half: the mean over the batch.

@@ -20,6 +20,7 @@ Reference: tamarott/SinGAN.
 """
 
 import math
+from functools import partial
 
 import keras
 import numpy as np
@@ -359,10 +360,12 @@ class SinGAN(BaseModel):
         real = self.real(k, data["image"])
         z = self.generator.split(self.fixed_latents())[k]
         coarse = self.generator.coarse(self.reconstruction(k - 1), z)
+        d_loss = partial(self.discriminator_loss, k)
+        g_loss = partial(self.generator_loss, k, coarse=coarse)
         for _ in range(self.network_steps):
-            d = self.update(f"discriminator_{k}", self.discriminator_loss, k, real)
+            d = self.update(f"discriminator_{k}", d_loss, real)
         for _ in range(self.network_steps):
-            g = self.update(f"generator_{k}", self.generator_loss, k, real, coarse)
+            g = self.update(f"generator_{k}", g_loss, real)
         return d | g
 
     # What the trained pyramid is good for. Images are [N, H, W, C] in [-1, 1].

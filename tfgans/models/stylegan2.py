@@ -148,14 +148,19 @@ class StyledConv(Network):
             tf.cast(x, dtype), self.kernel, self.affine(w), up=self.up, gain=act_gain,
             fused=self.fused,
         )  # fmt: skip
-        if noise != "none":
-            if noise == "random":
-                image = random.normal([tf.shape(x)[0], *self.size, 1])
-            else:
-                image = tf.reshape(self.noise, [1, *self.size, 1])
+        image = self.noise_image(tf.shape(x)[0], noise)
+        if image is not None:
             x += tf.cast(image * (self.noise_strength * act_gain), dtype)
         x = tf.nn.leaky_relu(x + tf.cast(self.bias * act_gain, dtype), 0.2)
         return clamped(x, self.clamp, gain)
+
+    def noise_image(self, n, noise):
+        """The noise [n or 1, H, W, 1] that a word stands for, or the given one; None for "none"."""
+        if not isinstance(noise, str):
+            return noise
+        if noise == "random":
+            return random.normal([n, *self.size, 1])
+        return tf.reshape(self.noise, [1, *self.size, 1]) if noise == "const" else None
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -179,7 +184,11 @@ class ToRGB(Network):
 
 @keras.saving.register_keras_serializable("tfgans")
 class Synthesis(Network):
-    """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C]."""
+    """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C].
+
+    Noise is "random", "const" (the stored images), "none", or a list with one image for each
+    convolution, [N or 1, H, W, 1].
+    """
 
     def __init__(
         self, image_shape, style_dim, channel_base, channel_max, architecture, clamp, fused,
@@ -217,7 +226,8 @@ class Synthesis(Network):
                 residual = self.skips[k - 1](x, gain=SQRT_HALF)
             for conv in block:
                 last = conv is block[-1] and residual is not None
-                x = conv(x, ws[index], noise=noise, gain=SQRT_HALF if last else 1.0)
+                image_noise = noise if isinstance(noise, str) else noise[index]
+                x = conv(x, ws[index], noise=image_noise, gain=SQRT_HALF if last else 1.0)
                 index += 1
             if residual is not None:
                 x += residual
@@ -273,7 +283,7 @@ class Generator(Network):
         if truncation is None:
             return ws
         psi = tf.reshape(tf.cast(truncation, "float32"), [-1, 1, 1])
-        truncated = self.w_avg + psi * (ws - self.w_avg)
+        truncated = (1.0 - psi) * self.w_avg + psi * ws  # exact for psi = 0 and 1
         cutoff = num_ws if cutoff is None else cutoff
         return tf.concat([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
 
@@ -287,11 +297,12 @@ class Discriminator(Network):
 
     Args: as Generator, and
         minibatch_group, minibatch_features: See `MinibatchStdDev`; 0 features leaves it out.
+        mapping_layers: Dense layers of the mapping of labels.
     """
 
     def __init__(
         self, image_shape, num_classes, channel_base, channel_max, architecture, clamp,
-        minibatch_group, minibatch_features, **kwargs,
+        minibatch_group, minibatch_features, mapping_layers=8, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.architecture, self.num_classes = architecture, num_classes
@@ -321,7 +332,7 @@ class Discriminator(Network):
         outputs = coarsest if num_classes else 1
         self.output_dense = part(EqualizedDense(outputs, dtype="float32"), None, coarsest)
         if num_classes:
-            self.mapping = Mapping(0, num_classes, coarsest, 8)  # 8 whatever the generator has
+            self.mapping = Mapping(0, num_classes, coarsest, mapping_layers)
 
     def call(self, image, label=None):
         x, from_rgb = None, iter(self.from_rgb)
@@ -367,6 +378,7 @@ class StyleGAN2(BaseModel):
         conv_clamp: Bound of activations; None for none (256 in float16).
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
         minibatch_features: Its number of feature maps.
+        discriminator_mapping_layers: Dense layers of the discriminator's mapping of labels.
         style_mixing: Probability that two latents share an image.
         r1_gamma: gamma of the R1 penalty.
         r1_every: Steps between R1 penalties.
@@ -387,10 +399,10 @@ class StyleGAN2(BaseModel):
         self, image_shape=(1024, 1024, 3), latent_dim=512, style_dim=512, num_classes=0,
         mapping_layers=8, channel_base=32768, channel_max=512, generator_architecture="skip",
         discriminator_architecture="resnet", conv_clamp=None, minibatch_group=4,
-        minibatch_features=1, style_mixing=0.9, r1_gamma=10.0, r1_every=16,
-        path_length_weight=2.0, path_length_every=4, path_length_decay=0.01, path_length_shrink=2,
-        w_avg_decay=0.995, learning_rate=0.002, ema_kimg=10.0, ema_rampup=None, augment=None,
-        augment_target=0.6, fused=False, **kwargs,
+        minibatch_features=1, discriminator_mapping_layers=8, style_mixing=0.9, r1_gamma=10.0,
+        r1_every=16, path_length_weight=2.0, path_length_every=4, path_length_decay=0.01,
+        path_length_shrink=2, w_avg_decay=0.995, learning_rate=0.002, ema_kimg=10.0,
+        ema_rampup=None, augment=None, augment_target=0.6, fused=False, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.style_dim = image_shape, latent_dim, style_dim
@@ -400,6 +412,7 @@ class StyleGAN2(BaseModel):
         self.discriminator_architecture = discriminator_architecture
         self.conv_clamp, self.minibatch_group = conv_clamp, minibatch_group
         self.minibatch_features, self.style_mixing = minibatch_features, style_mixing
+        self.discriminator_mapping_layers = discriminator_mapping_layers
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
         self.path_length_weight, self.path_length_every = path_length_weight, path_length_every
         self.path_length_decay, self.path_length_shrink = path_length_decay, path_length_shrink
@@ -415,7 +428,7 @@ class StyleGAN2(BaseModel):
         )  # fmt: skip
         self.discriminator = Discriminator(
             image_shape, num_classes, channel_base, channel_max, discriminator_architecture,
-            conv_clamp, minibatch_group, minibatch_features,
+            conv_clamp, minibatch_group, minibatch_features, discriminator_mapping_layers,
         )  # fmt: skip
         self.generator_ema = self.ema_of(self.generator)
         self.path_length_mean = self.add_state("path_length_mean", 0.0)
@@ -488,10 +501,12 @@ class StyleGAN2(BaseModel):
     def train_step(self, data):
         real, label = data["image"], self.one_hot(data.get("label"))
         n = real.shape[0]
-        if n % min(self.minibatch_group or n, n):
+        part = n // self.accumulate
+        if part % min(self.minibatch_group or part, part):
             raise BadInput(
-                f"A batch of {n} images (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size or model.minibatch_group."
+                f"{part} images at a time (on one device) cannot be divided into groups of "
+                f"{self.minibatch_group}: change data.batch_size, "
+                "train.accumulate or model.minibatch_group."
             )
         logs = self.update("generator", self.generator_loss, n, label)
         if self.path_length_weight and self.due(self.path_length_every):

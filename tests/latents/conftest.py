@@ -1,0 +1,70 @@
+"""A small StyleGAN2, and a generator with a known linear synthesis."""
+
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgans import latents
+from tfgans.models import StyleGAN2
+
+
+@pytest.fixture(scope="package")
+def model():
+    """16x16, 6 layers, noise and a w_avg that matter, styles that change the image well."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = StyleGAN2(
+        image_shape=(16, 16, 3), latent_dim=12, style_dim=10, mapping_layers=2, channel_base=128,
+        channel_max=16,
+    )  # fmt: skip
+    rng = np.random.RandomState(0)
+    for layer in sum(model.generator_ema.synthesis.convs, []):
+        layer.noise_strength.assign(0.005)
+    model.generator_ema.w_avg.assign(0.3 * rng.randn(10))
+    return model
+
+
+@pytest.fixture(scope="package")
+def space(model):
+    return latents.Space(model)
+
+
+class LinearSpace:
+    """Image = sum over layers of A_k w_k, or one part of the image per layer; w = z.
+
+    Args:
+        matrices: [num_ws, pixels, D].
+        image_shape: Of an image.
+        parts: Each layer makes a part of the image of its own.
+    """
+
+    label, noise_shapes = None, []
+
+    def __init__(self, matrices, image_shape, parts=False):
+        self.matrices = tf.constant(matrices, "float32")
+        self.image_shape, self.parts = image_shape, parts
+        self.num_ws = len(matrices)
+        self.model = types.SimpleNamespace(latent_dim=matrices.shape[2])
+
+    def sample_z(self, n, seed):
+        return np.random.RandomState(seed).randn(n, self.model.latent_dim).astype("float32")
+
+    def labels(self, seeds):
+        return None
+
+    def w(self, z, label=None):
+        return tf.convert_to_tensor(z)
+
+    def synthesize(self, ws, noise=None):
+        effects = tf.einsum("kpd,nkd->nkp", self.matrices, ws)
+        if not self.parts:
+            effects = tf.reduce_sum(effects, axis=1)
+        return tf.reshape(effects, [-1, *self.image_shape])
+
+
+@pytest.fixture
+def linear_space():
+    return LinearSpace

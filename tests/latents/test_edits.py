@@ -1,0 +1,257 @@
+"""Edits: found, stacked, written, served; and the tools."""
+
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfgans import latents, models
+from tfgans.errors import BadInput
+from tfgans.latents import attributes, edits, find
+from tfgans.models import GAN, StyleGAN2
+
+TOOLS = pathlib.Path(__file__).parent.parent.parent / "tools"
+
+
+@pytest.fixture
+def moves():
+    rng = np.random.RandomState(0)
+    return [
+        latents.Edit("early", rng.randn(12), "z", [0], 0.5),
+        latents.Edit("middle", rng.randn(10), "w", [3, 4], -1.0),
+        latents.Edit("whole", rng.randn(10), "w", list(range(6)), 2.0),
+    ]
+
+
+def test_edits_add_up(space, moves):
+    z = space.z([0, 1])
+    ws = edits.apply(space, moves, z, truncation=0.7).numpy()
+    expected = space.ws(z + 0.5 * moves[0].vector.astype("float32"), truncation=0.7).numpy()
+    expected[:, 3:5] -= moves[1].vector
+    expected += 2 * moves[2].vector
+    np.testing.assert_allclose(ws, expected, atol=1e-5)
+    each = np.array([[0, 0, 0], [0, 1, 0]], "float32")  # strengths of each image
+    ws = edits.apply(space, moves, z, strengths=each).numpy()
+    plain = space.ws(z).numpy()
+    np.testing.assert_array_equal(ws[0], plain[0])
+    np.testing.assert_array_equal(ws[1, [0, 1, 2, 5]], plain[1, [0, 1, 2, 5]])
+    np.testing.assert_allclose(ws[1, 3:5], plain[1, 3:5] + moves[1].vector, atol=1e-6)
+
+
+def test_an_edit_is_a_line(space, moves, tmp_path):
+    edits.save(moves, tmp_path / "all")
+    lines = (tmp_path / "all.yaml").read_text().splitlines()
+    assert len(lines) == 3 and lines[1].startswith("- {name: middle, file: all.npz")
+    again = edits.load(tmp_path / "all.yaml", space)
+    for a, b in zip(moves, again, strict=True):
+        np.testing.assert_array_equal(a.vector, b.vector)
+        assert (a.name, a.space, a.layers, a.strength) == (b.name, b.space, b.layers, b.strength)
+    (tmp_path / "mine.yaml").write_text(
+        "- {file: all.npz, direction: whole}\n"
+        "- {name: up, file: all.npz, direction: middle, layers: coarse, strength: -2}\n"
+    )
+    whole, up = edits.load(tmp_path / "mine.yaml", space)
+    assert (whole.name, whole.strength, whole.layers) == ("whole", 1.0, [0, 1, 2, 3, 4, 5])
+    assert (up.name, up.strength, up.layers) == ("up", -2.0, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("- {file: all.npz, direction: hole}", "Did you mean 'whole'"),
+        ("- {file: all.npz, direktion: whole}", "Did you mean 'direction'"),
+        ("- {file: all.npz}", "does not say its direction"),
+        ("whole", "must be a list of lines"),
+        ("- {file: all.npz, direction: whole, layers: fine}", "there is no fine"),
+    ],
+)
+def test_bad_lines(space, moves, tmp_path, text, message):
+    edits.save(moves, tmp_path / "all")
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(BadInput, match=message):
+        edits.load(tmp_path / "mine.yaml", space)
+
+
+def test_edits_of_another_generator_are_refused(moves, tmp_path):
+    edits.save(moves, tmp_path / "all")
+    gan = GAN(image_shape=(4, 4, 1), latent_dim=5, generator_width=4, discriminator_width=4)
+    with pytest.raises(BadInput, match="z of length 12; wanted is 5"):
+        edits.load(tmp_path / "all.yaml", latents.Space(gan))
+
+
+def test_scores_of_a_file(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("seed,long,dark\n3,1,0.5\n8,0,-2\n")
+    seeds, names, scores = attributes.read_scores(path)
+    assert (seeds, names) == ([3, 8], ["long", "dark"])
+    np.testing.assert_array_equal(scores, [[1, 0.5], [0, -2]])
+    path.write_text("long,dark\n1,2\n1,2\n")
+    with pytest.raises(BadInput, match="must begin with the line seed,NAME"):
+        attributes.read_scores(path)
+    path.write_text("seed,long\n3,yes\n1,2\n")
+    with pytest.raises(BadInput, match="each line is a seed and"):
+        attributes.read_scores(path)
+
+
+@pytest.mark.parametrize("method", find.SUPERVISED)
+@pytest.mark.parametrize("kind", ["z", "w"])
+def test_methods_find_a_planted_attribute(space, method, kind):
+    """Scores linear in the codes; `base` keeps the first attribute out of the second."""
+    seeds = list(range(3000))
+    codes = space.z(seeds) if kind == "z" else space.w(space.z(seeds)).numpy()
+    white = np.linalg.inv(np.linalg.cholesky(np.cov(codes.T))).T  # deviations along axes: 1
+    plans = np.array([white[:, 0], white[:, 0] + white[:, 1]])
+    scored = seeds, ["first", "both"], codes @ plans.T
+    first, both = find.from_scores(method, space, scored, kind, [2, 3], base=["first"])
+    assert (first.name, first.space, first.layers) == ("first", kind, [2, 3])
+    change = np.array([plans @ edit.vector for edit in (first, both)])
+    assert change[0, 0] > 0.2 and change[1, 1] > 0.2
+    # Means are matched in whether the base is there, not in how much of it.
+    tolerance = {"tlgan": 1e-6, "difference": 0.3, "interfacegan": 0.15}[method]
+    if kind == "z":  # where codes are white, the base is left alone
+        assert abs(change[1, 0]) < tolerance * change[1, 1]
+    with pytest.raises(BadInput, match="Did you mean 'first'"):
+        find.from_scores(method, space, scored, kind, [0], base=["frst"])
+
+
+def test_unsupervised_methods(space):
+    found = find.from_weights(space, [0, 1], 3)
+    assert [e.name for e in found] == ["sefa0", "sefa1", "sefa2"] and found[0].layers == [0, 1]
+    gan = latents.Space(GAN(image_shape=(4, 4, 1), generator_width=4, discriminator_width=4))
+    assert find.from_weights(gan, [0], 1)[0].space == "z"
+    with pytest.raises(BadInput, match="GAN has no w"):
+        find.from_components(gan, [0], 1)
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs a tool as a person would, in this process and in a folder of its own."""
+
+    def run(tool, *args):
+        spec = importlib.util.spec_from_file_location(tool, TOOLS / f"{tool}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [tool, *map(str, args)])
+        module.main()
+
+    return run
+
+
+STRANGER = """
+import sys
+sys.modules["tfgans"] = sys.modules["keras"] = None  # neither may be imported
+import numpy as np, tensorflow as tf
+edit = tf.saved_model.load(sys.argv[1]).signatures["edit"]
+inputs = {k: tf.constant(v) for k, v in np.load(sys.argv[2]).items()}
+np.savez(sys.argv[3], image=edit(**inputs)["image"])
+"""
+
+
+def test_a_stranger_edits(run, tmp_path, capsys):
+    """From finding to a fresh process without tfgans, with labels."""
+    model = StyleGAN2(
+        image_shape=(16, 16, 3), latent_dim=12, style_dim=10, mapping_layers=1, channel_base=64,
+        channel_max=8, num_classes=3,
+    )  # fmt: skip
+    model.save(tmp_path / "small.keras")
+    run("edit", "small.keras", "sefa", "--layers", "2-4", "-n", "2")
+    assert Image.open("samples/small-sefa.png").size == (7 * 16, 2 * 16)
+    run("edit", "small.keras", "apply", "samples/small-sefa.yaml", "--export", "edited")
+    assert "Columns: unedited, + sefa0, + sefa1" in capsys.readouterr().out
+    assert Image.open("samples/small-apply.png").size == (3 * 16, 4 * 16)
+    rng = np.random.RandomState(0)
+    inputs = {
+        "z": rng.randn(4, 12), "label": np.eye(3)[[0, 1, 2, 0]], "truncation": [1, 0.5, 0, 0.7],
+        "strengths": [[0, 0], [1, 0], [0, -2], [3, 1]],
+    }  # fmt: skip
+    inputs = {name: np.array(value, "float32") for name, value in inputs.items()}
+    np.savez("inputs.npz", **inputs)
+    command = [sys.executable, "-c", STRANGER, "saved_models/edited/1", "inputs.npz", "out.npz"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    space = latents.Space(models.load("edited"))
+    found = np.load("out.npz")["image"]
+    moves = edits.load("samples/small-sefa.yaml", space)
+    ws = edits.apply(space, moves, *inputs.values())
+    np.testing.assert_allclose(found, space.images(ws), atol=1e-5)
+    plain = model(inputs["z"][:1], label=inputs["label"][:1], truncation=1.0)
+    np.testing.assert_allclose(found[:1], plain, atol=1e-5)  # strength 0: no edit
+    assert np.abs(found[1:] - space.images(space.ws(*list(inputs.values())[:3]))[1:]).max() > 0.01
+
+
+def test_an_endpoint_with_a_class_of_its_own():
+    model = StyleGAN2(
+        image_shape=(4, 4, 1), latent_dim=4, style_dim=4, mapping_layers=1, channel_base=16,
+        channel_max=4, num_classes=3,
+    )  # fmt: skip
+    space = latents.Space(model, label=2)
+    move = latents.Edit("none", np.zeros(4), "w", [0])
+    function, signature = edits.endpoint(space, [move])
+    assert [spec.name for spec in signature] == ["z", "truncation", "strengths"]
+    z = space.z([0, 1])
+    found = function(tf.constant(z), tf.ones([2]), tf.ones([2, 1]))["image"]
+    np.testing.assert_allclose(found, model(z, label=[2, 2]), atol=1e-6)
+
+
+def test_edit_with_a_classifier(run, model, tmp_path):
+    model.save(tmp_path / "small.keras")
+    pixels = keras.Input([16, 16, 3])
+    brightness = keras.layers.Dense(1, kernel_initializer="ones", use_bias=False)
+    out = brightness(keras.layers.GlobalAveragePooling2D()(pixels))
+    keras.Model(pixels, out).save(tmp_path / "bright.keras")
+    args = ["--scores", "bright.keras", "--samples", 300, "--strengths", -2, 0, 2]
+    for method in find.SUPERVISED:
+        run("edit", "small.keras", method, *args)
+        sheet = np.asarray(Image.open(f"samples/small-{method}.png"), float)
+        dark, middle, bright = (part.mean() for part in np.split(sheet, 3, axis=1))
+        assert dark < middle < bright
+    with pytest.raises(BadInput, match="give --scores FILE"):
+        run("edit", "small.keras", "tlgan")
+
+
+def test_tables_and_walks_of_tools(run, model, tmp_path):
+    model.save(tmp_path / "small.keras")
+    run("mix", "small.keras", "--rows", 1, 2, "--columns", 3, 4, 5, "--layers", "coarse")
+    assert Image.open("samples/small-mix-coarse.png").size == (4 * 16, 3 * 16)
+    run("walk", "small.keras", "truncation", "--seeds", 0, 1)
+    assert Image.open("samples/small-truncation.png").size == (9 * 16, 2 * 16)
+    with pytest.raises(BadInput, match="StyleGAN2 has no codes"):
+        run("walk", "small.keras", "codes")
+
+
+def test_walks_become_animations(run, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    model.save(tmp_path / "small.keras")
+    run("walk", "small.keras", "w", "--seeds", 0, 1, "--frames", 6, "--columns", 2)
+    with Image.open("samples/small-w.gif") as file:
+        assert file.n_frames == 12 and file.size == (32, 16)
+
+
+def test_project_writes_everything_and_goes_on(run, space, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    model.save(tmp_path / "small.keras")
+    pictures = (space.images(space.of_seeds([0, 1])) * 127.5 + 127.5).clip(0, 255).astype("uint8")
+    for k, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{k}.png")
+    args = ["small.keras", "0.png", "1.png", "--steps", 20, "--method", "image2stylegan"]
+    run("project", *args, "--use", "morph")
+    out = capsys.readouterr().out
+    assert "pixel_pyramid_l2, the stand-in" in out and "step 20 of 20" in out
+    folder = pathlib.Path("samples/small-image2stylegan")
+    assert Image.open(folder / "result.png").size == (3 * 16, 2 * 16)
+    assert Image.open(folder / "morph.png").size == (9 * 16, 16)
+    with Image.open(folder / "path.gif") as file:
+        assert file.size == (32, 32)
+    run("project", *args)  # finished: nothing is done again
+    assert "step 19" not in capsys.readouterr().out
+    with np.load(folder / "latents.npz") as file:
+        assert file["ws"].shape == (2, 6, 10) and int(file["step"]) == 20
+    with pytest.raises(BadInput, match="takes 3 images, not 2"):
+        run("project", *args, "--use", "expression")

@@ -1,0 +1,256 @@
+"""From a model or a folder to a result: what is measured is what the pure functions give."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgans import data, metrics, models, training
+from tfgans.config import Config, Data
+from tfgans.data.synthetic import polygons
+from tfgans.errors import BadInput
+from tfgans.images import to_uint8
+
+TOOL = pathlib.Path(__file__).parents[2] / "tools" / "evaluate.py"
+
+
+class Pixels:
+    """A feature network for tests: 2 x 2 means of the pixels, less their mean over the image."""
+
+    name, sha256, resize, comparable = "pixels", "0" * 64, "none", False
+    calls = 0
+
+    def __call__(self, images):
+        self.calls += 1
+        n, height, width, _ = images.shape
+        x = images.reshape(n, height // 2, 2, width // 2, 2, -1).mean(axis=(2, 4))
+        return x.reshape(n, -1).astype("float32") / 255
+
+    def head(self, features):
+        return 10 * features[:, :5]
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A GAN whose untrained images differ."""
+    model = training.build(Config.load("gan", "tiny"))
+    for weight in model.generator.trainable_variables:
+        weight.assign(20 * weight)
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "gan.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def real():
+    return np.clip(4 * polygons(300, side=8)[..., None].astype(int), 0, 255).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def evaluator(real, tmp_path_factory):
+    """Makes an Evaluator for 8 x 8 triangles."""
+    path = tmp_path_factory.mktemp("real") / "real.npy"
+    np.save(path, real)
+
+    def make(**changes):
+        settings = {"metrics": ("fid", "is"), "extractor": Pixels(), "samples": 150, "seeds": 2}
+        return metrics.Evaluator(Data(path=str(path)), (8, 8, 1), **settings | changes)
+
+    return make
+
+
+def test_values_are_those_of_the_whole_sets_at_once(model, evaluator, real):
+    result = evaluator(metrics=("kid", "fid", "is", "pr", "dc"))(model, {})
+    protocol, pixels = result["protocol"], Pixels()
+    real = pixels(real)
+    assert protocol["real_images"] == 300 and protocol["generated_images"] == 150
+    for seed in (0, 1):
+        parts = [model.sample(64, seed=(seed << 20) + k) for k in range(3)]
+        fake = pixels(to_uint8(np.concatenate(parts)[:150]))
+        found = {name: value["runs"][seed] for name, value in result["values"].items()}
+        assert found["own_fid"] == pytest.approx(metrics.fid(real, fake), rel=1e-9)
+        score, _ = metrics.inception_score(pixels.head(fake))
+        assert found["own_is"] == pytest.approx(score, rel=1e-6)
+        _, coverage = metrics.density_coverage(real, fake)
+        assert found["own_coverage"] == coverage
+    runs = result["values"]["own_fid"]["runs"]
+    assert result["values"]["own_fid"]["mean"] == pytest.approx(np.mean(runs))
+    assert result["values"]["own_fid"]["std"] == pytest.approx(np.std(runs, ddof=1))
+    assert runs[0] != runs[1]
+
+
+def test_few_images_put_kid_first_and_say_so(model, evaluator):
+    result = evaluator(metrics=["fid"], seeds=1)(model, {"name": "x", "kind": "GAN"})
+    assert list(result["values"]) == ["own_kid", "own_fid"]
+    assert "150 images are fewer than 10,000" in result["notes"][0]
+    assert "not comparable with published" in result["notes"][1]
+    text = metrics.table(result)
+    assert text.index("own_kid") < text.index("own_fid") and "150 images are fewer" in text
+    assert "features: pixels (000000000000), resize none" in text
+
+
+def test_real_images_measured_against_themselves_have_no_distance(tmp_path):
+    """A folder that holds the data set: FID 0, precision and recall 1."""
+    rng = np.random.default_rng(0)
+    for k in range(130):
+        picture = Image.fromarray(rng.integers(0, 256, [8, 8, 3], "uint8"))
+        picture.save(tmp_path / f"{k:03}.png")
+    names = ["fid", "pr", "kid", "ms_ssim"]
+    result = metrics.evaluate(tmp_path, tmp_path, names, Pixels(), seeds=3)
+    values = {name: value["mean"] for name, value in result["values"].items()}
+    assert abs(values["own_fid"]) < 1e-6
+    assert values["own_precision"] == values["own_recall"] == 1
+    assert 0 <= values["ms_ssim"] < 0.2 and 0 <= values["ms_ssim_of_real"] < 0.2
+    assert result["protocol"]["seeds"] == [0]  # a folder has no latents
+    assert result["protocol"]["generated_images"] == 130
+
+
+def test_another_order_or_size_of_batches_changes_nothing_but_other_data_do(
+    tmp_path, model, evaluator
+):
+    a = evaluator(metrics=["fid"], seeds=1)(model, {})
+    b = evaluator(metrics=["fid"], seeds=1)(model, {})
+    assert a == b
+    arrays = np.zeros([70, 8, 8, 1], "uint8")
+    arrays[:, 1:7, 2:6] = np.arange(70)[:, None, None, None]
+    np.save(tmp_path / "other.npy", arrays)
+    other = metrics.Evaluator(
+        Data(path=str(tmp_path / "other.npy")), (8, 8, 1), 0, ["fid"], Pixels(), 150, 1
+    )
+    with pytest.raises(BadInput, match="data_sha256: .* -> ") as error:
+        metrics.compare(a, other(model, {}))
+    assert "real_images: 300 -> 70" in str(error.value)
+
+
+def test_features_of_real_images_are_cached(model, tmp_path, evaluator):
+    first, second = Pixels(), Pixels()
+    a = evaluator(metrics=["fid"], extractor=first, cache=tmp_path, seeds=1)(model, {})
+    b = evaluator(metrics=["fid"], extractor=second, cache=tmp_path, seeds=1)(model, {})
+    assert a == b and len(list(tmp_path.iterdir())) == 1
+    assert first.calls - second.calls == 5
+    nameless = Pixels()
+    nameless.sha256 = None
+    with pytest.raises(BadInput, match="no hash"):
+        evaluator(extractor=nameless, cache=tmp_path)
+
+
+def test_labels_are_drawn_from_the_data_and_class_distances_need_them(tmp_path, evaluator):
+    images = np.zeros([90, 8, 8, 1], "uint8")
+    images[:, :, 4:] = np.random.default_rng(0).integers(0, 256, [90, 8, 4, 1])
+    labels = np.repeat([0, 1, 2], [60, 20, 10])
+    images[labels == 1] = images[labels == 1][:, :, ::-1]
+    images[labels == 2] = np.swapaxes(images[labels == 2], 1, 2)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+
+    class Copier:
+        """A generator that copies the data of the class it is told."""
+
+        shift, seen = 0, []
+
+        def sample(self, n, seed, labels):
+            self.seen.append(labels)
+            rng = np.random.default_rng(seed)
+            told = (labels + self.shift) % 3
+            rows = [rng.choice(np.flatnonzero(arrays["labels"] == label)) for label in told]
+            return images[rows] / 127.5 - 1
+
+    arrays = {"labels": labels}
+    copier = Copier()
+    measure = metrics.Evaluator(
+        Data(path=str(tmp_path / "data.npz")), (8, 8, 1), 3, ["intra_fid", "fid"], Pixels(), 2000, 1
+    )
+    right = measure(copier, {})["values"]
+    shares = np.bincount(np.concatenate(copier.seen)) / 2048  # whole batches
+    np.testing.assert_allclose(shares, [6 / 9, 2 / 9, 1 / 9], atol=0.04)
+    copier.shift = 1
+    wrong = measure(copier, {})["values"]
+    assert wrong["own_intra_fid"]["mean"] > 5 * right["own_intra_fid"]["mean"]
+    with pytest.raises(BadInput, match="intra_fid needs a model with classes"):
+        evaluator(metrics=["intra_fid"])
+
+
+def test_metrics_without_a_network(saved, tmp_path):
+    """SWD of the model's own images in two folders; no extractor is asked for."""
+    images = np.random.default_rng(0).integers(0, 256, [2, 40, 16, 16, 3], "uint8")
+    for name, pictures in zip(("a", "b"), images, strict=True):
+        np.save(tmp_path / f"{name}.npy", pictures)
+    np.save(tmp_path / "dark.npy", np.sort(images[1], axis=2))
+    paths = [tmp_path / f"{name}.npy" for name in ("a", "b", "dark")]
+    close = metrics.evaluate(paths[1], paths[0], ["swd"])["values"]
+    far = metrics.evaluate(paths[2], paths[0], ["swd"])["values"]
+    assert list(close) == ["swd", "swd_16"]
+    assert far["swd"]["mean"] > 5 * close["swd"]["mean"] > 0
+    study = metrics.evaluate(saved, "synthetic", ["polygons"], samples=4, seeds=1)["values"]
+    assert set(study) == {"polygon_precision", "polygon_recall", "polygon_f1"}
+    assert study["polygon_precision"]["mean"] == 0  # an untrained model
+
+
+def test_comparison_of_results(model, tmp_path, evaluator):
+    subject = {"name": "first", "kind": "GAN"}
+    first = evaluator(metrics=["fid"])(model, subject)
+    metrics.write_result(first, tmp_path / "first.json")
+    first = metrics.read_result(tmp_path / "first.json")
+    second = evaluator(metrics=["fid", "is"])(model, {"name": "second", "kind": "GAN"})
+    lines = metrics.compare(first, second).splitlines()
+    assert lines[0].split() == ["first", "second"]
+    assert [line.split()[0] for line in lines[1:]] == ["own_kid", "own_fid"]  # what both have
+    for key, value in (("samples", 100), ("seeds", 1)):
+        other = evaluator(metrics=["fid"], **{key: value})(model, subject)
+        with pytest.raises(BadInput, match="measured differently"):
+            metrics.compare(first, other)
+    (tmp_path / "no.json").write_text("{}")
+    with pytest.raises(BadInput, match="is no result"):
+        metrics.read_result(tmp_path / "no.json")
+
+
+def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evaluator):
+    with pytest.raises(BadInput, match="Did you mean 'fid'"):
+        evaluator(metrics=["fit"])
+    with pytest.raises(BadInput, match="has no truncation"):
+        metrics.evaluate(saved, "synthetic", ["swd"], truncation=0.7)
+    with pytest.raises(FileNotFoundError, match="neither a run, nor a release"):
+        metrics.evaluate(tmp_path / "nothing", "synthetic")
+    pairs = models.get("pix2pix")
+    with pytest.raises(BadInput, match="'paired'"):
+        metrics.check_model(pairs.__new__(pairs))
+    with pytest.raises(BadInput, match="8, 8"):
+        metrics.evaluate(saved, "synthetic", ["swd"])  # no pyramid of 8 x 8
+
+    class Broken:
+        def sample(self, n, seed):
+            return np.full([n, 8, 8, 1], np.nan, "float32")
+
+    with pytest.raises(BadInput, match="not finite"):
+        evaluator()(Broken(), {})
+    with pytest.raises(data.DataError, match="nowhere"):
+        metrics.evaluate(saved, "nowhere", ["ms_ssim"])
+
+
+def test_the_tool_prints_a_table_writes_json_and_compares(saved, tmp_path):
+    def run(*words):
+        command = [sys.executable, str(TOOL), *map(str, words)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    options = ["--data", "synthetic", "--metrics", "ms_ssim", "--seeds", 2, "--out", "a.json"]
+    done = run(saved, *options, "--samples", 70)
+    assert done.returncode == 0, done.stderr
+    assert f"{saved} (GAN) against synthetic" in done.stdout and "ms_ssim_of_real" in done.stdout
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert result["subject"] == {
+        "name": str(saved), "kind": "GAN", "step": 0, "averaged_weights": False,
+    }  # fmt: skip
+    assert result["protocol"]["seeds"] == [0, 1] and result["tfgans"]
+    changed = result | {"protocol": result["protocol"] | {"generated_images": 50_000}}
+    (tmp_path / "b.json").write_text(json.dumps(changed))
+    refused = run("--compare", "a.json", "b.json")
+    assert refused.returncode != 0 and "Traceback" not in refused.stderr
+    assert "generated_images: 70 -> 50000" in refused.stderr

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgans.errors import BadInput
+from tfgans.metrics import lpips, ppl
+from tfgans.metrics.lpips import lpips_input
+from tfgans.metrics.ppl import crop_face, shrink, slerp, trimmed_mean
+
+
+def squared(a, b):
+    return np.square(np.asarray(a) - np.asarray(b)).reshape(len(a), -1).sum(axis=1)
+
+
+@pytest.fixture
+def latents(rng):
+    return rng.normal(size=[2, 200, 12])  # float64
+
+
+@pytest.mark.parametrize("sampling", ["end", "full"])
+def test_linear_generator_in_closed_form(latents, sampling, rng):
+    """mean |A (w1 - w0)|^2, wherever on the line."""
+    a = rng.normal(size=[12, 20])
+    start, end = latents
+    value = ppl(lambda w: w @ a, squared, start, end, "w", sampling)
+    assert value == pytest.approx(trimmed_mean(squared(start @ a, end @ a)), rel=1e-5)
+
+
+def test_identity_on_the_sphere_in_closed_form(rng):
+    """mean omega^2, about (pi / 2)^2 in many dimensions."""
+    start, end = rng.normal(size=[2, 400, 512])
+    for sampling in ("end", "full"):
+        value = ppl(lambda z: z, squared, start, end, "z", sampling)
+        assert value == pytest.approx((np.pi / 2) ** 2, rel=0.01)
+    cosine = (start * end).sum(1) / np.linalg.norm(start, axis=1) / np.linalg.norm(end, axis=1)
+    assert value == pytest.approx(trimmed_mean(np.arccos(cosine) ** 2), rel=1e-4)
+
+
+def test_the_step_does_not_matter_but_the_place_does(latents):
+    start, end = latents
+
+    def generator(w):
+        return tf.sin(w)
+
+    fine, coarse = (ppl(generator, squared, start, end, epsilon=e) for e in (1e-4, 1e-3))
+    assert fine == pytest.approx(coarse, rel=0.01)
+    full = ppl(generator, squared, start, end, sampling="full")
+    assert abs(full / fine - 1) > 0.02
+    with pytest.raises(BadInput, match="sampling"):
+        ppl(generator, squared, start, end, sampling="both")
+
+
+def test_slerp_stays_on_the_sphere_and_meets_both_ends(latents):
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in latents)
+    t = np.full([200, 1], 0.3)
+    np.testing.assert_allclose(np.linalg.norm(slerp(a, b, t), axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(slerp(a, b, 0 * t), a, atol=1e-12)
+    np.testing.assert_allclose(slerp(5 * a, 2 * b, 0 * t + 1), b, atol=1e-12)
+
+
+def test_outer_percents_are_left_out_ends_included():
+    values = np.arange(1000.0)
+    values[-3:] = 1e9
+    assert trimmed_mean(values) == pytest.approx(np.arange(9, 991).mean())
+
+
+def test_crop_and_shrink_of_faces():
+    images = np.zeros([1, 1024, 1024, 1], "float32")
+    images[:, 384:896, 256:768] = 1
+    cut = crop_face(images)
+    assert cut.shape == (1, 512, 512, 1) and cut.min() == 1
+    assert shrink(tf.constant(cut)).shape == (1, 256, 256, 1)
+    small = tf.constant(np.arange(256.0 * 256).reshape(1, 256, 256, 1))
+    assert shrink(small) is small
+
+
+def test_lpips_identities(rng):
+    a, b = ([rng.normal(size=[3, s, s, c]) for s, c in ((8, 4), (4, 6))] for _ in range(2))
+    weights = [rng.uniform(size=4), rng.uniform(size=6)]
+    value = lpips(a, b, weights).numpy()
+    assert value.shape == (3,) and (value > 0).all()
+    np.testing.assert_array_equal(lpips(a, a, weights), 0)
+    np.testing.assert_allclose(lpips(b, a, weights), value)
+    np.testing.assert_allclose(lpips([5 * a[0], a[1]], b, weights), value, rtol=1e-8)
+    by_hand = 0
+    for x, y, w in zip(a, b, weights, strict=True):
+        x, y = (t / np.linalg.norm(t, axis=3, keepdims=True) for t in (x, y))
+        by_hand += ((x - y) ** 2 @ w).mean(axis=(1, 2))
+    np.testing.assert_allclose(value, by_hand, rtol=1e-8)
+
+
+def test_lpips_of_orthogonal_features_is_twice_the_weight():
+    a, b = np.zeros([1, 5, 5, 4]), np.zeros([1, 5, 5, 4])
+    a[..., 1], b[..., 2] = 3, 7
+    assert lpips([a], [b], [np.full(4, 0.3)]).numpy() == pytest.approx(0.6, rel=1e-9)
+
+
+def test_lpips_has_finite_gradients_where_features_are_zero():
+    x = tf.zeros([1, 2, 2, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = lpips([x], [tf.ones_like(x)], [tf.ones(3)])
+    assert np.isfinite(tape.gradient(value, x)).all()
+
+
+def test_lpips_input_is_version_0_1():
+    white = lpips_input(np.ones([1, 2, 2, 3], "float32"))
+    expected = [(1 + 0.030) / 0.458, (1 + 0.088) / 0.448, (1 + 0.188) / 0.450]
+    np.testing.assert_allclose(white[0, 0, 0], expected, rtol=1e-6)

@@ -1,0 +1,70 @@
+"""Trains the classifier own-small again, from MNIST and Fashion-MNIST.
+
+    python -m tfgans.features.train_own_small --mnist FOLDER --fashion FOLDER
+
+The folders hold the four IDX files of each set.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from tfgans.data.arrays import read_idx  # noqa: E402
+from tfgans.durable import sha256  # noqa: E402
+from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans.features.own_small import SEED, SIDE, WEIGHTS, build  # noqa: E402
+from tfgans.features.resize import RESIZES  # noqa: E402
+
+
+def read(folder, part, first_class):
+    """Images [N, 32, 32, 1] as the network will see them, and their classes."""
+    arrays = []
+    for kind in ("images-idx3", "labels-idx1"):
+        found = sorted(pathlib.Path(folder).glob(f"{part}-{kind}-ubyte*"))
+        if not found:
+            raise BadInput(f"{folder} has no {part}-{kind}-ubyte.")
+        arrays.append(read_idx(found[0]))
+    images, labels = arrays
+    return RESIZES["clean"](images[..., None], SIDE), labels.astype("int32") + first_class
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Trains the classifier own-small.")
+    parser.add_argument("--mnist", required=True, help="folder of MNIST's IDX files")
+    parser.add_argument("--fashion", required=True, help="folder of Fashion-MNIST's IDX files")
+    parser.add_argument("--out", type=pathlib.Path, default=WEIGHTS, help="the .npz to write")
+    parser.add_argument("--epochs", type=int, default=5)
+    args = parser.parse_args()
+
+    sets = {"mnist": (args.mnist, 0), "fashion": (args.fashion, 10)}
+    parts = [read(folder, "train", first) for folder, first in sets.values()]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    keras.utils.set_random_seed(SEED)
+    tf.config.experimental.enable_op_determinism()
+    model = build()
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, args.epochs * len(images) // 128)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
+    model.fit(np.repeat(images, 3, axis=3), labels, batch_size=128, epochs=args.epochs, verbose=2)
+
+    facts = {"seed": SEED, "epochs": args.epochs, "weights": model.count_params()}
+    for name, (folder, first) in sets.items():
+        images, labels = read(folder, "t10k", first)
+        _, accuracy = model.evaluate(np.repeat(images, 3, axis=3), labels, verbose=0)
+        facts[f"test accuracy, {name}"] = round(accuracy, 4)
+    arrays = {f"{i:02}": np.asarray(w) for i, w in enumerate(model.get_weights())}
+    np.savez_compressed(args.out, **arrays)
+    facts["sha256"] = sha256(args.out)
+    args.out.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n")
+    print(json.dumps(facts, indent=2))
+
+
+if __name__ == "__main__":
+    run_tool(main)

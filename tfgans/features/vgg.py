@@ -1,0 +1,165 @@
+"""VGG16: its layers for LPIPS, and the network that improved precision and recall look through.
+
+Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR
+2015, arXiv:1409.1556. LPIPS: Zhang et al., The Unreasonable Effectiveness of Deep Features as a
+Perceptual Metric, CVPR 2018, arXiv:1801.03924, version 0.1. Improved precision and recall:
+Kynkäänniemi et al., NeurIPS 2019, arXiv:1904.06991.
+
+LPIPS was fitted to torchvision's weights, which are those of another training than Keras' (those of
+the paper): with Keras' file the distance is near LPIPS and not it, and is marked so.
+"""
+
+import os
+import pathlib
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgans.durable import sha256
+from tfgans.errors import BadInput
+from tfgans.features.extractor import Extractor
+from tfgans.pretrained import read_state_dict
+
+LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
+TORCH_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # features.<i>.weight
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+LINEAR_SHA256 = "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"
+
+
+class LPIPS:
+    """The perceptual distance of images.
+
+    Args:
+        vgg: Path to torchvision's vgg16-397923af.pth, or to a weights file of
+            `keras.applications.VGG16`; without it that in the environment variable TFGANS_VGG16.
+        linear: Path to lpips/weights/v0.1/vgg.pth of github.com/richzhang/PerceptualSimilarity;
+            without it that in TFGANS_LPIPS.
+
+    Attributes:
+        weights: For each of the five layers a nonnegative weight per channel.
+        comparable: Whether both files are those of the published metric.
+    """
+
+    name = "lpips-vgg16"
+
+    def __init__(self, vgg=None, linear=None):
+        vgg = given(vgg, "TFGANS_VGG16", "torchvision's vgg16-397923af.pth")
+        linear = given(
+            linear, "TFGANS_LPIPS",
+            "lpips/weights/v0.1/vgg.pth of github.com/richzhang/PerceptualSimilarity",
+        )  # fmt: skip
+        self.layers, self.prepare = build_layers(vgg)
+        state = read_state_dict(linear)
+        names = [f"lin{i}.model.1.weight" for i in range(len(LAYERS))]
+        shapes = [state[name].shape if name in state else "nothing" for name in names]
+        if shapes != [(1, c, 1, 1) for c in (64, 128, 256, 512, 512)]:
+            raise BadInput(
+                f"{linear} does not hold LPIPS' weights of VGG16: of its five layers it has "
+                f"{', '.join(map(str, shapes))}. Wanted: lpips/weights/v0.1/vgg.pth."
+            )
+        self.weights = [state[name].reshape(-1) for name in names]
+        self.sha256 = f"{sha256(vgg)} {sha256(linear)}"
+        known = self.sha256.startswith("397923af") and self.sha256.endswith(LINEAR_SHA256)
+        self.comparable = known
+
+    def activations(self, images):
+        """Images [N, H, W, 1 or 3] in [-1, 1] -> relu1_2, 2_2, 3_3, 4_3, 5_3, [N, h, w, C]."""
+        images = tf.convert_to_tensor(images)
+        if images.shape[-1] == 1:
+            images = tf.repeat(images, 3, axis=-1)
+        return self.layers(self.prepare(images))
+
+    def features(self, images):
+        """Images in [-1, 1] -> five features whose squared differences sum up to the distance."""
+        scaled = []
+        for x, weight in zip(self.activations(images), self.weights, strict=True):
+            x = unit(x) * tf.sqrt(weight)
+            scaled.append(x / float(x.shape[1] * x.shape[2]) ** 0.5)
+        return scaled
+
+    def __call__(self, a, b):
+        """Images a and b, [N, H, W, 1 or 3] in [-1, 1] -> their distances [N]."""
+        pairs = zip(self.features(a), self.features(b), strict=True)
+        return tf.add_n([tf.reduce_sum((x - y) ** 2, axis=[1, 2, 3]) for x, y in pairs])
+
+
+def unit(x):
+    """Scales the channels of each position to length 1; zeros stay zeros."""
+    return x * tf.math.rsqrt(tf.reduce_sum(x * x, axis=-1, keepdims=True) + 1e-20)
+
+
+def given(path, variable, what):
+    """The path of a file of weights, from the caller or the environment."""
+    path = path or os.environ.get(variable)
+    if not path:
+        raise BadInput(
+            f"LPIPS needs {what}; nothing is downloaded. Give its path, or put it into the "
+            f"environment variable {variable}."
+        )
+    if not pathlib.Path(path).is_file():
+        raise BadInput(f"There is no file {path}. Wanted: {what}.")
+    return path
+
+
+def build_layers(path):
+    """The five layers of VGG16 as a network, and what images in [-1, 1] become before it."""
+    network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(None, None, 3))
+    network.trainable = False
+    layers = keras.Model(network.input, [network.get_layer(name).output for name in LAYERS])
+    convolutions = [x for x in layers.layers if isinstance(x, keras.layers.Conv2D)]
+    if h5py.is_hdf5(path):
+        for layer, source in zip(convolutions, _convolutions(keras_vgg16(path)), strict=True):
+            layer.set_weights(source.get_weights())
+        return layers, caffe
+    state = read_state_dict(path)
+    for layer, i in zip(convolutions, TORCH_CONVOLUTIONS, strict=True):
+        kernel, bias = (state.get(f"features.{i}.{x}") for x in ("weight", "bias"))
+        wanted = layer.kernel.shape[::-1]
+        if kernel is None or bias is None or kernel.shape[:2] != wanted[:2]:
+            found = "nothing" if kernel is None else kernel.shape
+            raise BadInput(
+                f"{path} does not hold VGG16: of features.{i} it has {found}, wanted weights of "
+                f"shape {wanted} and a bias. Wanted: torchvision's vgg16-397923af.pth."
+            )
+        layer.set_weights([kernel.transpose(2, 3, 1, 0), bias])
+    return layers, lambda images: (images - SHIFT) / SCALE
+
+
+def _convolutions(network):
+    return [x for x in network.layers if isinstance(x, keras.layers.Conv2D)]
+
+
+def caffe(images):
+    """[-1, 1] to what Keras' weights were trained on: BGR in 0..255 less the mean."""
+    return keras.applications.vgg16.preprocess_input((images + 1.0) * 127.5)
+
+
+def keras_vgg16(path) -> keras.Model:
+    """`keras.applications.VGG16` with the weights of an HDF5 file, with or without its top."""
+    return keras.applications.VGG16(include_top=(4096, 4096) in h5_shapes(path), weights=str(path))
+
+
+def h5_shapes(path) -> set:
+    """The shapes of all arrays of an HDF5 file."""
+    found = set()
+    with h5py.File(path) as file:
+        file.visititems(lambda _, x: found.add(getattr(x, "shape", None)))
+    return found
+
+
+def fc2(network, path, resize="tfgan") -> Extractor:
+    """The second layer of 4,096 units after its rectifier: improved precision and recall."""
+    if "fc2" not in {layer.name for layer in network.layers}:
+        raise BadInput(
+            f"{path} holds VGG16 without its dense layers, which serves LPIPS only. "
+            "Wanted: vgg16_weights_tf_dim_ordering_tf_kernels.h5."
+        )
+    layers = keras.Model(network.input, network.get_layer("fc2").output)
+    run = tf.function(
+        lambda x: layers(caffe(x), training=False),
+        input_signature=[tf.TensorSpec([None, 224, 224, 3])],
+    )
+    kernel, bias = (np.asarray(w) for w in network.get_layer("predictions").get_weights())
+    return Extractor("vgg16-fc2", run, 224, resize, sha256(path), False, kernel, bias)

@@ -1,0 +1,154 @@
+"""Edits: directions with a name and a strength, stacked, written as YAML, and served.
+
+A method writes its directions into one `.npz` file, as arrays z/NAME or w/NAME. A line of YAML
+takes one of them:
+
+    - {name: longer, file: shirts.npz, direction: sefa0, layers: 0-3, strength: 2.0}
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans.config import check_words, parse
+from tfgans.errors import BadInput, nearest
+from tfgans.latents.mixing import layers_of
+
+WORDS = ("name", "file", "direction", "layers", "strength")
+
+
+@dataclasses.dataclass
+class Edit:
+    """A move of the code: code + strength * vector.
+
+    Args:
+        name: For people and for pictures.
+        vector: [D], as long as one unit of strength.
+        space: "z", before the mapping, or "w".
+        layers: Layer numbers that a move in w reaches.
+        strength: How far, where nothing else is said.
+    """
+
+    name: str
+    vector: np.ndarray
+    space: str
+    layers: list
+    strength: float = 1.0
+
+    def line(self, file):
+        """The line of YAML for this edit, its vector in `file`."""
+        layers = ",".join(map(str, self.layers))
+        return (
+            f"- {{name: {self.name}, file: {file}, direction: {self.name}, "
+            f'layers: "{layers}", strength: {self.strength:g}}}'
+        )
+
+
+def save(edits, stem):
+    """Writes edits as <stem>.npz (the vectors) and <stem>.yaml (a line for each)."""
+    np.savez(f"{stem}.npz", **{f"{e.space}/{e.name}": e.vector for e in edits})
+    file = pathlib.Path(f"{stem}.npz").name
+    pathlib.Path(f"{stem}.yaml").write_text("\n".join(e.line(file) for e in edits) + "\n")
+
+
+def load(path, space):
+    """Reads the edits of a YAML file; its `.npz` files are looked up beside it.
+
+    Args:
+        path: The YAML file.
+        space: The `Space` they are for; vectors of another length are refused.
+    """
+    lines = parse(pathlib.Path(path).read_text())
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise BadInput(f"{path} must be a list of lines like - {{name: ..., file: ..., ...}}")
+    edits = []
+    for line in lines:
+        check_words("word of an edit", line, WORDS)
+        missing = {"file", "direction"} - set(line)
+        if missing:
+            raise BadInput(
+                f"{path}: the edit {line} does not say its {' and '.join(sorted(missing))}."
+            )
+        with np.load(pathlib.Path(path).parent / line["file"]) as file:
+            known = {key.split("/", 1)[1]: key for key in file}
+            if line["direction"] not in known:
+                raise BadInput(nearest(f"direction in {line['file']}", line["direction"], known))
+            kind, vector = known[line["direction"]][0], file[known[line["direction"]]]
+        wanted = space.dims[kind]
+        if len(vector) != wanted:
+            raise BadInput(
+                f"{line['file']} has {kind} of length {len(vector)}; wanted is {wanted}."
+            )
+        layers = layers_of(str(line.get("layers", "all")), space.num_ws)
+        name, strength = line.get("name", line["direction"]), float(line.get("strength", 1.0))
+        edits.append(Edit(name, vector, kind, layers, strength))
+    return edits
+
+
+def apply(space, edits, z, label=None, truncation=None, strengths=None):
+    """Edited ws [n, num_ws, D]: edits in z, mapping, truncation, edits in w.
+
+    Args:
+        space: A `Space`.
+        edits: List of `Edit`, stacked.
+        z, label, truncation: As `Space.ws` takes them.
+        strengths: [n or 1, len(edits)]; the edits' own where not given.
+    """
+    if strengths is None:
+        strengths = [[edit.strength for edit in edits]]
+    strengths = tf.convert_to_tensor(strengths, "float32")
+    in_z = np.zeros([len(edits), z.shape[1]], "float32")
+    in_w = np.zeros([len(edits), space.num_ws, space.dims["w"]], "float32")
+    for k, edit in enumerate(edits):
+        if edit.space == "z":
+            in_z[k] = edit.vector
+        else:
+            in_w[k, edit.layers] = edit.vector
+    ws = space.ws(z + tf.matmul(strengths, in_z), label, truncation)
+    return ws + tf.tensordot(strengths, in_w, 1)
+
+
+def strip(space, edits, seed, strengths, truncation=None):
+    """Each edit by itself (rows) at each strength (columns), [edits, strengths, H, W, C]."""
+    z, label = space.z([seed]), space.labels([seed])
+    rows = []
+    for edit in edits:
+        moved = [apply(space, [edit], z, label, truncation, [[s]]) for s in strengths]
+        rows.append(space.images(tf.concat(moved, axis=0)))
+    return np.stack(rows)
+
+
+def stacked(space, edits, seeds, truncation=None):
+    """Each seed (rows) with no edit, the first, the first two ... [seeds, edits + 1, H, W, C]."""
+    z, label = space.z(seeds), space.labels(seeds)
+    own = np.array([edit.strength for edit in edits])
+    columns = []
+    for count in range(len(edits) + 1):
+        strengths = [own * (np.arange(len(edits)) < count)]
+        columns.append(space.images(apply(space, edits, z, label, truncation, strengths)))
+    return np.stack(columns, axis=1)
+
+
+def endpoint(space, edits):
+    """The function and input signature of `edit` in an exported model.
+
+    It takes z [n, latent_dim], label [n, num_classes] where the space has no class of its own,
+    truncation [n] and strengths [n, len(edits)], and gives image [n, H, W, C] in [-1, 1].
+    """
+    names = {"z": space.dims["z"], "label": space.model.num_classes}
+    if space.label is not None or not space.model.num_classes:
+        names.pop("label")
+    signature = [tf.TensorSpec([None, width], name=name) for name, width in names.items()]
+    signature.append(tf.TensorSpec([None], name="truncation"))
+    signature.append(tf.TensorSpec([None, len(edits)], name="strengths"))
+
+    def edit(z, *rest):
+        *label, truncation, strengths = rest
+        label = label[0] if label else space.labels([0])
+        if label is not None:
+            label = tf.repeat(label, tf.shape(z)[0] // tf.shape(label)[0], axis=0)
+        return {"image": space.synthesize(apply(space, edits, z, label, truncation, strengths))}
+
+    return edit, signature

@@ -1,0 +1,61 @@
+"""From a method's name to its edits of a generator."""
+
+from tfgans.errors import BadInput, nearest
+from tfgans.latents import attributes, ganspace, interfacegan, sefa, tlgan
+from tfgans.latents.edits import Edit
+
+
+def from_weights(space, layers, count):
+    """The first `count` directions of SeFa over the given layers."""
+    _, directions = sefa.sefa(sefa.first_weights(space, layers))
+    kind = "w" if space.has_styles else "z"
+    return [Edit(f"sefa{k}", row, kind, layers) for k, row in enumerate(directions[:count])]
+
+
+def from_components(space, layers, count):
+    """The first `count` components of GANSpace, acting on the given layers."""
+    if not space.has_styles:
+        raise BadInput(f"{type(space.model).__name__} has no w with components: take sefa.")
+    components, deviations, _ = ganspace.components_of_w(space, count)
+    rows = components * deviations[:, None]
+    return [Edit(f"pca{k}", row, "w", layers) for k, row in enumerate(rows)]
+
+
+def from_scores(method, space, scored, kind, layers, base=()):
+    """One edit for each attribute, from scores of images.
+
+    Args:
+        method: "difference" (an attribute is had where its score is above the mean of all),
+            "tlgan" or "interfacegan".
+        space: A `Space`.
+        scored: Seeds, names of attributes, scores [n, attributes].
+        kind: "z" or "w": which codes of the seeds.
+        layers: Layers that edits of w reach.
+        base: Names of attributes that the other edits shall leave alone: the means are matched in
+            them, the axes or normals orthogonal to theirs.
+    """
+    seeds, names, scores = scored
+    for name in base:
+        if name not in names:
+            raise BadInput(nearest("attribute", name, names))
+    base = [names.index(name) for name in base]
+    codes = space.z(seeds)
+    if kind == "w":
+        codes = space.w(codes, space.labels(seeds)).numpy()
+    if method == "difference":
+        has = scores > scores.mean(axis=0)
+        others = [has[:, [b for b in base if b != k]] for k in range(len(names))]
+        rows = [attributes.difference(codes, has[:, k], others[k]) for k in range(len(names))]
+    elif method == "tlgan":
+        rows = tlgan.orthogonalize(tlgan.feature_axes(codes, scores), base)
+    else:
+        rows = [interfacegan.boundary(codes, column) for column in scores.T]
+        kept = [rows[b] for b in base]
+        for k in range(len(rows)):
+            if kept and k not in base:
+                rows[k] = interfacegan.conditional(rows[k], kept)
+    return [Edit(name, row, kind, layers) for name, row in zip(names, rows, strict=True)]
+
+
+UNSUPERVISED = {"sefa": from_weights, "ganspace": from_components}
+SUPERVISED = ("difference", "tlgan", "interfacegan")

@@ -1,0 +1,56 @@
+"""Image2StyleGAN: an image in the extended latent space W+, and what can be done with it there.
+
+Abdal et al., ICCV 2019, arXiv:1904.03189. Each layer gets a w of its own, moved by Adam down a
+perceptual distance plus the mean squared difference of pixels. W+ can hold images that no w gives,
+also of things the generator never saw: a good picture does not mean that its latents are good ones
+to edit.
+
+Reference: the paper; its perceptual features are conv1_1, conv1_2, conv3_2 and conv4_2 of VGG16.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans.latents.search import Search, variable
+
+
+class Image2StyleGAN(Search):
+    """Finds one w for each layer; noise images stay as stored. See `Search` for its arguments."""
+
+    steps = 5000
+    noise = "const"
+    reduce = staticmethod(tf.reduce_mean)  # 1/N_j |F_j(a) - F_j(b)|^2 for each layer j
+
+    def start(self):
+        mean, _ = self.mean_w()
+        shape = [self.target.shape[0], self.space.num_ws, mean.shape[1]]
+        self.latents = variable(np.broadcast_to(mean[:, None], shape))
+        return [self.latents], 0.01
+
+    @property
+    def ws(self):
+        return tf.convert_to_tensor(self.latents.value)
+
+    def move(self, step):
+        def loss():
+            image = self.space.synthesize(self.ws, self.noise)
+            pixels = tf.reduce_mean((image - self.target) ** 2, [1, 2, 3])
+            return tf.reduce_sum(self.distance(image) + pixels)  # both weights 1
+
+        self.descend(loss)
+
+
+def morph(ws_a, ws_b, part):
+    """(1 - part) a + part b, `part` in [0, 1]."""
+    return (1.0 - part) * ws_a + part * ws_b
+
+
+def transfer_style(ws_content, ws_style):
+    """The coarser half of the layers of one, the finer half of the other."""
+    half = ws_content.shape[-2] // 2
+    return np.concatenate([ws_content[..., :half, :], ws_style[..., half:, :]], axis=-2)
+
+
+def transfer_expression(ws, ws_neutral, ws_expressive, strength=1.0):
+    """Adds the way from one picture of a person to another of the same person."""
+    return ws + strength * (ws_expressive - ws_neutral)

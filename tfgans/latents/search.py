@@ -1,0 +1,141 @@
+"""Gradient descent in latent space towards given images, to be stopped and continued."""
+
+import os
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.latents.perceptual import distance_to
+from tfgans.optimizers import Adam
+
+
+class Search:
+    """What the two searches share; each image of the target is looked for by itself.
+
+    A search writes `start` and `move`.
+
+    Args:
+        space: A `Space`.
+        target: Images [n, H, W, C] in [-1, 1].
+        features: See `distance_to`; None for the stand-in `pixel_pyramid_l2`.
+        steps: Length of the search, to which schedules are stretched.
+        seed: Of all random numbers of the search.
+
+    Attributes:
+        ws: What was found, [n, num_ws, D].
+        noise: The noise images that belong to it, as `Space.synthesize` takes them.
+        step: How many steps were made.
+        history: List of (step, ws [n, num_ws, D], distances [n] of their images).
+    """
+
+    reduce = staticmethod(tf.reduce_sum)
+
+    def __init__(self, space, target, features=None, steps=None, seed=0):
+        self.space, self.target = space, tf.convert_to_tensor(target, "float32")
+        self.features, self.steps, self.seed = features, steps or self.steps, seed
+        self.step, self.history = 0, []
+        self.distance = distance_to(self.target, features, self.reduce)
+        self.variables, rate = self.start()
+        self.optimizer = Adam(rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+        self.optimizer.build(self.variables)
+        self.compiled_move = tf.function(self.seeded_move)
+
+    def mean_w(self, samples=10_000):
+        """Mean of w and its deviation, sqrt(E|w - mean|^2), one number for all dimensions."""
+        z = self.space.sample_z(samples, seed=123)
+        w = self.space.w(z, self.space.labels(range(samples))).numpy()
+        mean = w.mean(axis=0, keepdims=True)
+        return mean, np.sqrt(np.sum((w - mean) ** 2) / samples)
+
+    def descend(self, loss):
+        """One step of Adam down `loss()`, a scalar."""
+        values = [v.value for v in self.variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            total = loss()
+        gradients = tape.gradient(total, values, unconnected_gradients="zero")
+        self.optimizer.apply(gradients, self.variables)
+
+    def seeded_move(self, step):
+        with random.scope(self.seed, step):
+            self.move(step)
+
+    def note(self):
+        """Adds the present state to the history."""
+        distance = self.distance(self.space.synthesize(self.ws, self.noise))
+        self.history.append((self.step, self.ws.numpy(), distance.numpy()))
+
+    def run(self, path=None, every=50, show=None):
+        """Goes on to the end.
+
+        Args:
+            path: File that keeps the state, written every `every` steps; an existing one is
+                continued. None to keep nothing.
+            every: Steps between two entries of the history.
+            show: Called with (step, distances [n]) for each entry.
+
+        Raises:
+            BadInput: The file is of another search.
+        """
+        if path is not None and pathlib.Path(path).exists():
+            self.restore(path)
+        while True:
+            if self.step % every == 0 or self.step == self.steps:
+                if not self.history or self.history[-1][0] < self.step:
+                    self.note()
+                if show is not None:
+                    show(self.step, self.history[-1][2])
+                if path is not None:
+                    self.save(path)
+            if self.step == self.steps:
+                return self
+            self.compiled_move(tf.constant(self.step))
+            self.step += 1
+
+    @property
+    def measure(self):
+        """Which distance is made smaller, in words."""
+        if self.features is None:
+            return "pixel_pyramid_l2, the stand-in for perceptual features"
+        return "perceptual features"
+
+    def settings(self):
+        """What must be the same for a file to be of this search."""
+        return [type(self).__name__, self.measure, self.steps, self.seed, self.space.label]
+
+    def save(self, path):
+        """Writes the state; the file is replaced only when it is whole."""
+        steps, ws, distances = zip(*self.history, strict=True)
+        state = {f"variable{k}": v.numpy() for k, v in enumerate(self.state())}
+        partial = pathlib.Path(path).with_suffix(".partial.npz")
+        np.savez(
+            partial, settings=str(self.settings()), target=self.target, step=self.step,
+            ws=self.ws, steps=steps, history=ws, distances=distances, **state,
+        )  # fmt: skip
+        os.replace(partial, path)
+
+    def restore(self, path):
+        """Takes over the state of `save`."""
+        with np.load(path) as file:
+            same = str(file["settings"]) == str(self.settings())
+            if not same or not np.array_equal(file["target"], self.target):
+                raise BadInput(
+                    f"{path} belongs to another search, or other images: {file['settings']}, "
+                    f"wanted {self.settings()}. Name another folder, or delete it."
+                )
+            self.step = int(file["step"])
+            self.history = list(zip(file["steps"], file["history"], file["distances"], strict=True))
+            for k, variable in enumerate(self.state()):
+                variable.assign(file[f"variable{k}"])
+
+    def state(self):
+        return [*self.variables, *self.optimizer.variables]
+
+
+def variable(value):
+    """A weight of a search."""
+    return keras.Variable(value, dtype="float32")

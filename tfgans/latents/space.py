@@ -1,0 +1,116 @@
+"""A trained generator as the latent tools see it: z -> w -> image."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.models.base import BaseModel
+
+
+class Space:
+    """The latent spaces of a trained model.
+
+    A style generator maps z to w and gives each of its `num_ws` layers a w of its own (W+). For any
+    other generator z itself takes the place of w: one layer, the identity as mapping, mean 0.
+
+    Args:
+        model: A model that makes images of z.
+        label: Class of all images, where the model has classes; without it the classes come in
+            turn: seed i is of class i modulo their number.
+
+    Attributes:
+        num_ws: Layers that have a w of their own.
+        dims: Length of a code: {"z": latent_dim, "w": style_dim}.
+        noise_shapes: [H, W, 1] of each noise image that `synthesize` takes.
+    """
+
+    def __init__(self, model, label=None):
+        if model.data_kind == "tokens" or "sample" not in model.endpoints():
+            raise BadInput(f"{type(model).__name__} does not make images of latents.")
+        if label is not None and label not in range(model.num_classes):
+            raise BadInput(f"There is no class {label}: the model has {model.num_classes} classes.")
+        self.model, self.label = model, label
+        self.generator = model.sampling_generator
+        self.has_styles = hasattr(self.generator, "styles")
+        if model.num_classes and label is None and not self.has_styles:
+            raise BadInput(f"{type(model).__name__} needs one class for all images: give a label.")
+        self.num_ws = self.generator.synthesis.num_ws if self.has_styles else 1
+        style_dim = model.style_dim if self.has_styles else model.latent_dim
+        self.dims = {"z": model.latent_dim, "w": style_dim}
+        convs = sum(self.generator.synthesis.convs, []) if self.has_styles else []
+        self.noise_shapes = [[*conv.size, 1] for conv in convs]
+
+    @property
+    def gaussian(self):
+        """Whether z ~ N(0, I)."""
+        return type(self.model).latents is BaseModel.latents
+
+    def sample_z(self, n, seed):
+        """n draws of z, [n, latent_dim]: `RandomState(seed).randn(n, latent_dim)`.
+
+        Models whose z is not N(0, I) draw as in training.
+        """
+        if self.gaussian:
+            return np.random.RandomState(seed).randn(n, self.model.latent_dim).astype("float32")
+        with random.scope(seed):
+            return self.model.latents(n).numpy()
+
+    def z(self, seeds):
+        """The z of each seed, [n, latent_dim]: `sample_z(1, seed)`.
+
+        NVIDIA's tools draw in the same way: with official weights, seeds that people publish give
+        the published pictures.
+        """
+        return np.concatenate([self.sample_z(1, seed) for seed in seeds])
+
+    def labels(self, seeds):
+        """One-hot labels [n, num_classes] of the seeds, or None without classes."""
+        if not self.model.num_classes:
+            return None
+        classes = [i % self.model.num_classes if self.label is None else self.label for i in seeds]
+        return np.eye(self.model.num_classes, dtype="float32")[classes]
+
+    def w(self, z, label=None):
+        """z [n, latent_dim], label [n, num_classes] -> w [n, D]."""
+        return (
+            self.generator.mapping(z, label=label) if self.has_styles else tf.convert_to_tensor(z)
+        )
+
+    def ws(self, z, label=None, truncation=None, cutoff=None):
+        """z, label -> one w per layer, [n, num_ws, D], truncated.
+
+        Args:
+            z: [n, latent_dim].
+            label: [n, num_classes] where the model has classes.
+            truncation: psi, a number or [n]: w_avg + psi (w - w_avg) (StyleGAN, arXiv:1812.04948).
+                Without a mapping psi scales z.
+            cutoff: Truncate only the first `cutoff` layers.
+        """
+        if self.has_styles:
+            return self.generator.styles(z, label, truncation, cutoff)
+        psi = 1.0 if truncation is None else tf.reshape(tf.cast(truncation, "float32"), [-1, 1, 1])
+        return psi * tf.convert_to_tensor(z)[:, None]
+
+    def of_seeds(self, seeds, truncation=None):
+        """One w per layer of each seed, [n, num_ws, D]."""
+        return self.ws(self.z(seeds), self.labels(seeds), truncation)
+
+    def synthesize(self, ws, noise="const"):
+        """ws [n, num_ws, D] -> images [n, H, W, C] in about [-1, 1].
+
+        Args:
+            ws: One w per layer.
+            noise: "const" for the stored noise images, "random", "none", or a list of images
+                [n or 1, H, W, 1]. Generators without noise images ignore it.
+        """
+        if self.has_styles:
+            return self.generator.synthesis(ws, noise=noise)
+        if self.label is None:
+            return self.model(ws[:, 0])
+        return self.model(ws[:, 0], tf.fill([tf.shape(ws)[0]], self.label))
+
+    def images(self, ws, batch=32):
+        """As `synthesize` with the stored noise images, any number of ws, as a NumPy array."""
+        parts = [self.synthesize(ws[i : i + batch]).numpy() for i in range(0, len(ws), batch)]
+        return np.concatenate(parts)

@@ -1,0 +1,51 @@
+"""Metrics: pure functions, features in and numbers out; and `evaluate`, from a model to a result.
+
+Each file is one metric, named after it, and says what it can be compared with. `evaluate` streams
+images of a model or a folder and of a data set through a feature network, and returns numbers
+together with the protocol they were measured by.
+"""
+
+from tfgans.metrics.density_coverage import density_coverage
+from tfgans.metrics.evaluation import METRICS, Evaluator, check_model, describe, evaluate
+from tfgans.metrics.fid import Moments, fid, fid_of_moments, frechet_distance
+from tfgans.metrics.improved_pr import improved_precision_recall
+from tfgans.metrics.inception_score import inception_score
+from tfgans.metrics.intra_fid import intra_fid
+from tfgans.metrics.kid import kernel_distance, kid
+from tfgans.metrics.lpips import lpips
+from tfgans.metrics.ms_ssim import ms_ssim, ms_ssim_diversity
+from tfgans.metrics.ppl import ppl
+from tfgans.metrics.prd import prd, prd_summary
+from tfgans.metrics.precision_recall import manifold_precision_recall
+from tfgans.metrics.report import compare, read_result, table, write_result
+from tfgans.metrics.swd import swd
+
+__all__ = [
+    "METRICS",
+    "Evaluator",
+    "Moments",
+    "check_model",
+    "compare",
+    "density_coverage",
+    "describe",
+    "evaluate",
+    "fid",
+    "fid_of_moments",
+    "frechet_distance",
+    "improved_precision_recall",
+    "inception_score",
+    "intra_fid",
+    "kernel_distance",
+    "kid",
+    "lpips",
+    "manifold_precision_recall",
+    "ms_ssim",
+    "ms_ssim_diversity",
+    "ppl",
+    "prd",
+    "prd_summary",
+    "read_result",
+    "swd",
+    "table",
+    "write_result",
+]

@@ -1,0 +1,71 @@
+"""MS-SSIM and the diversity measured with it.
+
+Wang et al., Asilomar 2003: structural similarity over several scales. Odena et al., ICML 2017,
+arXiv:1610.09585, section 4.2, and ProGAN compare pairs of generated images: the higher the mean
+similarity, the less diverse they are. The number means something beside that of real images only.
+
+Reference: tkarras/progressive_growing_of_gans, metrics/ms_ssim.py.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, from the finest
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+WINDOW, SIGMA = 11, 1.5
+
+
+def ms_ssim(images_a, images_b) -> np.ndarray:
+    """The similarity of each pair of images, [N] in [0, 1].
+
+    Args:
+        images_a: [N, H, W, C] with values in 0..255, array or tensor.
+        images_b: The same. Where a scale is smaller than the window of 11 pixels, the window and
+            its sigma shrink to it.
+    """
+    a, b = (np.asarray(images, "float64") for images in (images_a, images_b))
+    result = 1.0
+    for scale, weight in enumerate(WEIGHTS):
+        ssim, structure = compare(a, b)
+        value = ssim if scale == len(WEIGHTS) - 1 else structure
+        result = result * np.maximum(value, 0) ** weight
+        a, b = halve(a), halve(b)
+    return result
+
+
+def compare(a, b):
+    """SSIM and its contrast-structure part of each pair, means over positions: [N], [N]."""
+    mean_a, mean_b = window(a), window(b)
+    variances = window(a * a) - mean_a**2 + window(b * b) - mean_b**2
+    covariance = window(a * b) - mean_a * mean_b
+    structure = (2 * covariance + C2) / (variances + C2)
+    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
+    return (luminance * structure).mean(axis=(1, 2, 3)), structure.mean(axis=(1, 2, 3))
+
+
+def window(x):
+    """Weighted means under a Gaussian window wherever it fits inside the image."""
+    size = min(WINDOW, *x.shape[1:3])
+    places = np.arange(size) - (size - 1) / 2
+    taps = np.exp(-np.square(places) / (2 * (SIGMA * size / WINDOW) ** 2))
+    taps /= taps.sum()
+    for axis in (1, 2):
+        x = ndimage.correlate1d(x, taps, axis=axis)
+        first = size // 2  # the window of output i begins at input i - size // 2
+        x = x.take(range(first, first + x.shape[axis] - size + 1), axis=axis)
+    return x
+
+
+def halve(x):
+    """Means of 2 x 2 pixels; an odd last row or column counts twice."""
+    odd = [(0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)]
+    x = np.pad(x, odd, mode="edge")
+    return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
+
+
+def ms_ssim_diversity(images) -> float:
+    """Mean similarity of images [2N, H, W, C] in 0..255 in pairs of neighbors; 10,000 as published.
+
+    The images of a pair should be of the same class, where there are classes.
+    """
+    return float(ms_ssim(images[::2], images[1::2]).mean())

@@ -1,0 +1,75 @@
+"""Results of an evaluation: written, read, shown, and compared if their protocols agree."""
+
+import json
+import pathlib
+
+from tfgans import durable
+from tfgans.errors import BadInput
+
+
+def write_result(result: dict, path) -> None:
+    """Writes a result as JSON; the file appears only when it is whole."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.write_text(path, json.dumps(result, indent=1) + "\n")
+
+
+def read_result(path) -> dict:
+    """Reads a result. Raises BadInput where the file is none."""
+    try:
+        result = json.loads(pathlib.Path(path).read_text())
+        result["protocol"], result["values"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is no result of tools/evaluate.py ({error!r}).") from error
+    return result
+
+
+def table(result: dict) -> str:
+    """A result for a person: notes, numbers, and what they were measured by."""
+    protocol, subject = result["protocol"], result["subject"]
+    lines = [f"{subject['name']} ({subject['kind']}) against {result['data']}"]
+    lines += [f"Note: {note}" for note in result["notes"]]
+    width = max(map(len, result["values"]))
+    for name, value in result["values"].items():
+        spread = "" if value["std"] is None else f" +- {value['std']:.3g}"
+        lines.append(f"  {name:<{width}}  {value['mean']:.5g}{spread}")
+    runs = len(protocol["seeds"])
+    lines.append(
+        f"{protocol['generated_images']:,} generated and {protocol['real_images']:,} real images, "
+        f"{runs} {'seeds: mean and deviation' if runs > 1 else 'run'}"
+    )
+    if protocol["extractor"]:
+        sha256 = protocol["extractor_sha256"][:12]
+        lines.append(f"features: {protocol['extractor']} ({sha256}), resize {protocol['resize']}")
+    return "\n".join(lines)
+
+
+def compare(first: dict, second: dict) -> str:
+    """Two results side by side.
+
+    Raises:
+        BadInput: Their protocols differ, with the list of differences; or they share no metric.
+    """
+    one, other = first["protocol"], second["protocol"]
+    differences = [
+        f"{key}: {one.get(key)} -> {other.get(key)}"
+        for key in dict.fromkeys([*one, *other])
+        if one.get(key) != other.get(key)
+    ]
+    if differences:
+        raise BadInput(
+            "These results cannot be compared, they were measured differently:\n  "
+            + "\n  ".join(differences)
+        )
+    names = [name for name in first["values"] if name in second["values"]]
+    if not names:
+        raise BadInput("The two results have no metric in common.")
+    rows = [("", *(str(result["subject"]["name"]) for result in (first, second)))]
+    for name in names:
+        values = [result["values"][name] for result in (first, second)]
+        rows.append((name, *(f"{v['mean']:.5g} +- {v['std'] or 0:.2g}" for v in values)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,108 @@
+"""From an official file to a model, and from there to a run that goes on training it."""
+
+import io
+import pathlib
+
+import keras
+
+from tfgans import callbacks, models
+from tfgans.config import Config
+from tfgans.errors import BadInput
+from tfgans.pretrained import pickles, progan, stylegan2, torch_files
+from tfgans.pretrained.pickles import Record
+from tfgans.pretrained.shapes import check_counts
+
+TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
+NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
+
+
+def load(path, **changes) -> keras.Model:
+    """Makes a model of an official checkpoint. Nothing in the file is run.
+
+    Known are the pickles of stylegan2-ada-pytorch, of stylegan3 where they hold a StyleGAN2, of
+    stylegan2, stylegan2-ada, and of progressive_growing_of_gans. The averaged generator ("G_ema",
+    "Gs") goes to `generator_ema`, from which `sample` draws; G and D go to where training goes on
+    with them. What was found is printed.
+
+    Args:
+        path: Of the `.pkl` file.
+        changes: Arguments of the model's constructor that the file does not hold, such as
+            `augment="bgc"` or `r1_gamma=2.0`.
+
+    Returns:
+        A `StyleGAN2` or `ProGAN`, not compiled.
+
+    Raises:
+        BadInput: The file is damaged, holds another kind of network, or asks for something that
+            has no place in such a file.
+    """
+    path = pathlib.Path(path).expanduser()
+    data = path.read_bytes()
+    with pickles.refusals(path):
+        family, networks = read(data)
+        found, notes = ", ".join(networks), []
+        for absent, other in (("G", "G_ema"), ("G_ema", "G")):
+            if absent not in networks:
+                networks[absent] = networks[other]
+                notes.append(f"There is no {absent}; {other} stands in for it.")
+        settings, others = family.settings_of(networks)
+        check_counts(settings)
+    name = family.__name__.rpartition(".")[2]
+    arguments = Config.from_dict({"architecture": name, "model": settings | changes}).model
+    model = models.get(name)(**arguments)
+    with pickles.refusals(path):
+        family.fill(model, networks)
+    print(f"{path}: {found} of {name}.")
+    print(", ".join(f"{word}={value!r}" for word, value in settings.items()))
+    print(*notes, *others, family.LICENSE, sep="\n")
+    return model
+
+
+def read(data) -> tuple:
+    """The networks of a pickle.
+
+    Returns:
+        The module of this package that knows them; "G_ema", "G", "D" -> (name -> array, settings).
+    """
+    value, _ = pickles.read(io.BytesIO(data), NAMES)
+    records = {}
+    if isinstance(value, dict):
+        family, take = stylegan2, stylegan2.from_torch
+        records = {name: value[name] for name in ("G_ema", "G", "D") if value.get(name)}
+    elif isinstance(value, tuple) and len(value) == 3:
+        records = dict(zip(("G", "D", "G_ema"), value, strict=True))
+        by_dnnlib = getattr(value[0], "name", "") == "dnnlib.tflib.network.Network"
+        family = stylegan2 if by_dnnlib else progan
+        take = family.from_tensorflow
+    whole = all(isinstance(record, Record) for record in records.values())
+    if not whole or not {"G", "G_ema"} & set(records):
+        raise BadInput("it holds neither a dict with G_ema nor a tuple (G, D, Gs) of networks")
+    networks = {name: take(record) for name, record in records.items()}
+    held = sum(array.nbytes for arrays, _ in networks.values() for array in arrays.values())
+    if held > len(data):
+        raise BadInput("its arrays are together larger than the file")
+    return family, networks
+
+
+def begin_run(model, run) -> pathlib.Path:
+    """Begins a run that `tools/train.py` goes on with, from the weights of a model.
+
+    Args:
+        model: From `load`.
+        run: Folder of the run; it must not exist.
+
+    Returns:
+        The configuration file of the run. Data and length are those of the model's paper.
+    """
+    run = pathlib.Path(run)
+    if run.exists():
+        raise BadInput(f"{run} exists already: give a folder that does not.")
+    settings = Config.load(next(name for name in models.MODELS if type(model) is models.get(name)))
+    settings.model = model.get_config()
+    for word in ("name", "dtype"):
+        del settings.model[word]
+    model.compile(settings.optimizers, seed=settings.train.seed)
+    callbacks.save(model, run / "snapshots" / f"{int(model.step.numpy()):08}.keras")
+    path = run / "start.yaml"
+    path.write_text(settings.to_yaml())
+    return path

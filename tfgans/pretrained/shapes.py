@@ -1,0 +1,73 @@
+"""What the arrays of a network tell about its constructor, and how they get into its variables."""
+
+import re
+
+from tfgans.errors import BadInput
+
+MAY_BE_0 = ("num_classes", "minibatch_group", "minibatch_features", "discriminator_mapping_layers")
+
+
+def channels_of(arrays, pattern):
+    """Side -> output channels of the kernels whose name fits."""
+    found = {name: re.fullmatch(pattern, name) for name in arrays}
+    return {int(match[1]): arrays[name].shape[0] for name, match in found.items() if match}
+
+
+def from_channels(channels) -> dict:
+    """The constructor's arguments that channels tell: side 4, 8, 16, ... -> channels."""
+    sides = [4 * 2**k for k in range(len(channels))]
+    if len(sides) < 2 or sorted(channels) != sides:
+        raise BadInput("its layers do not have the names of a known network")
+    most, side = channels[4], sides[-1]
+    base = max([c * s for s, c in channels.items() if c < most], default=most * side)
+    if channels != {s: min(base // s, most) for s in sides}:
+        raise BadInput(f"its channels {channels} do not follow min(channel_base / side, most)")
+    return {"channel_base": base, "channel_max": most}
+
+
+def check_size(arrays, channels, others):
+    """Refuses shapes that ask for a larger network than there are numbers in its arrays.
+
+    Args:
+        channels: Side -> channels of its 3x3 convolutions.
+        others: Weights of its other large layers.
+    """
+    convolutions = sum(9 * c * c for c in channels.values())
+    if convolutions + others > sum(array.size for array in arrays.values()):
+        raise BadInput("its shapes contradict each other")
+
+
+def check_counts(settings):
+    """Refuses counts that no network has."""
+    image_channels = settings["image_shape"][2]
+    counts = {word: value for word, value in settings.items() if isinstance(value, int)}
+    for word, count in (counts | {"image_channels": image_channels}).items():
+        if count < (word not in MAY_BE_0):
+            raise BadInput(f"its {word} would be {count}")
+
+
+def assign(names, arrays):
+    """Puts arrays into variables; each must be known, and each variable must be given.
+
+    Args:
+        names: Name -> (variable, array -> array in our layout).
+        arrays: Name -> array in the official layout.
+    """
+    unknown, missing = sorted(set(arrays) - set(names)), sorted(set(names) - set(arrays))
+    if unknown or missing:
+        some = ", ".join(repr(name) for name in (unknown or missing)[:3])
+        raise BadInput(
+            f"it {'holds' if unknown else 'lacks'} {some}, which this architecture "
+            f"{'does not have' if unknown else 'needs'}: it is another kind of network"
+        )
+    turned = {}
+    for name, array in arrays.items():
+        variable, turn = names[name]
+        turned[name] = turn(array)
+        if turned[name].shape != variable.shape:
+            raise BadInput(
+                f"its {name} has the shape {turned[name].shape}, and {tuple(variable.shape)} was "
+                "expected from the others"
+            )
+    for name, array in turned.items():
+        names[name][0].assign(array)

@@ -1,0 +1,44 @@
+"""Makes a release of an official checkpoint: `python tools/convert.py ffhq.pkl`.
+
+Reads pickles of StyleGAN2 (in PyTorch or TensorFlow) and of ProGAN. Nothing in the file is run.
+"""
+
+import argparse
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans import config, pretrained, training  # noqa: E402
+from tfgans.errors import BadInput, run_tool  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", help="an official .pkl")
+    parser.add_argument("out", nargs="?", help="release (default: saved_models/<name of the file>)")
+    parser.add_argument("--run", metavar="DIR", help="also begin a run that tools/train.py goes on")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
+        help="an argument of the model that the file does not hold, such as augment=bgc",
+    )  # fmt: skip
+    args = parser.parse_args()
+    changes = {}
+    for change in args.changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise BadInput(f"--set takes an argument of the model as key=value, not {change!r}.")
+        changes[key] = config.parse(value)
+
+    model = pretrained.load(args.file, **changes)
+    out = pathlib.Path(args.out or f"saved_models/{pathlib.Path(args.file).stem}")
+    folder = training.release(model, out.name, out.parent)
+    print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
+    print(f"  python tools/sample.py {out}")
+    if args.run:
+        start = pretrained.begin_run(model, args.run)
+        print(f"  python tools/train.py {start} --run {args.run} --data PATH")
+
+
+if __name__ == "__main__":
+    run_tool(main)

@@ -1,0 +1,77 @@
+"""Finds directions of attributes, applies them, and exports them for a server.
+
+python tools/edit.py MODEL sefa                         from the weights alone
+python tools/edit.py MODEL ganspace                     principal components of w
+python tools/edit.py MODEL difference --scores FILE     difference of mean codes
+python tools/edit.py MODEL tlgan --scores FILE          regression; --base keeps attributes apart
+python tools/edit.py MODEL interfacegan --scores FILE   boundaries; --base keeps attributes apart
+python tools/edit.py MODEL apply edits.yaml             stacks the lines of the file
+python tools/edit.py MODEL apply edits.yaml --export NAME   a release with an endpoint `edit`
+
+Finding writes <out>/MODEL-METHOD.npz, .yaml (a line for each direction) and .png (each direction at
+growing strengths). FILE has the columns seed,NAME,...; or is a .keras classifier of images.
+"""
+
+import argparse
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans import images, latents, models, training  # noqa: E402
+from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans.latents import attributes, edits, find  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("model", help="a release, or a path to a release, run or .keras file")
+    add("method", choices=[*find.UNSUPERVISED, *find.SUPERVISED, "apply"])
+    add("file", nargs="?", help="of apply: a YAML file of edits")
+    add("--scores", metavar="FILE", help="CSV of seeds, or a .keras classifier")
+    add("--samples", type=int, default=2000, help="images that a classifier scores (default 2000)")
+    add("--space", choices=["z", "w"], default="w", help="of the codes of scored images (w)")
+    add("--layers", default="all", help="coarse, middle, fine, all, or like 0-3 (default all)")
+    add("--base", nargs="+", default=[], metavar="NAME", help="attributes to be left alone")
+    add("-n", type=int, default=5, help="directions of sefa and ganspace (default 5)")
+    add("--strengths", type=float, nargs="+", default=[-3, -2, -1, 0, 1, 2, 3], metavar="S")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED", help="of the picture")
+    add("--truncation", type=float, metavar="PSI", help="less variety below 1")
+    add("--label", type=int, help="class of all images; else seed i has class i modulo classes")
+    add("--export", metavar="NAME", help="of apply: writes saved_models/NAME/<next version>")
+    add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
+    args = parser.parse_args()
+    if (args.file is None) == (args.method == "apply"):
+        raise BadInput("apply takes a YAML file of edits; the other methods take none.")
+
+    space = latents.Space(models.load(args.model), args.label)
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = out / f"{pathlib.Path(args.model).stem}-{args.method}"
+    if args.method == "apply":
+        moves = edits.load(args.file, space)
+        table = edits.stacked(space, moves, args.seeds, args.truncation)
+        print("Columns: unedited, " + ", ".join(f"+ {edit.name}" for edit in moves))
+        if args.export:
+            more = {"edit": edits.endpoint(space, moves)}
+            print(f"Written: {training.release(space.model, args.export, more=more)}")
+    else:
+        layers = latents.layers_of(args.layers, space.num_ws)
+        if args.method in find.UNSUPERVISED:
+            moves = find.UNSUPERVISED[args.method](space, layers, args.n)
+        else:
+            scored = attributes.scored(space, args.scores, args.samples)
+            moves = find.from_scores(args.method, space, scored, args.space, layers, args.base)
+        edits.save(moves, stem)
+        table = edits.strip(space, moves, args.seeds[0], args.strengths, args.truncation)
+        print(f"Written: {stem}.npz, {stem}.yaml")
+        print("Rows: " + ", ".join(edit.name for edit in moves))
+    images.save_grid(table, f"{stem}.png")
+    print(f"Written: {stem}.png")
+
+
+if __name__ == "__main__":
+    run_tool(main)

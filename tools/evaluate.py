@@ -1,0 +1,54 @@
+"""Measures a trained model or a folder of images: `python tools/evaluate.py NAME --data PATH`.
+
+Without --extractor only the metrics that need no network work: swd, ms_ssim, polygons.
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans import metrics  # noqa: E402
+from tfgans.errors import BadInput, run_tool  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("subject", nargs="?", help="a release, a run, a .keras file, or a folder of images")
+    add("--data", metavar="PATH", help='the real images, as for tools/train.py; also "synthetic"')
+    add("--metrics", nargs="+", default=["kid", "fid"], help=", ".join(metrics.METRICS))
+    add("--extractor", metavar="NET", help="a file of the Inception network, a model, own-small")
+    add("--samples", type=int, default=50_000, help="images to generate (default 50,000)")
+    add("--seeds", type=int, default=3, help="how many times (default 3)")
+    add("--truncation", type=float, metavar="PSI", help="less variety below 1")
+    add("--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="of float pixels")
+    add("--cache", metavar="DIR", help="keep the features of the real images here")
+    add("--out", metavar="FILE", help="write the result as JSON")
+    add("--compare", nargs=2, metavar="JSON", help="two results side by side")
+    args = parser.parse_args()
+
+    if args.compare:
+        print(metrics.compare(*map(metrics.read_result, args.compare)))
+        return
+    if args.subject is None or args.data is None:
+        raise BadInput("Say what to measure, and against which real images: NAME --data PATH.")
+    result = metrics.evaluate(
+        args.subject,
+        args.data,
+        args.metrics,
+        args.extractor,
+        args.samples,
+        args.seeds,
+        args.truncation,
+        args.cache,
+        args.value_range,
+    )
+    print(metrics.table(result))
+    if args.out:
+        metrics.write_result(result, args.out)
+        print(f"Written: {args.out}")
+
+
+if __name__ == "__main__":
+    run_tool(main)

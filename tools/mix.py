@@ -1,0 +1,40 @@
+"""A table of mixed styles: `python tools/mix.py stylegan2-fashion --layers coarse`.
+
+Each image has the styles of its row's seed, but for some layers: these are of its column's seed.
+coarse layers decide over pose and shape (sides up to 8 pixels), middle ones over parts (16 and 32),
+fine ones over colors and texture.
+"""
+
+import argparse
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans import images, latents, models  # noqa: E402
+from tfgans.errors import run_tool  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("model", help="a release, or a path to a release, run or .keras file")
+    add("--rows", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
+    add("--columns", type=int, nargs="+", default=[4, 5, 6, 7, 8, 9], metavar="SEED")
+    add("--layers", default="0-6", help="coarse, middle, fine, all, or like 0-3,6 (default 0-6)")
+    add("--truncation", type=float, metavar="PSI", help="less variety below 1")
+    add("--label", type=int, help="class of all images; else seed i has class i modulo classes")
+    add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
+    args = parser.parse_args()
+
+    space = latents.Space(models.load(args.model), args.label)
+    layers = latents.layers_of(args.layers, space.num_ws)
+    table = latents.mixing_table(space, args.rows, args.columns, layers, args.truncation)
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    images.save_grid(table, path := out / f"{pathlib.Path(args.model).stem}-mix-{args.layers}.png")
+    print(f"Written: {path}")
+
+
+if __name__ == "__main__":
+    run_tool(main)

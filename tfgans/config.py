@@ -26,6 +26,10 @@ LIMITS = {  # the least and the greatest
     "train.tick": (1, math.inf),
     "train.keep": (1, math.inf),
     "train.seed": (0, 2**32 - 1),
+    "train.accumulate": (1, math.inf),
+    "metrics.every": (1, math.inf),
+    "metrics.samples": (1, math.inf),
+    "metrics.patience": (0, math.inf),
 }
 CHOICES = {
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
@@ -236,7 +240,7 @@ def merge(tree, changes):
 
 def mapping(name, tree) -> dict:
     """`tree`, or an empty dict for None. Raises BadInput if it is anything else."""
-    if not isinstance(tree or {}, dict):
+    if not isinstance(tree, (dict, type(None))):
         raise BadInput(f"{name} must be a mapping, `key: value`, not {tree!r:.80}.")
     return tree or {}
 

@@ -254,6 +254,8 @@ def fit(strategy, model, source, settings, run, signals):
     """Trains from the model's step to the end of the run."""
     left = settings.train.steps - int(model.step.numpy())
     try:
+        watchers = [signals, *watch(model, source, settings, run)]
+        dataset = batches(strategy, model, source, settings)
         with writing(run):  # errors of reading the data come as TensorFlow's
             watchers = [signals, *watch(model, source, settings, run)]
             dataset = batches(strategy, model, source, settings)

@@ -1,4 +1,4 @@
-"""Some three hundred faulty data sets: what each is, and what is said to happen.
+"""Some five hundred faulty data sets: what each is, and what is said to happen.
 
 A case is (name, function that makes the set in a folder and returns its path, what happens):
 

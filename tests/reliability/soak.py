@@ -8,7 +8,6 @@ import gc
 import os
 import pathlib
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,25 +29,28 @@ def resident() -> float:
 
 
 def slope(points) -> float:
-    """MB per hour of a straight line through (seconds, MB), the beginning left out."""
-    times, values = np.array(points[int(len(points) * WARM) :]).T
-    return 3600 * float(np.polyfit(times, values, 1)[0])
+    """Of a straight line through (x, MB), the beginning left out."""
+    x, values = np.array(points[int(len(points) * WARM) :]).T
+    return float(np.polyfit(x - x[0], values, 1)[0])
 
 
 class Watch(callbacks.OnTick):
-    """Samples after each tick, and notes memory and graphs; ends the training in time."""
+    """Notes memory after each step, samples and counts graphs at each tick; stops in time."""
 
     def __init__(self, tick, seconds):
         super().__init__(tick)
         self.end, self.points, self.graphs = time.monotonic() + seconds, [], []
 
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        self.points.append((time.monotonic(), resident()))
+        if time.monotonic() > self.end:
+            self.model.stop_training = True
+
     def on_tick(self, step, logs):
         self.model.sample(8, seed=step)
         gc.collect()
-        self.points.append((time.monotonic(), resident()))
         self.graphs.append(graphs())
-        if time.monotonic() > self.end:
-            self.model.stop_training = True
 
 
 def graphs() -> int:
@@ -69,30 +71,30 @@ def train(minutes, run) -> str:
     began = watch.points[0][0]
     return (
         f"{(end - began) / 60:.1f} minutes, "
-        f"{int(model.step.numpy())} steps, {len(watch.points)} times sampled and saved: "
+        f"{int(model.step.numpy())} steps, {len(watch.graphs)} times sampled and saved: "
         f"{first:.0f} MB after {(start - began) / 60:.1f} minutes, {last:.0f} MB at "
-        f"the end, slope {slope(watch.points):+.1f} MB per hour; graphs alive: "
-        f"{watch.graphs[1]} after the second tick, {watch.graphs[-1]} at the end"
+        f"the end, slope {3600 * slope(watch.points):+.1f} MB per hour; graphs alive: "
+        f"{watch.graphs[0]} after the first tick, {watch.graphs[-1]} at the end"
     )
 
 
-def serve(calls, threads, root) -> str:
-    """Calls a release from many threads; every answer must be that of the first call."""
-    release = training.release(models.load("stylegan2-fashion"), "soak", root)
+def serve(calls, threads, run, root) -> str:
+    """Exports the model and calls it from many threads; all answers must be those of Keras."""
+    model = models.load(run)
+    release = training.release(model, "soak", root)
     serving = tf.saved_model.load(str(release)).signatures["serving_default"]
     draws = np.random.RandomState(0)
     inputs = [
         {
-            "z": tf.constant(draws.randn(n, 64), "float32"),
-            "label": tf.one_hot(draws.randint(0, 10, n), 10),
+            "z": tf.constant(draws.randn(n, model.latent_dim), "float32"),
             "truncation": tf.constant(draws.rand(n), "float32"),
         }
         for n in (1, 2, 4)
     ]
     wanted = [serving(**given)["image"].numpy() for given in inputs]
-    model, points, different, lock = models.load(release), [], [], threading.Lock()
+    points, different = [], []
     for given, images in zip(inputs, wanted, strict=True):
-        ours = model(given["z"], given["label"], given["truncation"])
+        ours = model(given["z"], truncation=given["truncation"])
         np.testing.assert_allclose(images, ours, atol=1e-5)
 
     def call(number):
@@ -100,8 +102,7 @@ def serve(calls, threads, root) -> str:
         if not np.array_equal(serving(**inputs[k])["image"].numpy(), wanted[k]):
             different.append(number)
         if number % 100 == 0:
-            with lock:
-                points.append((time.monotonic(), resident()))
+            points.append((number, resident()))
 
     began, before = time.monotonic(), graphs()
     with ThreadPoolExecutor(threads) as pool:
@@ -112,8 +113,8 @@ def serve(calls, threads, root) -> str:
     return (
         f"{calls:,} calls from {threads} threads in {seconds:.0f} s, all answers equal to the "
         f"first: {points[int(len(points) * WARM)][1]:.0f} MB after {WARM:.0%} of the calls, "
-        f"{points[-1][1]:.0f} MB at the end, slope {slope(points):+.1f} MB per hour; graphs "
-        f"alive: {before} before, {graphs()} after"
+        f"{points[-1][1]:.0f} MB at the end, slope {1000 * slope(points):+.2f} MB per 1,000 calls; "
+        f"graphs alive: {before} before, {graphs()} after"
     )
 
 
@@ -124,8 +125,9 @@ def main():
     parser.add_argument("--threads", type=int, default=8)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print("Training:", train(args.minutes, pathlib.Path(folder, "run")), flush=True)
-        print("Serving:", serve(args.calls, args.threads, pathlib.Path(folder, "models")))
+        run = pathlib.Path(folder, "run")
+        print("Training:", train(args.minutes, run), flush=True)
+        print("Serving:", serve(args.calls, args.threads, run, pathlib.Path(folder, "models")))
 
 
 if __name__ == "__main__":

@@ -134,7 +134,8 @@ def test_a_value_of_any_kind_is_taken_or_refused_by_its_key(folder, data):
 @given(data=st.data())
 def test_a_setting_that_was_not_there_is_taken_or_refused_by_its_key(folder, data):
     tree = copy.deepcopy(TREES[data.draw(st.sampled_from(sorted(TREES)))])
-    section, cls = data.draw(st.sampled_from([("data", config.Data), ("train", config.Train)]))
+    sections = {"data": config.Data, "train": config.Train, "metrics": config.Metrics}
+    section, cls = data.draw(st.sampled_from(sorted(sections.items())))
     word = data.draw(st.sampled_from(sorted(config.dataclasses.asdict(cls()))))
     value = data.draw(JUNK)
     tree.setdefault(section, {})[word] = value

@@ -93,7 +93,7 @@ def test_a_faulty_set(name, make, outcome, tmp_path):
 
 
 def test_there_are_as_many_cases_as_is_said():
-    assert len(CASES) >= 300 and len({case[0] for case in CASES}) == len(CASES)
+    assert len(CASES) >= 500 and len({case[0] for case in CASES}) == len(CASES)
 
 
 def test_links_are_followed_once_and_not_instead_of_folders(tmp_path):

@@ -42,7 +42,7 @@ def with_lambda(path, mark):
         pathlib.Path(mark).write_text("ran")
         return x
 
-    layers = [keras.Input([2]), keras.layers.Lambda(harm, output_shape=[2])]
+    layers = [keras.Input([2]), keras.layers.Lambda(harm, output_shape=(2,))]
     keras.Sequential(layers).save(path)
 
 

@@ -258,7 +258,9 @@ def check_type(key, value, kinds):
 
 
 def check_argument(key, value, default):
-    """Compares the type of a model's argument with that of its default, where this tells it."""
+    """Compares the type of a model's argument with that of its default, unless it is None."""
+    if value is None:
+        return
     if isinstance(default, (tuple, list)):
         check_type(key, value, (list, tuple))
         for part in value:

@@ -300,6 +300,8 @@ WITHOUT_BATCH_STATISTICS = {
 LIKE_ONE_DEVICE = WITHOUT_BATCH_STATISTICS | {
     "improved_gan": {"reference_size": 0, "minibatch_kernels": 0, "feature_matching": None}
 }
+# Instance normalization of a few pixels makes steep gradients: larger steps blow up any difference.
+RATES = {"cyclegan": 3e-5}
 ADAM = (keras.optimizers.Adam, tfgans.optimizers.Adam)
 
 
@@ -313,7 +315,9 @@ def five_steps(name, strategy, parts=1):
     with strategy.scope():
         model, settings, source = new(name, **LIKE_ONE_DEVICE.get(name, {}))
         optimizers = {
-            player: keras.optimizers.SGD(1e-3) if type(optimizer) in ADAM else optimizer
+            player: keras.optimizers.SGD(RATES.get(name, 1e-3))
+            if type(optimizer) in ADAM
+            else optimizer
             for player, optimizer in model.optimizers.items()
         }
         model.compile(optimizers, run_eagerly=True)
@@ -336,8 +340,8 @@ def assert_same_training(first, second, but=None):
     (weights, logs), (other_weights, other_logs) = first, second
     for key, value in weights.items():
         if key[1] != but:
-            message = str(key)
-            np.testing.assert_allclose(value, other_weights[key], 0, atol=1e-6, err_msg=message)
+            atol = 1e-5 if key[1] == "images" else 1e-6  # fakes in a pool are made by the weights
+            np.testing.assert_allclose(value, other_weights[key], 0, atol, err_msg=str(key))
     for name, value in logs.items():
         np.testing.assert_allclose(value, other_logs[name], 1e-5, atol=1e-6, err_msg=name)
 

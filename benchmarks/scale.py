@@ -1,17 +1,22 @@
 """What training StyleGAN2 on many accelerators asks of them: `python benchmarks/scale.py`.
 
 Counts parameters and floating-point operations of the model itself (config F at 1024x1024, traced
-and not run) and works out from them the time, the input and the all-reduce of 8, 64 and 512
-accelerators. docs/scale.md shows the result and says what the assumptions are worth.
+and not run), times the decoding of a PNG here, and works out from them the time, the input and the
+all-reduce of 8, 64 and 512 accelerators. docs/scale.md shows the result and what to make of it.
 """
 
 import argparse
+import io
 import math
 import os
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np  # noqa: E402
+import scipy.ndimage  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from PIL import Image  # noqa: E402
 from stylegan2 import multiplications, per_period  # noqa: E402
 
 from tfgans import models  # noqa: E402
@@ -20,8 +25,8 @@ from tfgans.config import Config  # noqa: E402
 IMAGES = 25_000_000  # of the paper's run
 V100 = 15.7e12  # operations per second in float32, of the data sheet
 PAPER = 8, (9 * 24 + 18) * 3600  # accelerators, and seconds for IMAGES
-A100 = 156e12  # in TensorFloat-32
-FFHQ = 1.3e6  # bytes of a PNG of 1024x1024: 70,000 take 89 GB
+SUSTAINED = 30e12  # assumed of an accelerator; a fifth of an A100's peak in TensorFloat-32
+EACH = 4  # images per accelerator and step, as in the paper
 
 
 def count(name, batch):
@@ -42,12 +47,27 @@ def count(name, batch):
     return parameters, work
 
 
+def decoding():
+    """Bytes of a PNG of 1024x1024 about as hard as a photograph, and seconds to decode it."""
+    noise = np.random.RandomState(0).normal(size=[1024, 1024, 3])
+    smooth = 2000 * scipy.ndimage.gaussian_filter(noise, [20, 20, 0])
+    pixels = np.clip(128 + smooth + 1.5 * noise, 0, 255).astype("uint8")
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    seconds = []
+    for _ in range(9):
+        start = time.perf_counter()
+        np.asarray(Image.open(file))
+        seconds.append(time.perf_counter() - start)
+    return len(file.getvalue()), sorted(seconds)[4]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--name", default="stylegan2", help="a configuration of stylegan2")
-    parser.add_argument("--share", type=float, help="of the peak that training reaches")
+    parser.add_argument("--sustained", type=float, default=SUSTAINED, help="operations per second")
     args = parser.parse_args()
-    parameters, work = count(args.name, batch=4)
+    parameters, work = count(args.name, batch=EACH)
     image = per_period(work)
     g, d = parameters["generator"], parameters["discriminator"]
     print(f"parameters: generator {g:,}, discriminator {d:,}")
@@ -55,21 +75,26 @@ def main():
         print(f"operations per image, {pattern} moves: {operations / 1e12:.2f} T")
     print(f"operations per image, mean over 16 steps: {image / 1e12:.2f} T")
     many, seconds = PAPER
-    share = IMAGES * image / seconds / many / V100
-    print(f"the paper's run: {IMAGES / seconds / many:.2f} images/s per V100, {share:.0%} of peak")
-    share = args.share or share
+    rate = IMAGES / seconds / many
+    print(
+        f"the paper's run: {rate:.2f} images/s per V100, {rate * image / 1e12:.1f} T operations/s, "
+        f"{rate * image / V100:.0%} of peak"
+    )
     # G moves 1 + 1/4 times per step, D 1 + 1/16 times; a float32 gradient has 4 bytes.
     gradients = 4 * (g * 5 / 4 + d * 17 / 16)
-    print(f"gradients per step: {gradients / 1e6:.0f} MB")
-    print(f"{'accelerators':>12} {'batch':>6} {'images/s':>8} {'days':>6} {'step s':>6} "
-          f"{'PNG MB/s':>8} {'decode cores':>12} {'all-reduce GB/s each':>20}")  # fmt: skip
+    size, decode = decoding()
+    step = EACH * image / args.sustained
+    print(f"gradients per step: {gradients / 1e6:.0f} MB; step: {step:.2f} s")
+    print(
+        f"PNG: {size / 1e6:.2f} MB, decoded in {decode * 1000:.0f} ms by one core of this machine"
+    )
+    print("accelerators batch images/s hours input MB/s cores all-reduce MB per step, GB/s")
     for n in (8, 64, 512):
-        batch = max(32, 4 * n)
-        rate = n * share * A100 / image
-        step = batch / rate
-        reduce = 2 * (n - 1) / n * gradients / step
-        print(f"{n:12} {batch:6} {rate:8.0f} {IMAGES / rate / 86400:6.2f} {step:6.2f} "
-              f"{rate * FFHQ / 1e6:8.0f} {rate / 20:12.0f} {reduce / 1e9:20.2f}")  # fmt: skip
+        rate, reduce = n * EACH / step, 2 * (n - 1) / n * gradients
+        print(
+            f"{n:12} {n * EACH:5} {rate:8.0f} {IMAGES / rate / 3600:5.1f} {rate * size / 1e6:10.0f}"
+            f" {rate * decode:5.0f} {reduce / 1e6:22.0f} {reduce / step / 1e9:5.2f}"
+        )
 
 
 if __name__ == "__main__":

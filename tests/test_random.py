@@ -61,3 +61,22 @@ def test_scopes_nest_and_end():
     np.testing.assert_array_equal(second, draws()[1])
     with pytest.raises(RuntimeError, match="with tfgans.random.scope"):
         random.normal([1])
+
+
+def test_parts_draw_the_parts_of_the_whole():
+    with random.scope(5, 2):
+        random.normal([1])
+        whole = random.normal([6, 3]), random.uniform([]), random.uniform([6], 0, 9, "int32")
+        after = random.normal([2])
+    with random.scope(5, 2):
+        random.normal([1])
+        parts = []
+        for k in random.parts(3):
+            assert len(parts) == k
+            integers = {"minval": 0, "maxval": 9, "dtype": "int32"}
+            drawn = random.normal([2, 3]), random.uniform([]), random.uniform([2], **integers)
+            parts.append(drawn)
+        np.testing.assert_array_equal(random.normal([2]), after)
+    np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), whole[0])
+    assert {float(part[1]) for part in parts} == {float(whole[1])}  # not of the batch: one for all
+    np.testing.assert_array_equal(np.concatenate([part[2] for part in parts]), whole[2])

@@ -158,7 +158,7 @@ def test_dry_run_prints_settings_sizes_and_memory_and_writes_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     for text in (
         "batch_size: 8", "image_shape:", "generator: generator: ",
-        "discriminator: discriminator: ", "Memory on one device, estimated: 0.",
+        "discriminator: discriminator: ", "Memory of a process on a CPU, estimated: ",
     ):  # fmt: skip
         assert text in done.stdout
     assert not list(tmp_path.iterdir())

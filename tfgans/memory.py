@@ -1,6 +1,25 @@
-"""How much memory a training step takes, estimated from its graph without running it."""
+"""How much memory training takes, estimated from the graphs of its steps without running them.
+
+A training process holds four things:
+
+    TensorFlow, Keras and this package, before there is a model     0.63 GB
+    weights, averages, states of the optimizers                     counted
+    the graphs of the steps, prepared to run                        20 kB for each operation
+    the tensors of a step                                           counted, at their fullest moment
+
+The first and the third figure were measured (`benchmarks/memory.py`, docs/scale.md) with TensorFlow
+2.21 on a CPU. An operation of a graph costs so much because it is kept several times: as it was
+traced, as it was optimized, as a node of the executor, as a kernel with what it has prepared. All
+graphs of a training stay. On an accelerator its own memory holds the second and the fourth.
+"""
+
+import dataclasses
+import math
 
 import tensorflow as tf
+
+PROCESS = 630_000_000
+OPERATION = 20_000
 
 ALIASES = {"Identity", "IdentityN", "Reshape", "ExpandDims", "Squeeze", "ReadVariableOp"}
 
@@ -38,18 +57,55 @@ def size(tensor):
     return 0 if elements is None else elements * tensor.dtype.size
 
 
-def training_bytes(model, batch) -> tuple[int, int]:
-    """Bytes of a compiled model's variables, and of the tensors of its fullest training step.
+@dataclasses.dataclass
+class Memory:
+    """What a training process holds, in bytes.
 
     Args:
-        model: Compiled. Without stages its graph is traced as at step 0, when everything that is
-            `due` is due; with stages, as at the first step of the last one.
+        stored: Weights, averages, states of the optimizers.
+        step: The tensors of the fullest step.
+        operations: Number of operations in all graphs.
+    """
+
+    stored: int
+    step: int
+    operations: int
+
+    @property
+    def process(self):
+        """All of it together, the resident memory of a process that trains on a CPU."""
+        return PROCESS + self.stored + OPERATION * self.operations + self.step
+
+
+def training_memory(model, batch) -> Memory:
+    """Estimates the memory of training.
+
+    Args:
+        model: Compiled. The graphs of all its stages and patterns of `due` answers are traced.
         batch: The data of one step, a dict of tensors or TensorSpecs.
     """
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
-    stored = sum(size(v.value) for v in variables)
-    model._now = sum(model.stage_steps)
-    step = tf.function(model._seeded_train_step, autograph=False)
-    return stored, peak_bytes(step.get_concrete_function(batch).graph)
+    graphs = training_graphs(model, batch)
+    return Memory(
+        stored=sum(size(v.value) for v in variables),
+        step=max(map(peak_bytes, graphs)),
+        operations=sum(len(graph.get_operations()) for graph in graphs),
+    )
+
+
+def training_graphs(model, batch) -> list:
+    """Each graph that a training meets, in the order in which it meets them."""
+    graphs = {}
+    begins = [sum(model.stage_steps[:k]) for k in range(len(model.stage_steps) + 1)]
+    for begin in begins:
+        number = begin
+        while number < begin + math.lcm(*model._periods):
+            model._now = number
+            if model._pattern() not in graphs:
+                step = tf.function(model._seeded_train_step, autograph=False)
+                graph = step.get_concrete_function(batch).graph
+                graphs[model._pattern()] = graph  # tracing may have met new periods
+            number += 1
+    return list(graphs.values())

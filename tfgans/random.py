@@ -53,7 +53,7 @@ def parts(n: int):
     _here.part = (0, 1)
 
 
-def _draw(draw, shape, **settings):
+def _next_key():
     if getattr(_here, "scope", None) is None:
         raise RuntimeError(
             "A random number was drawn outside a training step. "
@@ -61,7 +61,11 @@ def _draw(draw, shape, **settings):
         )
     first, place, number = _here.scope
     _here.scope[2] += 1
-    key, (part, n) = tf.stack([first + number, place]), _here.part
+    return tf.stack([first + number, place])
+
+
+def _draw(draw, shape, **settings):
+    key, (part, n) = _next_key(), _here.part
     shape = tf.convert_to_tensor(shape, "int32")
     if n == 1 or shape.shape[0] == 0:
         return draw(shape, key, **settings)

@@ -23,6 +23,7 @@ from tfgans import callbacks, config, data, durable, memory, metrics, models
 from tfgans.errors import BadInput
 
 PREVIEW = 64  # images in a sample grid, at most
+GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 STRATEGIES = ("auto", "mirrored", "multiworker", "tpu")
 RELOADS = 3  # times that a run goes back to a snapshot when numbers are not finite any more
 STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
@@ -30,6 +31,10 @@ STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
 
 class Refused(BadInput):
     """A run cannot go on as asked: what is in the way, and what to do."""
+
+
+class WorkerLost(BadInput):
+    """Another worker of the cluster has ended: what to do."""
 
 
 def choose_strategy(kind: str = "auto") -> tf.distribute.Strategy:
@@ -213,6 +218,7 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
         BadInput: The strategy has nothing to run on.
         Refused: The run was started with other settings, or cannot be written, or the workers see
             different snapshots.
+        WorkerLost: Another worker of the cluster has ended.
         FloatingPointError: A loss or a weight is not finite any more.
     """
     run, strategy = pathlib.Path(run), choose_strategy(strategy)
@@ -254,15 +260,18 @@ def fit(strategy, model, source, settings, run, signals):
     """Trains from the model's step to the end of the run."""
     left = settings.train.steps - int(model.step.numpy())
     try:
-        watchers = [signals, *watch(model, source, settings, run)]
-        dataset = batches(strategy, model, source, settings)
         with writing(run):  # errors of reading the data come as TensorFlow's
             watchers = [signals, *watch(model, source, settings, run)]
             dataset = batches(strategy, model, source, settings)
             model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
-    except tf.errors.OpError:
+    except tf.errors.OpError as error:
         if source.failure:  # the reader's own words, without TensorFlow's around them
             raise source.failure from None
+        if isinstance(error, GONE) and "TF_CONFIG" in os.environ:
+            raise WorkerLost(
+                "Another worker of the cluster has ended. Start all again with the same command: "
+                "they go on from the last snapshot."
+            ) from None
         raise
 
 
@@ -376,11 +385,14 @@ def describe(settings: config.Config) -> str:
         name: tf.TensorSpec([n, *spec.shape], spec.dtype)
         for name, spec in data.reader(model, source, settings.data).signature.items()
     }
-    stored, step = memory.training_bytes(model, batch)
+    need = memory.training_memory(model, batch)
     lines.append(
-        f"Memory on one device, estimated: {(stored + step) / 1e9:.2f} GB: "
-        f"{stored / 1e9:.2f} GB weights, averages and optimizers, "
-        f"{step / 1e9:.2f} GB for a step of {n} images. A process takes 0.7 GB more, "
-        "and some memory is lost between blocks: allow half as much."
+        f"Memory of a process on a CPU, estimated: {need.process / 1e9:.2f} GB: "
+        f"{memory.PROCESS / 1e9:.2f} GB TensorFlow, "
+        f"{need.stored / 1e9:.2f} GB weights, averages and optimizers, "
+        f"{need.operations * memory.OPERATION / 1e9:.2f} GB graphs, "
+        f"{need.step / 1e9:.2f} GB for a step of {n} images. "
+        f"Of an accelerator alone: {(need.stored + need.step) / 1e9:.2f} GB and some workspace. "
+        "Less: train.accumulate, data.batch_size, or a smaller width in model."
     )
     return "\n".join(lines)

@@ -294,6 +294,10 @@ class BaseModel(keras.Model):
             optimizer.build(self.weights_of(player))
             self.optimizers[player] = optimizer
 
+    def _pattern(self):
+        """What decides the graph of a step: the stage and the answers of `due`."""
+        return self.stage, *(self._now % every == 0 for every in sorted(self._periods))
+
     def make_train_function(self, force=False):
         """One compiled graph for each stage and each pattern of `due` answers."""
         self._now = int(self.step.numpy())
@@ -301,17 +305,14 @@ class BaseModel(keras.Model):
             return self.train_function
         compiled, logs = {}, {}
 
-        def pattern():
-            return self.stage, *(self._now % every == 0 for every in sorted(self._periods))
-
         def train_function(iterator):
             if self._now in itertools.accumulate(self.stage_steps):
                 self.stage_begins(self.stage)
-            step = compiled.get(pattern())
+            step = compiled.get(self._pattern())
             if step is None:
                 step = self._make_function(self._seeded_train_step)
             logs.update(step(iterator))
-            compiled.setdefault(pattern(), step)  # tracing may have met new periods
+            compiled.setdefault(self._pattern(), step)  # tracing may have met new periods
             self._now += 1
             self.step.assign(self._now)
             return dict(logs)  # terms that were not due keep their last value

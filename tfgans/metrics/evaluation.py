@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import hashlib
 import inspect
-import os
 import pathlib
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ import keras
 import numpy as np
 
 import tfgans
-from tfgans import data, models
+from tfgans import data, durable, models
 from tfgans.config import Data
 from tfgans.data.images import ImageReader, common_shape, open_source
 from tfgans.data.synthetic import WHITE, polygons
@@ -332,7 +331,7 @@ class Evaluator:
 
         yield compute
         table.flush()
-        os.replace(partial, path)
+        durable.publish(partial, path)
 
     def measure(self, subject, samples, seed) -> dict:
         """Name -> number of one set of generated images."""

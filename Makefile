@@ -1,5 +1,6 @@
 # make demo       environment, install, five minutes of training
-# make test       environment, install, all checks: what CI runs
+# make test       environment, install, checks: what CI runs
+# make test-all   the slow checks too: about twice the time
 # make bench      speed, beside a public peer
 # make reference  the real tensorflow-gan and tensorflow-addons, against the committed numbers
 
@@ -12,6 +13,9 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --durations 20
+
+test-all: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 20
 
 bench: .venv/installed
@@ -26,4 +30,4 @@ reference:
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
-.PHONY: demo test bench reference
+.PHONY: demo test test-all bench reference

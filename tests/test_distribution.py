@@ -50,7 +50,6 @@ def run_workers(cwd, *args):
     return outputs
 
 
-@pytest.mark.slow
 def test_two_workers_train_one_model_and_resume(tmp_path):
     """`multiworker.py` is the long version: three models, weights, examples, kills."""
     name = "gan"

@@ -22,6 +22,12 @@ ROOT = pathlib.Path(__file__).parent.parent
 ALL = pytest.mark.parametrize("name", MODELS)
 
 
+def some_at_once(names, quick):
+    """Parametrizes over all names, of which only the `quick` ones are not slow."""
+    marks = [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in names]
+    return pytest.mark.parametrize("name", marks)
+
+
 def tiny(name, **changes):
     settings = Config.load(name, "tiny")
     settings.model |= changes
@@ -346,7 +352,7 @@ def assert_same_training(first, second, but=None):
         np.testing.assert_allclose(value, other_logs[name], 1e-5, atol=1e-6, err_msg=name)
 
 
-@ALL
+@some_at_once(MODELS, quick=("gan", "wgan_gp", "cyclegan", "stylegan2"))
 def test_two_replicas_are_one_device(name, monkeypatch, two_replicas):
     """Five steps with the same draws end with the same weights and report the same losses.
 
@@ -362,7 +368,7 @@ def test_two_replicas_are_one_device(name, monkeypatch, two_replicas):
     assert_same_training(expected, five_steps(name, two_replicas)[1:])
 
 
-@pytest.mark.parametrize("name", WITHOUT_BATCH_STATISTICS)
+@some_at_once(WITHOUT_BATCH_STATISTICS, quick=("gan", "stylegan2"))
 def test_a_batch_in_two_parts_is_the_whole_batch(name):
     """Nothing is patched: the parts draw what the whole batch draws."""
     found = five_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"), parts=2)[1:]
@@ -377,7 +383,10 @@ def test_a_batch_that_cannot_be_cut_is_refused():
         fit(model, settings, source, steps=1)
 
 
-@pytest.mark.parametrize("name", ["gan", *sorted(MODELS.keys() - WITHOUT_BATCH_STATISTICS.keys())])
+@some_at_once(
+    ["gan", *sorted(MODELS.keys() - WITHOUT_BATCH_STATISTICS.keys())],
+    quick=("gan", "dcgan"),
+)
 def test_replicas_draw_their_own_noise_and_keep_the_same_weights(name, two_replicas):
     with two_replicas.scope():
         model, settings, source = new(name, eager=False)

@@ -123,7 +123,6 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
 def test_stylegan2_resumes_bit_for_bit_in_a_new_process(tmp_path):
     """20 = 10 + 10 with EMA, path length mean, w average and noise."""
     settings = ["stylegan2", "--tiny", "--set", "train.tick=5"]

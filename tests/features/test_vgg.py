@@ -159,6 +159,7 @@ def test_lpips_with_the_weights_of_keras(files, lpips):
     assert (np.asarray(ours(a, b)) > 0).all()
 
 
+@pytest.mark.slow
 def test_fc2_of_keras_weights(files):
     """Dense layers of constants: what fc1 and fc2 give follows from the last block by hand."""
     layers = keras_layers()

@@ -307,6 +307,7 @@ def blobs(n, seed, dark, light):
     return images
 
 
+@pytest.mark.slow
 def test_there_and_back_on_blobs_and_their_negatives():
     """A: dark on light, B: light on dark. After 300 steps the way back is within 0.15."""
     model = CycleGAN(

@@ -31,6 +31,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel, fresh_seed
+from tfgans.penalties import between, input_gradient
 
 MARGIN = 5  # five 3x3 convolutions without padding take 5 pixels from each side
 COLORS = 5  # of a quantized scale
@@ -334,12 +335,8 @@ class SinGAN(BaseModel):
 
     def gradient_penalty(self, score, real, fake):
         """Mean over pixels of (|gradient over channels| - 1)^2 on the real-fake line."""
-        weight = random.uniform([real.shape[0], 1, 1, 1])  # one per sample
-        image = fake + weight * (real - fake)
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            total = tf.reduce_sum(score(image))
-        gradient = tape.gradient(total, image)
+        image = between(fake, real, random.uniform([real.shape[0], 1, 1, 1]))
+        gradient = input_gradient(score, image, [score])
         # The constant keeps the root differentiable at 0.
         norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=3) + 1e-12)  # [N, H, W]
         return tf.reduce_mean(tf.square(norm - 1.0))

@@ -1,16 +1,20 @@
 """StyleGAN2's speed: training and inference, beside this machine's peak and a public peer.
 
-python benchmarks/stylegan2.py [--sizes 32 64 256] [--precision mixed_bfloat16] [--no-peer]
+python benchmarks/stylegan2.py [--sizes 32 64 256] [--precision mixed_bfloat16] [--json FILE]
+                               [--official CHECKOUT | --no-peer]
 
 Each figure is the median of rounds in which ours, the peer and the matrix product that gives the
 peak are timed one after the other, so that a machine whose speed drifts does not favor one of them.
 
-The peer is stylegan2-pytorch of PyPI. Same image size, batch, channels, length of w (512), layers
-of the mapping network (8). It differs: penalty of the gradient on real and generated images every
-4th step, path length every 32nd (the paper, and we: real images every 16th, path length every 4th);
-hinge loss, bilinear up-sampling without FIR filters, strided convolutions in the discriminator, no
-minibatch statistics, averaged weights every 10th step after step 20,000 only. "plain step" leaves
-all penalties out on both sides; "training" counts both with their own schedule.
+With --official the peer is NVIDIA's stylegan2-ada-pytorch, from a checkout you made yourself (its
+license is non-commercial): same networks, losses and schedule of penalties, float32.
+
+Without it the peer is stylegan2-pytorch of PyPI. Same image size, batch, channels, length of w
+(512), layers of the mapping network (8). It differs: penalty of the gradient on real and generated
+images every 4th step, path length every 32nd (the paper, and we: real images every 16th, path
+length every 4th); hinge loss, bilinear up-sampling without FIR filters, strided convolutions in the
+discriminator, no minibatch statistics, averaged weights every 10th step after step 20,000 only.
+"plain step" leaves all penalties out on both sides; "training" counts both with their own schedule.
 """
 
 import argparse
@@ -33,14 +37,18 @@ import tfgans  # noqa: E402
 HERE = pathlib.Path(__file__).parent
 WIDTH = 128
 BATCH = {32: 8, 64: 8, 256: 4}
-PEER = ("torch==2.13.0", "einops", "fire", "retry", "tqdm", "numpy", "pillow", "kornia")
+PEER = (
+    "torch==2.13.0", "einops", "fire", "retry", "tqdm", "numpy", "pillow", "kornia", "requests",
+    "scipy",
+)  # fmt: skip
 PEER_ALONE = ("stylegan2-pytorch", "vector-quantize-pytorch==0.1.0", "contrastive-learner")
 
 
 class Peer:
     """The peer in a process and an environment of its own."""
 
-    def __init__(self):
+    def __init__(self, official):
+        script = ("official.py", official) if official else ("peer.py",)
         folder = HERE / ".venv-peer"
         if not (folder / "installed").exists():
             python = folder / "bin" / "python"
@@ -51,7 +59,7 @@ class Peer:
             (folder / "installed").touch()
         answers, write = os.pipe()
         self.process = subprocess.Popen(
-            [folder / "bin" / "python", HERE / "peer.py", str(write)],
+            [folder / "bin" / "python", HERE / script[0], str(write), *script[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=[write],
@@ -150,14 +158,16 @@ def rounds(count, calls):
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def measure(size, precision, peer, count):
+def measure(size, precision, peer, official, count):
+    """Prints one table row for each thing measured, and returns them."""
     batch, base = BATCH[size], min(WIDTH * size, 16384)
     ours = Ours(size, base, batch)
     calls = {f"ours {p}": lambda p=p: ours.train(p) for p in ("plain", "path", "both")}
     calls |= {f"ours infer {n}": lambda n=n: ours.infer(n) for n in (1, 8)}
     if peer:
         peer(build=[size, WIDTH, base // size, batch])
-        calls |= {f"peer {p}": lambda p=p: peer(train=p) for p in ("plain", "r1", "both")}
+        patterns = ("plain", "path" if official else "r1", "both")
+        calls |= {f"peer {p}": lambda p=p: peer(train=p) for p in patterns}
         calls |= {f"peer infer {n}": lambda n=n: peer(infer=n) for n in (1, 8)}
     number = "bfloat16" if precision == "mixed_bfloat16" else "float32"
     calls["peak"] = lambda: 1 / peak(number)
@@ -168,8 +178,9 @@ def measure(size, precision, peer, count):
 
     mine, theirs = part(found, "ours "), part(found, "peer ")
     work = {pattern: ours.operations(pattern) for pattern in ("plain", "path", "both")}
+    period = per_period if official else per_period_of_peer
     rows = [
-        ("training", batch, per_period(mine), theirs and per_period_of_peer(theirs)),
+        ("training", batch, per_period(mine), theirs and period(theirs)),
         ("plain step", batch, mine["plain"], theirs.get("plain")),
         ("inference", 1, mine["infer 1"], theirs.get("infer 1")),
         ("inference", 8, mine["infer 8"], theirs.get("infer 8")),
@@ -178,10 +189,15 @@ def measure(size, precision, peer, count):
     # [1, ...] for static shapes; linear in the batch
     image = 2 * sum(map(multiplications, generator.graph.get_operations()))
     operations = [per_period(work), work["plain"], image, 8 * image]
+    results = []
     for (what, n, seconds, other), flops in zip(rows, operations, strict=True):
         share = flops / seconds * found["peak"]
         ratio = f"{n / other:9.2f} {other / seconds:8.2f}x" if other else ""
         print(f"{size:4} {what:11} {n:5} {n / seconds:9.2f} {share:8.0%} {ratio}", flush=True)
+        result = {"size": size, "what": what, "batch": n, "precision": precision}
+        result |= {"images_per_second": n / seconds, "share_of_peak": share}
+        results.append(result | ({"peer": n / other, "ratio": other / seconds} if other else {}))
+    return results
 
 
 def main():
@@ -189,14 +205,20 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", choices=BATCH, default=list(BATCH))
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--official", metavar="CHECKOUT", help="a folder of stylegan2-ada-pytorch")
+    which.add_argument("--no-peer", action="store_true")
     args = parser.parse_args()
     keras.config.set_dtype_policy(args.precision)
-    peer = None if args.no_peer else Peer()
+    peer = None if args.no_peer else Peer(args.official)
     print(f"{args.precision}; images/s, share of the matrix-multiply peak, ratio to the peer")
     print("size what        batch  images/s  of peak  peer's    ratio")
+    results = []
     for size in args.sizes:
-        measure(size, args.precision, peer, args.rounds)
+        results += measure(size, args.precision, peer, args.official, args.rounds)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ def test_noise_is_one_map_per_sample_scaled_by_one_number_per_layer():
     np.testing.assert_allclose(fixed[0], fixed[1], atol=1e-5)
     x = tf.zeros([1, *layer.size, layer.kernel.shape[2]])
     with random.scope(0):
-        y = layer(x, ws[:1], noise="random").numpy()
+        y = layer(x, ws[:1, 0], noise="random").numpy()
     np.testing.assert_allclose(y, y[..., :1].repeat(y.shape[-1], -1), atol=1e-6)
 
 
@@ -460,3 +460,13 @@ def test_wrong_words_are_refused():
             (22, 36, 3), latent_dim=4, num_classes=0, style_dim=4, mapping_layers=1,
             channel_base=64, channel_max=4, architecture="skip", clamp=None, fused=False,
         )  # fmt: skip
+
+
+def test_half_precision_leaves_z_and_labels_as_given():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = small(num_classes=2)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.sample(3, seed=0).dtype == tf.float32
+    assert model(tf.zeros([2, model.latent_dim]), [0, 1]).shape[0] == 2

@@ -6,6 +6,7 @@ features is done to the weights, so that a style can no longer leave droplets in
 
 import tensorflow as tf
 
+from tfgans.layers.pointwise import scale_channels
 from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
 
 
@@ -36,9 +37,13 @@ def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False,
         scale = gain * tf.math.rsqrt(energy + 1e-8)  # [N, O]
     n, channels, filters = x.shape[0], x.shape[3], kernel.shape[3]
     if not fused:
-        x *= tf.reshape(tf.cast(style, x.dtype), [-1, 1, 1, channels])
+        if kernel.shape[0] == up == down == 1 and not demodulate:  # few filters: scale those
+            pixels = tf.reshape(x, [-1, x.shape[1] * x.shape[2], channels])
+            kernels = tf.cast(kernel[0] * style[:, :, None], x.dtype)  # [N, I, O]
+            return tf.reshape(tf.matmul(pixels, kernels), [-1, *x.shape[1:3], filters])
+        x = scale_channels(x, tf.cast(style, x.dtype))
         x = resampled_conv(x, tf.cast(kernel, x.dtype), up, down)
-        return x if scale is None else x * tf.reshape(tf.cast(scale, x.dtype), [-1, 1, 1, filters])
+        return x if scale is None else scale_channels(x, tf.cast(scale, x.dtype))
     kernels = kernel[None] * style[:, None, None, :, None]  # [N, k, k, I, O]
     if scale is not None:
         kernels *= scale[:, None, None, None, :]

@@ -40,7 +40,7 @@ class BaseModel(keras.Model):
     accumulate = 1
 
     def __init__(self, name=None):
-        super().__init__(name=name)
+        super().__init__(name=name, autocast=False)  # z and label as given; the layers cast
         self.optimizers = {}
         self.step = self.add_state("step", 0, dtype="int64", aggregation="only_first_replica")
         self._now = 0  # `step` as a plain integer, valid while training

@@ -201,7 +201,6 @@ class SeqGAN(BaseModel):
         rollouts=16, rollout_rate=0.0, decay_weight=0.2, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        self.autocast = False  # a rounded u would draw another token
         self.vocabulary_size, self.length, self.width = vocabulary_size, length, width
         self.discriminator_width = discriminator_width
         self.filter_widths, self.filters = filter_widths, filters

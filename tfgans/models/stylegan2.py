@@ -27,6 +27,7 @@ from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.modulated_conv import modulated_conv, resampled_conv
 from tfgans.layers.pixel_norm import pixel_norm
+from tfgans.layers.pointwise import biased_leaky_relu
 from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
 from tfgans.models.progan import base_grid
@@ -121,7 +122,7 @@ class Conv(Network):
         x = resampled_conv(tf.cast(x, dtype), kernel, self.up, self.down)
         if not self.use_bias:
             return x
-        x = tf.nn.leaky_relu(x + tf.cast(self.bias * act_gain, dtype), 0.2)
+        x = biased_leaky_relu(x, tf.cast(self.bias * act_gain, dtype))
         return clamped(x, self.clamp, gain)
 
 
@@ -151,7 +152,7 @@ class StyledConv(Network):
         image = self.noise_image(tf.shape(x)[0], noise)
         if image is not None:
             x += tf.cast(image * (self.noise_strength * act_gain), dtype)
-        x = tf.nn.leaky_relu(x + tf.cast(self.bias * act_gain, dtype), 0.2)
+        x = biased_leaky_relu(x, tf.cast(self.bias * act_gain, dtype))
         return clamped(x, self.clamp, gain)
 
     def noise_image(self, n, noise):
@@ -445,16 +446,18 @@ class StyleGAN2(BaseModel):
     def training_styles(self, n, label):
         """Styles for n images, moving w_avg and mixing two latents now and then."""
         generator = self.generator
-        ws = generator.styles(self.latents(n), label)
-        mean = tf.reduce_mean(ws[:, 0], axis=0)
+        count = 2 if self.style_mixing else 1  # all latents in one go through the mapping network
+        z = tf.concat([self.latents(n) for _ in range(count)], axis=0)
+        label = None if label is None else tf.tile(label, [count, 1])
+        ws = tf.split(generator.styles(z, label), count)
+        mean = tf.reduce_mean(ws[0][:, 0], axis=0)
         generator.w_avg.assign(mean + self.w_avg_decay * (generator.w_avg - mean))
-        if self.style_mixing == 0:
-            return ws
+        if count == 1:
+            return ws[0]
         num_ws = generator.synthesis.num_ws
         cut = random.uniform([], 1, num_ws, "int32")
         cut = tf.where(random.uniform([]) < self.style_mixing, cut, num_ws)
-        others = generator.styles(self.latents(n), label)
-        return tf.where(tf.range(num_ws)[:, None] < cut, ws, others)
+        return tf.where(tf.range(num_ws)[:, None] < cut, ws[0], ws[1])
 
     def score(self, image, label):
         """D's score of images, augmented where the model says so."""

@@ -249,6 +249,7 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
                 print(f"{error}\nOther random numbers, for time {stream} of at most {RELOADS}:")
             with strategy.scope():
                 model = begin(run, settings)
+                check_together(strategy, model, run)
             # Of the stream that failed, not of the snapshot: a run that is killed and resumed
             # goes through the same streams again.
             model.seed = settings.train.seed + stream * STREAM

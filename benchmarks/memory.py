@@ -29,6 +29,7 @@ CASES = {  # name -> configuration, side of the images, steps to train, settings
     "wgan_gp-32": ("wgan_gp", 32, 3, ["data.batch_size=32"]),
     "cyclegan-64": ("cyclegan", 64, 3, ["data.batch_size=2"]),
     "dcgan-64": ("dcgan", 64, 3, ["data.batch_size=64"]),
+    "dcgan-64-small": ("dcgan", 64, 2, ["data.batch_size=8"]),
 }
 
 

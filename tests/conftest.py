@@ -1,9 +1,14 @@
 """Two logical CPUs, so that distribution is tested on any machine; what many tests use."""
 
+import contextlib
 import importlib.util
+import io
 import os
 import pathlib
+import runpy
+import subprocess
 import sys
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -45,3 +50,33 @@ def run(monkeypatch, tmp_path):
         module.main()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """Runs `python tools/NAME.py ...` in a folder, without the seconds that a new process takes.
+
+    Gives what `subprocess.run` gives. What a process alone can show is tested with one.
+    """
+
+    def tool(folder, name, *args):
+        output, errors, before = io.StringIO(), io.StringIO(), os.getcwd()
+        command, status = [str(TOOLS / f"{name}.py"), *map(str, args)], 0
+        os.chdir(folder)
+        try:
+            with (
+                mock.patch.object(sys, "argv", command),
+                contextlib.redirect_stdout(output),
+                contextlib.redirect_stderr(errors),
+            ):
+                runpy.run_path(command[0], run_name="__main__")
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            os.chdir(before)
+        if isinstance(status, str):  # as Python ends a process
+            print(status, file=errors)
+            status = 1
+        return subprocess.CompletedProcess(command, status, output.getvalue(), errors.getvalue())
+
+    return tool

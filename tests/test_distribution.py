@@ -3,9 +3,11 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -28,15 +30,15 @@ def free_ports(n):
     return ports
 
 
-def run_workers(cwd, *args):
-    """Starts two workers of one training; returns their outputs."""
+def start_workers(cwd, *args, second=()):
+    """Starts two workers of one training; `second` are arguments of the second one alone."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     processes = []
     for index in range(2):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         processes.append(
             subprocess.Popen(
-                [sys.executable, str(TRAIN), *args],
+                [sys.executable, str(TRAIN), *map(str, args), *(second if index else ())],
                 cwd=cwd,
                 env=os.environ | {"TF_CONFIG": json.dumps(task)},
                 stdout=subprocess.PIPE,
@@ -44,30 +46,79 @@ def run_workers(cwd, *args):
                 text=True,
             )
         )
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    for process, output in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, output
-    return outputs
+    return processes
 
 
-def test_two_workers_train_one_model_and_resume(tmp_path):
-    """`multiworker.py` is the long version: three models, weights, examples, kills."""
-    name = "gan"
-    first, second = run_workers(tmp_path, name, "--tiny", "--set", "train.steps=10")
-    assert "step 10/10" in first and "step 10/10" in second
-    assert "Exported" in first and "Exported" not in second
-    first, second = run_workers(tmp_path, name, "--tiny")
-    assert "Going on from" in first and "Going on from" in second
-    run = tmp_path / "runs" / f"{name}-tiny"
-    assert [int(path.stem) for path in models.snapshots(run)] == [10, 20]
+def outputs(processes):
+    return [process.communicate(timeout=300)[0] for process in processes]
+
+
+def numbered_images(path):
+    """Saves 2,000 images, of which each has its number everywhere; one is no number.
+
+    That one is met between step 10 and step 20 of a training, but not in the 200 steps after 10 in
+    the order that the data take after a reload.
+    """
+    numbers = np.arange(2000, dtype="float32")
+    pixels = np.repeat(numbers / 2000, 64).reshape(2000, 8, 8, 1)
+    np.save(path, pixels)
+    settings = Config.load("gan", "tiny", [f"data.path={path}", "data.value_range=[0, 1]"])
+    source = training.resolve(settings)
+    model = training.build(settings)
+
+    def met(stream, start, steps):
+        seed = stream * training.STREAM
+        found = data.batches(model, source, settings.data, seed, start=start).take(steps)
+        return {int(x) for step in found for x in np.rint(1000 * (step["image"][:, 0, 0, 0] + 1))}
+
+    pixels[min(met(0, 10, 10) - met(0, 0, 10) - met(1, 10, 200))] = float("nan")
+    np.save(path, pixels)
+
+
+def test_two_workers_train_one_model(tmp_path):
+    """They go back together, begin together or not at all, and notice when one is gone.
+
+    `multiworker.py` is the long version: three models, weights, examples, kills.
+    """
+    numbered_images(tmp_path / "numbers.npy")
+    arguments = ["gan", "--tiny", "--data", "numbers.npy", "--set", "data.value_range=[0, 1]"]
+    arguments += ["--set", "train.on_nan=reload"]
+    run = tmp_path / "runs" / "gan-tiny"
+
+    workers = start_workers(tmp_path, *arguments)
+    first, second = outputs(workers)
+    assert [worker.returncode for worker in workers] == [0, 0], first + second
+    for output in (first, second):
+        assert output.count("the loss was not finite any more: discriminator/real") == 1
+        assert output.count("Other random numbers, for time 1 of at most 3") == 1
+        assert output.count("Going on from runs/gan-tiny/snapshots/00000010.keras.") == 1
     # Both printed the losses of the whole batch.
-    lines = [
-        out[out.index("step 20/20") :].splitlines()[0].split("left")[1] for out in (first, second)
-    ]
+    lines = [re.search("step 20/20 .* left(.*)", output)[1] for output in (first, second)]
     assert lines[0] == lines[1]
+    assert "Exported" in first and "Exported" not in second
+    assert [int(path.stem) for path in models.snapshots(run)] == [10, 20]
     model = keras.models.load_model(models.find(run))
-    assert int(model.step.numpy()) == 20
+    assert int(model.step.numpy()) == 20 and model.seed == training.STREAM
     assert all(np.isfinite(w.numpy()).all() for w in model.weights)
+
+    workers = start_workers(
+        tmp_path, *arguments, "--set", "train.steps=30", second=["--run", "elsewhere"]
+    )
+    for output, worker in zip(outputs(workers), workers, strict=True):
+        assert worker.returncode != 0 and "Traceback" not in output
+        assert "Refused: The workers would go on from the steps [0, 20]: they do not" in output
+
+    workers = start_workers(tmp_path, *arguments, "--set", "train.steps=1000000")
+    end = time.time() + 200
+    while int(models.snapshots(run)[-1].stem) < 40:
+        assert time.time() < end and workers[0].poll() is None, "waited in vain"
+        time.sleep(0.1)
+    workers[1].kill()
+    first, second = outputs(workers)
+    for output in (first, second):
+        assert "Going on from runs/gan-tiny/snapshots/00000020.keras." in output
+    assert workers[0].returncode != 0 and "Traceback" not in first
+    assert "WorkerLost: Another worker of the cluster has ended. Start all again" in first
 
 
 def test_workers_share_each_batch():

@@ -22,12 +22,6 @@ ROOT = pathlib.Path(__file__).parent.parent
 ALL = pytest.mark.parametrize("name", MODELS)
 
 
-def some_at_once(names, quick):
-    """Parametrizes over all names, of which only the `quick` ones are not slow."""
-    marks = [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in names]
-    return pytest.mark.parametrize("name", marks)
-
-
 def tiny(name, **changes):
     settings = Config.load(name, "tiny")
     settings.model |= changes
@@ -44,9 +38,11 @@ def new(name, precision="float32", eager=True, **changes):
     return model, settings, source
 
 
-def fit(model, settings, source, steps):
+def fit(model, settings, source, steps, callbacks=()):
     dataset = training.batches(tf.distribute.get_strategy(), model, source, settings)
-    return model.fit(dataset, steps_per_epoch=steps, shuffle=False, verbose=0).history
+    return model.fit(
+        dataset, steps_per_epoch=steps, callbacks=list(callbacks), shuffle=False, verbose=0
+    ).history
 
 
 def makes_images_of_nothing(model):
@@ -89,32 +85,60 @@ def assert_same_use(first, second, atol=0.0):
         )
 
 
+class Trained:
+    """A model after three steps of its last stage, made in one go, and what was seen meanwhile.
+
+    Attributes:
+        path: The model after the second of these steps.
+        state: All its numbers at that moment.
+        logs: The terms of each step.
+        moved: Which weights each player's moves changed.
+        use: What the model offers in the end.
+    """
+
+    def __init__(self, name, folder):
+        keras.utils.set_random_seed(0)
+        self.model, self.settings, self.source = new(name)
+        self.path = folder / "model.keras"
+        players = self.model.players()
+        self.moved = {player: set() for player in players}
+        weights = {id(w): w for player in players for w in self.model.weights_of(player)}
+
+        def watched(player, apply):
+            def wrapped(gradients, own):
+                before = {key: w.numpy() for key, w in weights.items()}
+                apply(gradients, own)
+                changed = {key for key, w in weights.items() if (before[key] != w.numpy()).any()}
+                self.moved[player] |= changed
+
+            return wrapped
+
+        for player, optimizer in self.model.optimizers.items():
+            optimizer.apply = watched(player, optimizer.apply)
+        steps = sum(self.model.stage_steps) + 3
+        save = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: self.save() if batch == steps - 2 else None
+        )
+        self.logs = fit(self.model, self.settings, self.source, steps, [save])
+        for optimizer in self.model.optimizers.values():
+            del optimizer.apply
+        self.use = use(self.model)
+
+    def save(self):
+        self.model.save(self.path)
+        self.state = state(self.model)
+
+
+def state(model):
+    variables = list(model.variables)
+    for optimizer in model.optimizers.values():
+        variables += optimizer.variables
+    return [v.numpy() for v in variables]
+
+
 @pytest.fixture(scope="module", params=MODELS)
 def trained(request, tmp_path_factory):
-    """A model after two steps of its last stage, its file, its logs, what each move changed."""
-    keras.utils.set_random_seed(0)
-    model, settings, source = new(request.param)
-    moved = {player: set() for player in model.players()}
-    everything = {id(w): w for player in model.players() for w in model.weights_of(player)}
-
-    def watched(player, apply):
-        def wrapped(gradients, weights):
-            before = {key: w.numpy() for key, w in everything.items()}
-            apply(gradients, weights)
-            for key, w in everything.items():
-                if not np.array_equal(before[key], w.numpy()):
-                    moved[player].add(key)
-
-        return wrapped
-
-    for player, optimizer in model.optimizers.items():
-        optimizer.apply = watched(player, optimizer.apply)
-    logs = fit(model, settings, source, steps=sum(model.stage_steps) + 2)
-    for optimizer in model.optimizers.values():
-        del optimizer.apply
-    path = tmp_path_factory.mktemp(request.param) / "model.keras"
-    model.save(path)
-    return model, settings, source, path, logs, moved
+    return Trained(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @ALL
@@ -136,14 +160,11 @@ def test_defines_its_own_game(name):
     assert "train_step" in vars(cls) and cls.__bases__ == (BaseModel,)
 
 
-@ALL
-def test_settings_survive_saving_with_values_that_are_no_defaults(name):
-    cls = get(name)
-    settings = tiny(name).model
+def test_settings_survive_saving_with_values_that_are_no_defaults(trained):
+    model, cls = trained.model, type(trained.model)
     defaults = {k: p.default for k, p in inspect.signature(cls.__init__).parameters.items()}
-    settings = {k: v for k, v in settings.items() if v != defaults[k]}
+    settings = {k: v for k, v in trained.settings.model.items() if v != defaults[k]}
     assert len(settings) >= 3
-    model = cls(**settings)
     again = cls.from_config(model.get_config())
     for key, value in settings.items():
         found = getattr(again, key)
@@ -153,36 +174,26 @@ def test_settings_survive_saving_with_values_that_are_no_defaults(name):
 
 
 def test_each_move_moves_its_own_player_only(trained):
-    model, *_, logs, moved = trained
-    for name, values in logs.items():
+    model = trained.model
+    for name, values in trained.logs.items():
         assert re.fullmatch(r"\w+/\w+", name) and np.isfinite(values).all()
-    for player, changed in moved.items():
+    for player, changed in trained.moved.items():
         own = {id(w) for w in model.weights_of(player)}
         assert changed <= own
         # Not all: a bias before a normalization has no gradient, a step can vanish in rounding.
         assert len(changed) >= 0.8 * len(own)
-    assert int(model.step.numpy()) == sum(model.stage_steps) + 2
-
-
-def state(model):
-    variables = list(model.variables)
-    for optimizer in model.optimizers.values():
-        variables += optimizer.variables
-    return [v.numpy() for v in variables]
+    assert int(model.step.numpy()) == sum(model.stage_steps) + 3
 
 
 def test_saved_model_goes_on_where_it_was(trained):
-    model, settings, source, path, *_ = trained
-    again = keras.models.load_model(path)
-    for a, b in zip(state(model), state(again), strict=True):
+    again = keras.models.load_model(trained.path)
+    for a, b in zip(trained.state, state(again), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert_same_use(use(model), use(again))
     again.run_eagerly = True
-    fit(again, settings, source, steps=1)
-    uninterrupted, *_ = new(settings.architecture)
-    fit(uninterrupted, settings, source, steps=sum(again.stage_steps) + 3)
-    for a, b in zip(state(uninterrupted), state(again), strict=True):
+    fit(again, trained.settings, trained.source, steps=1)
+    for a, b in zip(state(trained.model), state(again), strict=True):
         np.testing.assert_array_equal(a, b)
+    assert_same_use(trained.use, use(again))
 
 
 # What a release holds, where it is not the generator that samples.
@@ -195,16 +206,16 @@ SERVED = {
 
 def test_exported_model_does_the_same(trained, tmp_path):
     """`test_serving.py` loads one in a process that has no tfgans."""
-    model, settings, *_ = trained
+    model = trained.model
     model.export(tmp_path / "1")
     loaded, found = tf.saved_model.load(str(tmp_path / "1")), {}
     for endpoint, (_, signature) in model.endpoints().items():
         made = loaded.signatures[endpoint](**inputs(signature, n=3, seed=7))
         found |= {f"{endpoint}/{name}": value.numpy() for name, value in made.items()}
-    assert_same_use(found, use(model), atol=2e-6)
+    assert_same_use(found, trained.use, atol=2e-6)
     stored = tf.train.list_variables(str(tmp_path / "1" / "variables" / "variables"))
     parameters = sum(math.prod(shape) for name, shape in stored if "_CHECKPOINTABLE" not in name)
-    served = SERVED.get(settings.architecture, ["sampling_generator"])
+    served = SERVED.get(trained.settings.architecture, ["sampling_generator"])
     assert parameters == sum(getattr(model, network).count_params() for network in served)
 
 
@@ -225,13 +236,11 @@ def test_half_precision_stays_finite(name, precision):
         assert int(optimizer.iterations) > 0  # not every move was skipped for an overflow
 
 
-@ALL
-def test_use_is_a_function_of_seed_and_input_row_by_row(name):
-    model, settings, source = new(name)
-    first = use(model, n=4)
-    assert_same_use(first, use(model, n=4))
-    assert_same_use({k: v[:2] for k, v in first.items()}, use(model, n=2), atol=1e-5)
-    batch = training.preview_batch(model, source, settings)
+def test_use_is_a_function_of_seed_and_input_row_by_row(trained):
+    model = trained.model
+    assert_same_use(trained.use, use(model))
+    assert_same_use({k: v[:2] for k, v in trained.use.items()}, use(model, n=2), atol=1e-5)
+    batch = training.preview_batch(model, trained.source, trained.settings)
     previews = []
     for _ in range(2):
         with random.scope(3):
@@ -240,10 +249,9 @@ def test_use_is_a_function_of_seed_and_input_row_by_row(name):
     np.testing.assert_array_equal(*previews)
 
 
-@ALL
-def test_sampling_or_serving(name):
+def test_sampling_or_serving(trained):
     """A seed makes images, or `serving_default` turns given ones into the model's."""
-    model, *_ = new(name)
+    model = trained.model
     if not makes_images_of_nothing(model):
         function, signature = model.endpoints()["serving_default"]
         (image,) = function(*inputs(signature, n=4, seed=3).values()).values()
@@ -311,8 +319,8 @@ RATES = {"cyclegan": 3e-5}
 ADAM = (keras.optimizers.Adam, tfgans.optimizers.Adam)
 
 
-def five_steps(name, strategy, parts=1):
-    """The weights of a tiny model before and after five steps, and its logs.
+def three_steps(name, strategy, parts=1):
+    """A tiny model after three steps, how far its weights moved, and its logs.
 
     Adam divides a gradient by its own size: where that is the noise of rounding, it makes a whole
     step of it. So plain Adam is replaced; what is compared are the gradients.
@@ -330,16 +338,20 @@ def five_steps(name, strategy, parts=1):
         model.accumulate = parts
         before = {(i, w.name): w.numpy() for i, w in enumerate(model.weights) if w.trainable}
         dataset = training.batches(strategy, model, source, settings)
-        logs = model.fit(dataset, steps_per_epoch=5, shuffle=False, verbose=0).history
-    return before, {(i, w.name): w.numpy() for i, w in enumerate(model.weights)}, logs
+        logs = model.fit(dataset, steps_per_epoch=3, shuffle=False, verbose=0).history
+    after = numbers(model)
+    return model, max(np.abs(after[key] - old).max() for key, old in before.items()), logs
+
+
+def numbers(model):
+    return {(i, w.name): w.numpy() for i, w in enumerate(model.weights)}
 
 
 @functools.cache
 def on_one_device(name):
-    before, after, logs = five_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"))
-    pairs = [(w, before[key]) for key, w in after.items() if key in before]
-    assert max(np.abs(w - old).max() for w, old in pairs) > 1e-4
-    return after, logs
+    model, moved, logs = three_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"))
+    assert moved > 5e-5
+    return numbers(model), logs
 
 
 def assert_same_training(first, second, but=None):
@@ -352,28 +364,58 @@ def assert_same_training(first, second, but=None):
         np.testing.assert_allclose(value, other_logs[name], 1e-5, atol=1e-6, err_msg=name)
 
 
-@some_at_once(MODELS, quick=("gan", "wgan_gp", "cyclegan", "stylegan2"))
-def test_two_replicas_are_one_device(name, monkeypatch, two_replicas):
-    """Five steps with the same draws end with the same weights and report the same losses.
+@ALL
+def test_two_replicas_are_one_device(name, two_replicas):
+    """Three steps with the same draws end with the same weights and report the same losses.
 
     Batch normalization is per replica in training, as in the papers. Here its statistics are made
-    those of the whole batch; then there is no other difference.
+    those of the whole batch; then there is no other difference. One more step, in which each
+    replica draws its own numbers, leaves the same weights on both.
     """
-    expected = on_one_device(name)
-    scope = random.scope
-    monkeypatch.setattr(random, "scope", lambda seed, step=0, replica=0: scope(seed, step, 0))
-    for draw in ("normal", "uniform"):
-        monkeypatch.setattr(random, draw, share_of_the_global_draw(getattr(random, draw)))
-    monkeypatch.setattr(tf.nn, "moments", over_all_replicas(tf.nn.moments))
-    assert_same_training(expected, five_steps(name, two_replicas)[1:])
+    expected, scope = on_one_device(name), random.scope
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random, "scope", lambda seed, step=0, replica=0: scope(seed, step, 0))
+        for draw in ("normal", "uniform"):
+            patch.setattr(random, draw, share_of_the_global_draw(getattr(random, draw)))
+        patch.setattr(tf.nn, "moments", over_all_replicas(tf.nn.moments))
+        model, _, logs = three_steps(name, two_replicas)
+    assert_same_training(expected, (numbers(model), logs))
+    go_on(model, tiny(name), two_replicas)
 
 
-@some_at_once(WITHOUT_BATCH_STATISTICS, quick=("gan", "stylegan2"))
+def go_on(model, settings, strategy):
+    """One step more, with draws of their own; both replicas hold the same weights after it."""
+
+    def draw():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        with random.scope(0, 1, replica):
+            return model.latents(2) if makes_images_of_nothing(model) else random.normal([2])
+
+    with strategy.scope():
+        a, b = strategy.experimental_local_results(strategy.run(draw))
+        assert not np.allclose(a, b)
+        dataset = training.batches(strategy, model, training.resolve(settings), settings)
+        model.fit(dataset, steps_per_epoch=1, shuffle=False, verbose=0)
+    for weight in model.weights:
+        # Moving averages of batch normalization are per replica; the first one's are saved.
+        if "moving" not in weight.name:
+            first, second = (v.numpy() for v in weight.value.values)
+            np.testing.assert_array_equal(first, second, err_msg=weight.path)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "sngan"])
+def test_a_compiled_step_on_two_replicas(name, two_replicas):
+    with two_replicas.scope():
+        model, settings, _ = new(name, eager=False)
+    go_on(model, settings, two_replicas)
+
+
+@pytest.mark.parametrize("name", WITHOUT_BATCH_STATISTICS)
 def test_a_batch_in_two_parts_is_the_whole_batch(name):
     """Nothing is patched: the parts draw what the whole batch draws."""
-    found = five_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"), parts=2)[1:]
+    model, _, logs = three_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"), parts=2)
     # The mean of w follows each part for itself.
-    assert_same_training(on_one_device(name), found, but="w_avg")
+    assert_same_training(on_one_device(name), (numbers(model), logs), but="w_avg")
 
 
 def test_a_batch_that_cannot_be_cut_is_refused():
@@ -381,29 +423,3 @@ def test_a_batch_that_cannot_be_cut_is_refused():
     model.accumulate = 3
     with pytest.raises(BadInput, match="8 examples .* accumulate = 3 equal parts"):
         fit(model, settings, source, steps=1)
-
-
-@some_at_once(
-    ["gan", *sorted(MODELS.keys() - WITHOUT_BATCH_STATISTICS.keys())],
-    quick=("gan", "dcgan"),
-)
-def test_replicas_draw_their_own_noise_and_keep_the_same_weights(name, two_replicas):
-    with two_replicas.scope():
-        model, settings, source = new(name, eager=False)
-
-        def draw():
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            with random.scope(0, 1, replica):
-                if makes_images_of_nothing(model):
-                    return model.latents(2)
-                return random.normal([2])
-
-        a, b = two_replicas.experimental_local_results(two_replicas.run(draw))
-        assert not np.allclose(a, b)
-        dataset = training.batches(two_replicas, model, source, settings)
-        model.fit(dataset, steps_per_epoch=1, shuffle=False, verbose=0)
-    for weight in model.weights:
-        # Moving averages of batch normalization are per replica; the first one's are saved.
-        if "moving" not in weight.name:
-            first, second = (v.numpy() for v in weight.value.values)
-            np.testing.assert_array_equal(first, second, err_msg=weight.path)

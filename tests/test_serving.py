@@ -88,6 +88,7 @@ def stored_parameters(folder):
     return sum(math.prod(shape) for name, shape in stored if "_CHECKPOINTABLE" not in name)
 
 
+@pytest.mark.parametrize("released", ["labels"], indirect=True)  # the one with most inputs
 def test_saved_model_cli_runs_it(released, tmp_path):
     """It loads a SavedModel as the servers do."""
     model, folder = released
@@ -164,16 +165,15 @@ def test_a_run_that_saved_nothing_yet_says_so(tmp_path):
         models.load(tmp_path / "run")
 
 
-def test_every_process_makes_the_same_images(released, tmp_path):
-    model, folder = released
-    for k in range(2):
-        command = [sys.executable, SAMPLE, folder, "-n", "2", "--seed", "3", "--truncation", "0.7"]
-        done = subprocess.run(
-            [*map(str, command), "--single", "--out", str(tmp_path / str(k))],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    ours = [sorted((tmp_path / str(k)).iterdir()) for k in range(2)]
+def test_every_process_makes_the_same_images(released, tool, tmp_path):
+    _, folder = released
+    arguments = [folder, "-n", 2, "--seed", 3, "--truncation", 0.7, "--single", "--out"]
+    here = tool(tmp_path, "sample", *arguments, "here")
+    assert here.returncode == 0, here.stderr
+    command = [sys.executable, SAMPLE, *arguments, "there"]
+    there = subprocess.run([*map(str, command)], cwd=tmp_path, capture_output=True, text=True)
+    assert there.returncode == 0, there.stderr
+    ours = [sorted((tmp_path / place).iterdir()) for place in ("here", "there")]
     assert len(ours[0]) == 2
     for a, b in zip(*ours, strict=True):
         assert a.read_bytes() == b.read_bytes()

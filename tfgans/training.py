@@ -192,14 +192,23 @@ def preview_batch(model, source, settings):
     return {name: value[:PREVIEW].numpy() for name, value in batch.items()}
 
 
-def check_together(strategy, model, run):
-    """Refuses to train where the workers would begin at different steps."""
-    steps = strategy.gather(strategy.run(lambda: model.step[tf.newaxis]), axis=0).numpy()
-    if min(steps) < max(steps):
-        raise Refused(
-            f"The workers would go on from the steps {sorted(set(steps.tolist()))}: they do not "
-            f"see the same snapshots. Put {run} on a file system that all of them share."
-        )
+def begin_together(strategy, run, settings) -> keras.Model:
+    """`begin` on all workers, or on none of them where they would begin at different steps."""
+
+    def check(step):
+        steps = strategy.gather(strategy.run(lambda: tf.constant([step])), axis=0).numpy()
+        if min(steps) < max(steps):
+            raise Refused(
+                f"The workers would go on from the steps {sorted(set(steps.tolist()))}: they do "
+                f"not see the same snapshots. Put {run} on a file system that all of them share."
+            )
+
+    with strategy.scope():
+        saved = models.snapshots(run)
+        check(int(saved[-1].stem) if saved else 0)  # a new model and a loaded one never meet
+        model = begin(run, settings)
+        check(int(model.step.numpy()))  # one of them may have passed over a damaged snapshot
+    return model
 
 
 def train(settings: config.Config, run, force: bool = False, strategy: str = "auto") -> bool:
@@ -224,9 +233,7 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
     run, strategy = pathlib.Path(run), choose_strategy(strategy)
     source = resolve(settings)
     check_run(run, settings, force)
-    with strategy.scope():
-        model = begin(run, settings)
-        check_together(strategy, model, run)
+    model = begin_together(strategy, run, settings)
     left = settings.train.steps - int(model.step.numpy())
     if left <= 0:
         step = int(model.step.numpy())
@@ -247,8 +254,7 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
                 if settings.train.on_nan == "stop" or stream > RELOADS:
                     raise
                 print(f"{error}\nOther random numbers, for time {stream} of at most {RELOADS}:")
-            with strategy.scope():
-                model = begin(run, settings)
+            model = begin_together(strategy, run, settings)
             # Of the stream that failed, not of the snapshot: a run that is killed and resumed
             # goes through the same streams again.
             model.seed = settings.train.seed + stream * STREAM
@@ -391,6 +397,7 @@ def describe(settings: config.Config) -> str:
         f"{memory.PROCESS / 1e9:.2f} GB TensorFlow, "
         f"{need.stored / 1e9:.2f} GB weights, averages and optimizers, "
         f"{need.operations * memory.OPERATION / 1e9:.2f} GB graphs, "
+        f"{need.filters / 1e9:.2f} GB copies of filters, "
         f"{need.step / 1e9:.2f} GB for a step of {n} images. "
         f"Of an accelerator alone: {(need.stored + need.step) / 1e9:.2f} GB and some workspace. "
         "Less: train.accumulate, data.batch_size, or a smaller width in model."

@@ -135,6 +135,7 @@ def batches(
 
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False  # nothing to tune; its thread lets each fit end seconds late
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     # two calls: while one waits for its last image, the next one keeps the threads busy
     dataset = tf.data.Dataset.counter(start).map(example, num_parallel_calls=2)

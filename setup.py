@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/__init__.py").read_text()).group(1)
 RELEASES = [path.relative_to(HERE) for path in HERE.glob("saved_models/*/*") if path.is_dir()]
 FILES = [path for release in RELEASES for path in (HERE / release).rglob("*") if path.is_file()]
+VIDEO = ["imageio-ffmpeg>=0.5"]  # brings ffmpeg along, for MP4 files
 
 setup(
     name="tfgans",
@@ -40,12 +41,14 @@ setup(
         "tensorboard",
     ],
     extras_require={
+        "video": VIDEO,
         "dev": [
+            *VIDEO,
             "pytest>=8",
             "pytest-xdist>=3.5",
             "ruff>=0.6",
             "tensorflow-serving-api>=2.21",
             "hypothesis>=6.100",
-        ]
+        ],
     },
 )

@@ -1,9 +1,14 @@
 """Pictures: rounding, grids, alpha, animations."""
 
+import sys
+
+import imageio_ffmpeg
 import numpy as np
+import pytest
 from PIL import Image
 
 from tfgans import images
+from tfgans.errors import BadInput
 
 
 def test_rounding_is_that_of_the_stylegan_code():
@@ -44,11 +49,40 @@ def test_alpha_shows_on_a_checkerboard_and_stays_in_single_pictures(tmp_path):
         assert images.picture(np.zeros([4, 4, channels], "uint8")).mode == mode
 
 
-def test_video_keeps_its_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    frames = np.linspace(-1, 1, 6).reshape(6, 1, 1, 1) * np.ones([6, 8, 8, 1])
-    path = images.save_video(frames, tmp_path / "walk")
-    with Image.open(path) as file:
-        assert path.endswith(".gif") and file.n_frames == 6
+def gray_frames(height, width):
+    """Six frames from black to white."""
+    return np.linspace(-1, 1, 6).reshape(6, 1, 1, 1) * np.ones([6, height, width, 1])
+
+
+def test_gif_keeps_its_frames(tmp_path):
+    frames = gray_frames(8, 8)
+    images.save_video(frames, tmp_path / "walk.gif", rate=10)
+    with Image.open(tmp_path / "walk.gif") as file:
+        assert file.n_frames == 6 and file.info["duration"] == 100
         file.seek(3)
         assert abs(int(np.array(file.convert("L"))[0, 0]) - images.to_uint8(frames)[3, 0, 0, 0]) < 3
+
+
+@pytest.mark.parametrize("height, width, size", [(32, 64, (64, 32)), (33, 35, (34, 32))])
+def test_mp4_keeps_its_frames(height, width, size, tmp_path):
+    frames = gray_frames(height, width)
+    frames[:, :, : width // 2] = -1.0  # the left half stays black
+    images.save_video(frames, tmp_path / "walk.mp4", rate=12)
+    count, seconds = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "walk.mp4"))
+    assert count == 6 and abs(seconds - 0.5) < 0.05
+    reader = imageio_ffmpeg.read_frames(str(tmp_path / "walk.mp4"))
+    facts = next(reader)
+    assert facts["size"] == size and facts["fps"] == 12 and facts["codec"] == "h264"
+    assert facts["pix_fmt"].startswith("yuv420p")
+    seen = [np.frombuffer(frame, "uint8").reshape(size[1], size[0], 3) for frame in reader]
+    for frame, level in zip(seen, images.to_uint8(frames)[:, 0, -1, 0], strict=True):
+        assert abs(frame[8:24, -10:].mean() - level) < 8 and frame[8:24, :10].mean() < 8
+
+
+def test_a_video_that_cannot_be_written(tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match="a .gif or an .mp4, not walk.avi"):
+        images.save_video(gray_frames(8, 8), "walk.avi")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(BadInput, match=r'pip install "tfgans\[video\]"'):
+        images.save_video(gray_frames(8, 8), tmp_path / "walk.mp4")
+    assert not (tmp_path / "walk.mp4").exists()

@@ -1,10 +1,11 @@
 """Pictures: from [-1, 1] to files, one by one or as a grid."""
 
-import shutil
-import subprocess
+import pathlib
 
 import numpy as np
 from PIL import Image
+
+from tfgans.errors import BadInput
 
 
 def to_uint8(images) -> np.ndarray:
@@ -82,30 +83,41 @@ def save_grid(images, path, columns: int | None = None) -> None:
     on_checkers(picture(grid(images, columns))).save(path)
 
 
-def save_video(frames, stem, rate: int = 24) -> str:
-    """Writes images [n, H, W, C] in [-1, 1] as MP4 where ffmpeg is installed, else as GIF.
+def save_video(frames, path, rate: int = 24) -> None:
+    """Writes images as an animation, in the format that the ending of the path says.
 
     Args:
-        frames: The images.
-        stem: Path without its ending.
-        rate: Images per second.
+        frames: [n, H, W, C] in [-1, 1].
+        path: Of a .gif, or of an .mp4, for which the package imageio-ffmpeg must be installed. An
+            MP4 has even sides: a last odd row or column is cut.
+        rate: Images per second. A GIF counts in hundredths of a second.
 
-    Returns:
-        The path written.
+    Raises:
+        BadInput: Another ending, or there is no imageio-ffmpeg.
     """
     pictures = [on_checkers(picture(frame)).convert("RGB") for frame in to_uint8(frames)]
-    if shutil.which("ffmpeg") is None:
-        path = f"{stem}.gif"
+    ending = pathlib.Path(path).suffix
+    if ending == ".gif":
         first, *rest = pictures
         first.save(path, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0)
-        return path
-    width, height = pictures[0].size
-    path = f"{stem}.mp4"
-    # yuv420p, which every player knows, wants even sides.
-    command = (
-        f"ffmpeg -y -loglevel error -f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {rate} "
-        "-i - -vf crop=trunc(iw/2)*2:trunc(ih/2)*2 -pix_fmt yuv420p"
-    )
-    data = b"".join(image.tobytes() for image in pictures)
-    subprocess.run([*command.split(), path], input=data, check=True)
-    return path
+    elif ending == ".mp4":
+        write_mp4(pictures, path, rate)
+    else:
+        raise BadInput(f"A video is a .gif or an .mp4, not {path}.")
+
+
+def write_mp4(pictures, path, rate):
+    """Writes RGB pictures of one size as H.264 in the pixel format that every player knows."""
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise BadInput(
+            f"{path} needs the package imageio-ffmpeg, which brings ffmpeg along: "
+            'pip install "tfgans[video]". A .gif needs nothing.'
+        ) from None
+    width, height = (side // 2 * 2 for side in pictures[0].size)
+    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=rate, macro_block_size=2)
+    writer.send(None)  # starts ffmpeg
+    for image in pictures:
+        writer.send(image.crop((0, 0, width, height)).tobytes())
+    writer.close()

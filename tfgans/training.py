@@ -307,7 +307,7 @@ def watch(model, source, settings, run):
 def evaluator(model, settings):
     """What measures the model while it trains, once for each evaluation."""
     chosen = settings.metrics
-    metrics.check_model(model)
+    metrics.check_model(model, chosen.names)
     if chosen.patience and "TF_CONFIG" in os.environ:
         raise Refused("metrics.patience would stop one worker and not the others: leave it at 0.")
     measure = metrics.Evaluator(

@@ -1,6 +1,7 @@
 """Measures a trained model or a folder of images: `python tools/evaluate.py NAME --data PATH`.
 
-Without --extractor only the metrics that need no network work: swd, ms_ssim, polygons.
+Without --extractor only the metrics that need no network work: swd, ms_ssim, polygons. Path lengths
+(ppl_wend and its kin) need LPIPS instead: --vgg and --lpips, one path for each of --samples.
 """
 
 import argparse
@@ -10,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgans import metrics  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans.features.vgg import LPIPS  # noqa: E402
 
 
 def main():
@@ -19,6 +21,8 @@ def main():
     add("--data", metavar="PATH", help='the real images, as for tools/train.py; also "synthetic"')
     add("--metrics", nargs="+", default=["kid", "fid"], help=", ".join(metrics.METRICS))
     add("--extractor", metavar="NET", help="a file of the Inception network, a model, own-small")
+    add("--vgg", metavar="FILE", help="of ppl_...: weights of VGG16 (or in TFGANS_VGG16)")
+    add("--lpips", metavar="FILE", help="of ppl_...: LPIPS' weights of it (or in TFGANS_LPIPS)")
     add("--samples", type=int, default=50_000, help="images to generate (default 50,000)")
     add("--seeds", type=int, default=3, help="how many times (default 3)")
     add("--truncation", type=float, metavar="PSI", help="less variety below 1")
@@ -43,6 +47,7 @@ def main():
         args.truncation,
         args.cache,
         args.value_range,
+        LPIPS(args.vgg, args.lpips) if args.vgg or args.lpips else None,
     )
     print(metrics.table(result))
     if args.out:

@@ -1,32 +1,28 @@
 """Finds the latents of images: `python tools/project.py stylegan2-fashion shoe.png --label 9`.
 
 Methods: projector (StyleGAN2: one w and the noise images, 1,000 steps) and image2stylegan (a w for
-each layer, 5,000 steps). A stopped search goes on with the same command. Written are:
+each layer, 5,000 steps). Ctrl-C saves; the same command goes on from there. Written are:
   latents.npz   ws, and all that is needed to go on
   result.png    each image, the start of the search, the result
-  path.gif      the way there (MP4 with ffmpeg)
+  path.gif      the way there (path.mp4 with --mp4)
   morph.png, style.png, expression.png: what --use makes of 2, 2 or 3 images
 """
 
 import argparse
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
 
 from tfgans import images, latents, models  # noqa: E402
+from tfgans.callbacks import StopOnSignal  # noqa: E402
 from tfgans.data.single import read  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
 
 METHODS = {"projector": latents.Projector, "image2stylegan": latents.Image2StyleGAN}
-PARTS = np.linspace(0, 1, 9)
-USES = {
-    "morph": (2, lambda a, b: [latents.morph(a, b, part) for part in PARTS]),
-    "style": (2, lambda a, b: [a, latents.transfer_style(a, b), b]),
-    "expression": (3, lambda *abc: [latents.transfer_expression(*abc, part) for part in PARTS]),
-}
 
 
 def main():
@@ -41,19 +37,18 @@ def main():
     add("--vgg", metavar="FILE", help="weights of VGG16, without which distances are of pixels")
     add("--lpips", metavar="FILE", help="of the projector: also LPIPS' own weights of VGG16")
     add("--label", type=int, help="class whose mean w the search starts from, else that of all")
-    add("--use", choices=USES, help="expression: a person; another one, neutral, then smiling")
+    add("--use", choices=latents.USES, help="expression: a person; another, neutral and smiling")
+    add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-METHOD)")
     args = parser.parse_args()
-    count, use = USES.get(args.use, (len(args.files), None))
+    count, use = latents.USES.get(args.use, (len(args.files), None))
     if len(args.files) != count:
         raise BadInput(f"--use {args.use} takes {count} images, not {len(args.files)}.")
     method = METHODS[args.method]
     features = method.features_of(args.vgg, args.lpips) if args.vgg else None
-
     space = latents.Space(models.load(args.model), args.label)
     target = np.stack([read(path, space.model.image_shape) for path in args.files])
-    stem = f"{pathlib.Path(args.model).stem}-{args.method}"
-    out = pathlib.Path(args.out or pathlib.Path("samples") / stem)
+    out = pathlib.Path(args.out or f"samples/{pathlib.Path(args.model).stem}-{args.method}")
     out.mkdir(parents=True, exist_ok=True)
     search = method(space, target, features, args.steps)
     print(f"Distance: {search.measure}, mean over {len(target)} images.")
@@ -61,12 +56,18 @@ def main():
     def show(step, distance):
         print(f"step {step} of {search.steps}: {distance.mean():.5f}", flush=True)
 
-    search.run(out / "latents.npz", every=max(search.steps // 40, 1), show=show)
+    signals = StopOnSignal()
+    search.run(out / "latents.npz", max(search.steps // 40, 1), show, lambda: signals.stopped)
+    signals.give_back()
+    if search.step < search.steps:
+        print(f"Stopped at step {search.step}; saved. To go on: {' '.join(['python', *sys.argv])}")
+        return 130
     found = np.asarray(space.synthesize(search.ws, search.noise))
     path = [np.asarray(space.synthesize(ws, search.noise)) for _, ws, _ in search.history]
     images.save_grid(images.table(target, path[0], found), out / "result.png")
     frames = [np.concatenate([target, image], axis=1) for image in path + path[-1:] * 10]
-    video = images.save_video([np.concatenate(list(f), axis=1) for f in frames], out / "path", 10)
+    video = out / ("path.mp4" if args.mp4 else "path.gif")
+    images.save_video([np.concatenate(list(f), axis=1) for f in frames], video, 10)
     print(f"Written: {out / 'latents.npz'}, {out / 'result.png'}, {video}")
     if use:
         made = np.asarray(use(*search.ws.numpy()), "float32")

@@ -65,7 +65,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{pathlib.Path(args.model).stem}-{args.task}-seed{args.seed}"
     if args.task == "animate":
-        path = images.save_video(result, path, rate=10)
+        images.save_video(result, path := f"{path}.gif", rate=10)
     else:
         images.save_grid(result, path := f"{path}.png")
     print(f"Written: {path}")

@@ -1,9 +1,11 @@
 """Walks through latent space: `python tools/walk.py stylegan2-fashion`.
 
-Closed animations (MP4 with ffmpeg, else GIF):
+Closed animations (GIF, or --mp4):
   z           great circles between seeds (the default)
   w           straight lines between their w
   smooth      smoothed noise, as in ProGAN's videos
+Another animation:
+  training    the sample grids of a run, from the first to the last
 Tables:
   truncation  each seed at psi from -1 to 1
   codes       one code varied along each row, for models such as InfoGAN
@@ -18,7 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 
 from tfgans import images, latents, models  # noqa: E402
+from tfgans.callbacks import sample_grids  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
+
+MOVING, TABLES = ("z", "w", "smooth", "training"), ("truncation", "codes")
 
 
 def main():
@@ -27,34 +32,39 @@ def main():
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
-    add("kind", nargs="?", default="z", choices=["z", "w", "smooth", "truncation", "codes"])
+    add("kind", nargs="?", default="z", choices=MOVING + TABLES)
     add("--seeds", type=int, nargs="+", default=list(range(10)), metavar="SEED", help="the stops")
     add("--frames", type=int, default=24, help="from one stop to the next (default 24)")
     add("--rate", type=int, default=24, help="frames per second (default 24)")
+    add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
     add("--columns", type=int, default=1, help="walks side by side, each with its own seeds")
     add("--truncation", type=float, metavar="PSI", help="less variety below 1")
     add("--label", type=int, help="class of all images; else seed i has class i modulo classes")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
 
-    model = models.load(args.model)
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"{pathlib.Path(args.model).stem}-{args.kind}"
-    if args.kind == "codes":
+    ending = "png" if args.kind in TABLES else "mp4" if args.mp4 else "gif"
+    path = out / f"{pathlib.Path(args.model).stem}-{args.kind}.{ending}"
+    if args.kind == "training":
+        images.save_video(sample_grids(args.model), path, args.rate)
+    elif args.kind == "codes":
+        model = models.load(args.model)
         if not hasattr(model, "traverse"):
             raise BadInput(f"{type(model).__name__} has no codes to vary; InfoGAN has.")
-        images.save_grid(model.traverse(seed=args.seeds[0]), path := f"{stem}.png")
+        images.save_grid(model.traverse(seed=args.seeds[0]), path)
     elif args.kind == "truncation":
-        space, psis = latents.Space(model, args.label), np.linspace(-1, 1, 9)
-        images.save_grid(latents.truncation_table(space, args.seeds, psis), path := f"{stem}.png")
+        space = latents.Space(models.load(args.model), args.label)
+        table = latents.truncation_table(space, args.seeds, np.linspace(-1, 1, 9))
+        images.save_grid(table, path)
     else:
-        space, walks = latents.Space(model, args.label), []
+        space, walks = latents.Space(models.load(args.model), args.label), []
         for k in range(args.columns):
             seeds = [seed + k * (max(args.seeds) + 1) for seed in args.seeds]
             ws = latents.walk(space, seeds, args.frames, args.kind, args.truncation)
             walks.append(space.images(ws))
-        path = images.save_video(np.concatenate(walks, axis=2), stem, args.rate)
+        images.save_video(np.concatenate(walks, axis=2), path, args.rate)
     print(f"Written: {path}")
 
 

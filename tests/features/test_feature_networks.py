@@ -12,7 +12,8 @@ import tensorflow as tf
 from tfgans import features
 from tfgans.data.arrays import read_idx
 from tfgans.errors import BadInput
-from tfgans.features import own_small
+from tfgans.features import own_small, train_own_small
+from tfgans.metrics import evaluate, inception_score
 
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")  # Debian's package
 IMAGES = np.random.default_rng(0).integers(0, 256, [5, 20, 24, 3]).astype("uint8")
@@ -117,6 +118,9 @@ def test_saved_model(tmp_path, signed):
     np.testing.assert_allclose(
         extractor.logits(IMAGES), 2 * expected.reshape(5, 4, 3).mean(axis=1), atol=1e-5
     )
+    activations, logits = extractor.with_logits(IMAGES)  # one pass
+    np.testing.assert_array_equal(activations, extractor(IMAGES))
+    np.testing.assert_array_equal(logits, extractor.logits(IMAGES))
     assert len(extractor.sha256) == 64 and extractor.resize == "tfgan"
     (tmp_path / "variables" / "more").write_text("x")
     assert features.get(tmp_path).sha256 != extractor.sha256
@@ -126,8 +130,56 @@ def test_saved_model_of_keras(tmp_path):
     pooling().export(str(tmp_path / "a"), verbose=False)
     extractor = features.get(tmp_path / "a")
     np.testing.assert_allclose(extractor(IMAGES), expected_pooling(), atol=1e-5)
-    with pytest.raises(BadInput, match='no output "logits"'):
+    with pytest.raises(BadInput, match='no output "logits" or "probabilities"'):
         extractor.logits(IMAGES)
+
+
+def own_network(path, **names):
+    """Saves a network with named outputs: means of four parts, and three classes of them."""
+    image = keras.Input([8, 8, 3])
+    means = keras.layers.Flatten()(keras.layers.AveragePooling2D(4)(image))
+    kernel = keras.initializers.RandomNormal(stddev=2, seed=1)
+    logits = keras.layers.Dense(3, kernel_initializer=kernel)(means)
+    outputs = {"features": means, "logits": logits, "probabilities": keras.ops.softmax(logits)}
+    network = keras.Model(image, {new: outputs[old] for new, old in names.items()}, name="own")
+    if path.suffix == ".keras":
+        network.save(path)
+    else:
+        network.export(str(path), verbose=False)
+    return path, keras.Model(image, logits)
+
+
+@pytest.mark.parametrize("file", ["own", "own.keras"])
+def test_a_network_of_the_users_own_gives_an_inception_score(file, tmp_path):
+    """By named outputs; the score of probabilities is that of the logits they are made of."""
+    path, logits_of = own_network(
+        tmp_path / file, features="features", probabilities="probabilities"
+    )
+    extractor = features.get(path)
+    activations, logits = extractor.with_logits(IMAGES)
+    np.testing.assert_allclose(activations, expected_pooling(), atol=1e-5)
+    x = np.asarray(tf.image.resize(IMAGES, [8, 8])) / 127.5 - 1
+    expected = inception_score(logits_of(x), splits=1)[0]
+    assert inception_score(logits, splits=1)[0] == pytest.approx(expected, rel=1e-5)
+    assert expected > 1.001  # not all alike
+    many = np.random.default_rng(7).integers(0, 256, [20, 20, 24, 3]).astype("uint8")
+    np.save(tmp_path / "many.npy", many)
+    result = evaluate(tmp_path / "many.npy", str(tmp_path / "many.npy"), ["fid", "is"], path)
+    order = np.random.default_rng(0).permutation(20)
+    found = result["values"]["own_is"]["mean"]
+    assert found == pytest.approx(inception_score(extractor.logits(many[order]))[0], rel=1e-5)
+    assert abs(result["values"]["own_fid"]["mean"]) < 1e-5
+
+
+def test_outputs_that_are_not_what_they_are_called(tmp_path):
+    path, _ = own_network(tmp_path / "a", features="features", probabilities="logits")
+    with pytest.raises(
+        BadInput, match='do not sum up to 1. If they are logits, name them "logits"'
+    ):
+        features.get(path).logits(IMAGES)
+    path, _ = own_network(tmp_path / "b", first="features", logits="logits")
+    with pytest.raises(BadInput, match="outputs first, logits: the activations are to be called"):
+        features.get(path)(IMAGES)
 
 
 def test_keras_inception_from_weights(tmp_path):
@@ -171,6 +223,18 @@ def test_own_small_says_what_it_is():
     assert activations.shape == (5, 64) and (activations >= 0).all()
     logits = own_small.build()(np.zeros([1, 32, 32, 3]))
     assert extractor.logits(IMAGES).shape == (5, 20) and logits.shape == (1, 20)
+
+
+def test_features_are_rescaled_and_logits_are_not():
+    """The last step of its training: the mean square of the features becomes 1."""
+    model, images = own_small.build(), np.random.default_rng(0).uniform(-1, 1, [50, 32, 32, 3])
+    look = keras.Model(model.input, [model.get_layer("features").output, model.output])
+    features_before, logits_before = (np.asarray(x) for x in look(images))
+    train_own_small.rescale(model, images)
+    features_after, logits_after = look(images)
+    assert np.mean(np.square(features_after)) == pytest.approx(1, rel=1e-5)
+    assert np.mean(np.square(features_before)) < 0.5
+    np.testing.assert_allclose(logits_after, logits_before, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not here")

@@ -10,7 +10,8 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_weights import weight, write_torch
+from made_weights import weight
+from torch_files import write_state_dict
 
 from tfgans import features
 from tfgans.errors import BadInput
@@ -34,7 +35,7 @@ def network():
 @pytest.fixture(scope="module")
 def extractor(state, tmp_path_factory):
     path = tmp_path_factory.mktemp("inception") / "pt_inception-2015-12-05-6726825d.pth"
-    write_torch(path, state)
+    write_state_dict(path, state)
     return features.get(path)
 
 

@@ -4,14 +4,18 @@ lpips_reference.npz: distances by richzhang/PerceptualSimilarity's code (PyTorch
 random weights (made_weights.py) and images made below.
 """
 
+import hashlib
+import json
 import pathlib
+import re
 
 import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_weights import weight, write_torch
+from made_weights import weight
+from torch_files import write_state_dict
 
 from tfgans import features
 from tfgans.errors import BadInput
@@ -47,14 +51,14 @@ def linear(values=None):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vgg")
-    write_torch(folder / "vgg16.pth", torch_vgg())
-    write_torch(folder / "linear.pth", linear())
+    write_state_dict(folder / "vgg16-397923af.pth", torch_vgg())
+    write_state_dict(folder / "vgg.pth", linear())
     return folder
 
 
 @pytest.fixture(scope="module")
 def lpips(files):
-    return vgg.LPIPS(files / "vgg16.pth", files / "linear.pth")
+    return vgg.LPIPS(files / "vgg16-397923af.pth", files / "vgg.pth")
 
 
 def test_numbers_of_its_own_code(lpips):
@@ -106,16 +110,49 @@ def test_gradients_flow(lpips):
 def test_missing_and_wrong_files(files, monkeypatch):
     monkeypatch.delenv("TFGANS_VGG16", raising=False)
     with pytest.raises(BadInput, match="vgg16-397923af.pth.*TFGANS_VGG16"):
-        vgg.LPIPS(None, files / "linear.pth")
-    monkeypatch.setenv("TFGANS_VGG16", str(files / "vgg16.pth"))
+        vgg.LPIPS(None, files / "vgg.pth")
+    monkeypatch.setenv("TFGANS_VGG16", str(files / "vgg16-397923af.pth"))
     with pytest.raises(BadInput, match="v0.1/vgg.pth.*TFGANS_LPIPS"):
         vgg.LPIPS()
     with pytest.raises(BadInput, match="There is no file nowhere.pth"):
         vgg.LPIPS(linear="nowhere.pth")
     with pytest.raises(BadInput, match="does not hold LPIPS' weights"):
-        vgg.LPIPS(linear=files / "vgg16.pth")
+        vgg.LPIPS(linear=files / "vgg16-397923af.pth")
     with pytest.raises(BadInput, match="does not hold VGG16: of features.0 it has nothing"):
-        vgg.LPIPS(files / "linear.pth", files / "linear.pth")
+        vgg.LPIPS(files / "vgg.pth", files / "vgg.pth")
+
+
+def test_images_that_are_too_small_or_of_other_channels(lpips):
+    with pytest.raises(BadInput, match=r"at least 16 x 16 pixels, not of \[15, 32, 3\]"):
+        lpips(*np.zeros([2, 1, 15, 32, 3], "float32"))
+    with pytest.raises(BadInput, match=r"not of \[16, 16, 4\]"):
+        lpips(*np.zeros([2, 1, 16, 16, 4], "float32"))
+    assert np.isfinite(lpips(*np.zeros([2, 1, 16, 16, 1], "float32"))).all()
+
+
+def test_the_examples_of_the_documentation(files, monkeypatch):
+    """With files of these names, and fewer paths."""
+    monkeypatch.chdir(files)
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    examples = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    space = {}
+    for example in examples:
+        exec(compile(example.replace("50_000", "20"), "docs/metrics.md", "exec"), space)
+    assert len(examples) == 3 and space["length"] > 0
+
+
+def test_the_tool_measures_path_lengths(run, files, tmp_path, capsys):
+    draw = np.random.default_rng(3)
+    images, labels = draw.integers(0, 256, [20, 32, 32, 1], "uint8"), np.arange(20) % 10
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    weights = ["--vgg", files / "vgg16-397923af.pth", "--lpips", files / "vgg.pth"]
+    names = ["--metrics", "ppl_wend", "ppl_zfull", "--samples", 20, "--seeds", 1]
+    run("evaluate", "stylegan2-fashion", "--data", "data.npz", *names, *weights, "--out", "a.json")
+    text = capsys.readouterr().out
+    assert "own_ppl_wend" in text and "own_ppl_zfull" in text and "distance: lpips-vgg16" in text
+    result = json.loads((tmp_path / "a.json").read_text())
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights[1::2]]
+    assert result["protocol"]["distance_sha256"] == " ".join(sums)
 
 
 def write_keras(path, layers):
@@ -149,7 +186,7 @@ def keras_layers():
 def test_lpips_with_the_weights_of_keras(files, lpips):
     """The same network behind other inputs: blue first, in 0..255 less the mean."""
     write_keras(files / "notop.h5", keras_layers())
-    ours = vgg.LPIPS(files / "notop.h5", files / "linear.pth")
+    ours = vgg.LPIPS(files / "notop.h5", files / "vgg.pth")
     a, b = images()
     for x, y in zip(ours.layers(a), lpips.layers(a), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
@@ -173,7 +210,7 @@ def test_fc2_of_keras_weights(files):
     assert (extractor.name, extractor.side, extractor.resize) == ("vgg16-fc2", 224, "tfgan")
     shown = np.random.default_rng(4).integers(0, 256, [1, 224, 224, 3]).astype("uint8")
     write_keras(files / "notop.h5", keras_layers())
-    network = vgg.LPIPS(files / "notop.h5", files / "linear.pth").layers
+    network = vgg.LPIPS(files / "notop.h5", files / "vgg.pth").layers
     last = network(keras.applications.vgg16.preprocess_input(shown.astype("float32")))[-1]
     flat = tf.nn.max_pool2d(last, 2, 2, "VALID")
     fc1 = float(tf.reduce_sum(flat)) * 1e-4 + 0.5

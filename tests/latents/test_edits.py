@@ -1,16 +1,21 @@
 """Edits: found, stacked, written, served; and the tools."""
 
 import pathlib
+import re
+import signal
 import subprocess
 import sys
+import time
 
+import imageio_ffmpeg
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfgans import latents, models
+from tfgans import images, latents, models
+from tfgans.data.single import read
 from tfgans.errors import BadInput
 from tfgans.latents import attributes, edits, find
 from tfgans.models import GAN, StyleGAN2
@@ -208,16 +213,31 @@ def test_tables_and_walks_of_tools(run, model, tmp_path):
         run("walk", "small.keras", "codes")
 
 
-def test_walks_become_animations(run, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("shutil.which", lambda name: None)
+def test_walks_become_animations(run, model, tmp_path):
     model.save(tmp_path / "small.keras")
     run("walk", "small.keras", "w", "--seeds", 0, 1, "--frames", 6, "--columns", 2)
     with Image.open("samples/small-w.gif") as file:
         assert file.n_frames == 12 and file.size == (32, 16)
+    run("walk", "small.keras", "w", "--seeds", 0, 1, "--frames", 6, "--columns", 2, "--mp4")
+    assert imageio_ffmpeg.count_frames_and_secs("samples/small-w.mp4")[0] == 12
+    assert next(imageio_ffmpeg.read_frames("samples/small-w.mp4"))["size"] == (32, 16)
 
 
-def test_project_writes_everything_and_goes_on(run, small, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("shutil.which", lambda name: None)
+def test_a_training_becomes_an_animation(run, tmp_path):
+    (tmp_path / "a" / "samples").mkdir(parents=True)
+    for step, level in ((0, 50), (10, 100), (20, 200)):
+        Image.new("L", (64, 32), level).save(tmp_path / "a" / "samples" / f"{step:08}.png")
+    Image.new("L", (64, 32)).save(tmp_path / "a" / "samples" / "real.png")
+    run("walk", tmp_path / "a", "training", "--mp4", "--rate", 2)
+    facts, *frames = imageio_ffmpeg.read_frames("samples/a-training.mp4")
+    assert facts["size"] == (64, 32) and facts["fps"] == 2
+    means = [np.frombuffer(frame, "uint8").mean() for frame in frames]
+    np.testing.assert_allclose(means, [50, 100, 200], atol=4)
+    with pytest.raises(BadInput, match="no run with pictures"):
+        run("walk", tmp_path, "training")
+
+
+def test_project_writes_everything_and_goes_on(run, small, tmp_path, capsys):
     small.model.save(tmp_path / "small.keras")
     pictures = (small.images(small.of_seeds([0, 1])) * 127.5 + 127.5).clip(0, 255).astype("uint8")
     for k, picture in enumerate(pictures):
@@ -231,9 +251,43 @@ def test_project_writes_everything_and_goes_on(run, small, tmp_path, monkeypatch
     assert Image.open(folder / "morph.png").size == (9 * 8, 8)
     with Image.open(folder / "path.gif") as file:
         assert file.size == (16, 16)
-    run("project", *args)  # finished: nothing is done again
+    run("project", *args, "--mp4")  # finished: nothing is done again
+    count, _ = imageio_ffmpeg.count_frames_and_secs(str(folder / "path.mp4"))
+    assert count == 21 + 10  # each step, and the end for a second more
     assert "step 19" not in capsys.readouterr().out
     with np.load(folder / "latents.npz") as file:
         assert file["ws"].shape == (2, 4, 10) and int(file["step"]) == 20
     with pytest.raises(BadInput, match="takes 3 images, not 2"):
         run("project", *args, "--use", "expression")
+
+
+def test_ctrl_c_loses_no_step_of_a_projection(small, tmp_path):
+    """A real process, interrupted between two of its regular saves; then the same command again."""
+    small.model.save(tmp_path / "small.keras")
+    target = small.images(small.of_seeds([3]))
+    images.save_grid(target, tmp_path / "0.png")
+    args = ["small.keras", "0.png", "--steps", "400000", "--method", "image2stylegan"]
+    tool = pathlib.Path(__file__).parents[2] / "tools" / "project.py"
+    command = [sys.executable, "-u", str(tool), *args]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("step 0 of"):
+            break
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    step = int(re.search(r"Stopped at step (\d+); saved. To go on: python .*project.py", rest)[1])
+    assert 0 < step < 10_000  # which is when the first regular save after step 0 comes
+    path = tmp_path / "samples" / "small-image2stylegan" / "latents.npz"
+    with np.load(path) as file:
+        assert int(file["step"]) == step and len(file["history"]) == 1
+    search = latents.Image2StyleGAN(small, images_of(tmp_path / "0.png"), steps=400_000)
+    search.run(path, every=10_000, stop=lambda: search.step == step + 3)  # goes on from there
+    whole = latents.Image2StyleGAN(small, images_of(tmp_path / "0.png"), steps=400_000)
+    whole.run(every=10_000, stop=lambda: whole.step == step + 3)
+    np.testing.assert_allclose(search.ws, whole.ws, atol=1e-4)
+
+
+def images_of(path):
+    return read(path, [8, 8, 3])[None]

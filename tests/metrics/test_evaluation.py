@@ -1,5 +1,6 @@
 """From a model or a folder to a result: what is measured is what the pure functions give."""
 
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -11,6 +12,7 @@ from PIL import Image
 
 from tfgans import data, metrics, models, training
 from tfgans.config import Config, Data
+from tfgans.data.images import ImageReader
 from tfgans.data.synthetic import polygons
 from tfgans.errors import BadInput
 from tfgans.images import to_uint8
@@ -30,8 +32,9 @@ class Pixels:
         x = images.reshape(n, height // 2, 2, width // 2, 2, -1).mean(axis=(2, 4))
         return x.reshape(n, -1).astype("float32") / 255
 
-    def head(self, features):
-        return 10 * features[:, :5]
+    def with_logits(self, images):
+        features = self(images)
+        return features, 10 * features[:, :5]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +87,7 @@ def test_values_are_those_of_the_whole_sets_at_once(model, evaluator, real):
         fake = pixels(to_uint8(np.concatenate(parts)[:150]))
         found = {name: value["runs"][seed] for name, value in result["values"].items()}
         assert found["own_fid"] == pytest.approx(metrics.fid(real, fake), rel=1e-9)
-        score, _ = metrics.inception_score(pixels.head(fake))
+        score, _ = metrics.inception_score(10 * fake[:, :5])
         assert found["own_is"] == pytest.approx(score, rel=1e-6)
         _, coverage = metrics.density_coverage(real, fake)
         assert found["own_coverage"] == coverage
@@ -150,6 +153,23 @@ def test_features_of_real_images_are_cached(model, tmp_path, evaluator):
         evaluator(extractor=nameless, cache=tmp_path)
 
 
+def test_real_images_are_read_once(model, evaluator, monkeypatch, real, tmp_path):
+    rows, read = [], ImageReader.read
+
+    def count(self, indices):
+        rows.extend(indices)
+        return read(self, indices)
+
+    monkeypatch.setattr(ImageReader, "read", count)
+    result = evaluator(metrics=["fid"], seeds=1)(model, {})
+    assert sorted(rows) == list(range(300))
+    shuffled = real[np.random.default_rng(0).permutation(300)]
+    assert result["protocol"]["data_sha256"] == hashlib.sha256(shuffled.tobytes()).hexdigest()
+    rows.clear()
+    cached = evaluator(metrics=["fid"], seeds=1, cache=tmp_path)(model, {})
+    assert sorted(rows) == sorted(2 * list(range(300))) and cached == result
+
+
 def test_labels_are_drawn_from_the_data_and_class_distances_need_them(tmp_path, evaluator):
     images = np.zeros([90, 8, 8, 1], "uint8")
     images[:, :, 4:] = np.random.default_rng(0).integers(0, 256, [90, 8, 4, 1])
@@ -201,6 +221,46 @@ def test_metrics_without_a_network(saved, tmp_path):
     assert study["polygon_precision"]["mean"] == 0  # an untrained model
 
 
+class Squared:
+    """A distance for tests: the squared difference of pixels."""
+
+    name, sha256, comparable = "squared", "2" * 64, False
+
+    def __call__(self, a, b):
+        return np.square(np.asarray(a) - np.asarray(b)).sum(axis=(1, 2, 3))
+
+
+def test_path_lengths_of_a_model(saved, real_path, evaluator, tmp_path, monkeypatch):
+    model = models.get("wgan_gp")((8, 8, 1), width=4)
+    result = evaluator(metrics=["ppl_zend", "ppl_zfull"], samples=20, distance=Squared())(model, {})
+    assert set(result["values"]) == {"own_ppl_zend", "own_ppl_zfull"}
+    for seed in (0, 1):
+        wanted = metrics.ppl_of_model(model, Squared(), 20, "z", "full", seed=seed)
+        assert result["values"]["own_ppl_zfull"]["runs"][seed] == wanted
+    assert result["protocol"]["distance_sha256"] == "2" * 64
+    assert "features of squared, not comparable" in result["notes"][0]
+    assert "distance: squared (222222222222)" in metrics.table(result | {"subject": SUBJECT})
+    for variable in ("TFGANS_VGG16", "TFGANS_LPIPS"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def refused(match, subject=saved, names=("ppl_zend",), **options):
+        with pytest.raises(BadInput, match=match):
+            metrics.evaluate(subject, str(real_path), names, **options)
+
+    model.save(tmp_path / "wgan_gp.keras")
+    refused("LPIPS needs torchvision's vgg16-397923af.pth; nothing", tmp_path / "wgan_gp.keras")
+    refused(r"z of GAN is not N\(0, I\)", distance=Squared())
+    refused("GAN has no w", names=["ppl_wend"], distance=Squared())
+    refused("ppl_zend is of a model's latents", subject=real_path, distance=Squared())
+    refused("polygons is of a model's latents", subject=real_path, names=["polygons"])
+    style = models.StyleGAN2((8, 8, 1), latent_dim=4, style_dim=4, channel_base=16, channel_max=4)
+    style.save(tmp_path / "style.keras")
+    refused("leave out the truncation", tmp_path / "style.keras", ["ppl_wend"], truncation=0.7)
+
+
+SUBJECT = {"name": "x", "kind": "GAN"}
+
+
 def test_comparison_of_results(model, tmp_path, evaluator):
     subject = {"name": "first", "kind": "GAN"}
     first = evaluator(metrics=["fid"])(model, subject)
@@ -214,6 +274,9 @@ def test_comparison_of_results(model, tmp_path, evaluator):
         other = evaluator(metrics=["fid"], **{key: value})(model, subject)
         with pytest.raises(BadInput, match="measured differently"):
             metrics.compare(first, other)
+    without = evaluator(metrics=["fid"])(model, subject)  # measured without a distance
+    with_distance = without["protocol"] | {"distance": "lpips", "distance_sha256": "3" * 64}
+    assert "own_fid" in metrics.compare(without, without | {"protocol": with_distance})
     (tmp_path / "no.json").write_text("{}")
     with pytest.raises(BadInput, match="is no result"):
         metrics.read_result(tmp_path / "no.json")

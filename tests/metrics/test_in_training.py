@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tfgans import callbacks, config, models, training
@@ -110,6 +111,7 @@ def test_settings_that_make_no_sense_are_refused(settings, tmp_path):
 
 
 ALIKE, WON = "All samples look alike", "The discriminator has won"
+GONE = "The generator's gradient is gone"
 
 
 @pytest.mark.parametrize(
@@ -128,11 +130,56 @@ def test_a_run_made_to_collapse_is_called_so(name, changes, expected, tmp_path, 
     assert {verdict for verdict in (ALIKE, WON) if verdict in text} == expected
 
 
+class Straight(models.LSGAN):
+    """A generator whose loss has the gradient 3 for each of its weights; after 4 steps 1e-4."""
+
+    def generator_loss(self, n):
+        total = tf.add_n([tf.reduce_sum(w) for w in self.generator.trainable_variables])
+        return {"sum": tf.where(self.step < 4, 3.0, 1e-4) * total}
+
+
+def straight(beta_1):
+    model = Straight((8, 8, 1), latent_dim=4, width=4)
+    generator = {"beta_1": beta_1, "learning_rate": 1e-5}
+    model.compile({"generator": generator, "discriminator": keras.optimizers.SGD(1e-3)})
+    return model, tf.data.Dataset.from_tensors({"image": tf.zeros([4, 8, 8, 1])}).repeat()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("beta_1", [0.0, 0.9])
+def test_gradient_norms_are_those_of_the_gradients(beta_1, policy):
+    """From the first steps on, whatever the average and the scale of the loss."""
+    keras.config.set_dtype_policy(policy)
+    model, dataset = straight(beta_1)
+    assert callbacks.gradient_norms(model) == {}  # nobody has moved
+    model.fit(dataset, steps_per_epoch=2, verbose=0)
+    count = sum(w.shape.num_elements() for w in model.weights_of("generator"))
+    assert callbacks.gradient_norms(model) == {
+        "generator": pytest.approx(3 * count**0.5, rel=1e-5)
+    }  # and none of SGD
+
+
+def test_a_gradient_that_is_gone_is_called_so(capsys, tmp_path, monkeypatch):
+    """At the ticks of steps 2 and 4 it is whole, at the next three it is 30,000 times shorter."""
+    monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow
+    model, dataset = straight(0.0)
+    real = np.random.default_rng(0).normal(size=[8, 8, 8, 1])
+    watch = [callbacks.CollapseMonitor(2, real, 0), callbacks.Log(2, tmp_path, 4, "images")]
+    model.fit(dataset, steps_per_epoch=12, verbose=0, callbacks=watch)
+    said = [line for line in capsys.readouterr().out.splitlines() if GONE in line]
+    assert (
+        len(said) == 1 and said[0].startswith("step 10 ") and "is 3e-05 of its greatest" in said[0]
+    )
+    with open(tmp_path / "log.csv", newline="") as file:
+        norms = [float(row["generator/gradient"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(np.divide(norms, norms[0]), [1, 1, *[1 / 3e4] * 4], rtol=1e-4)
+
+
 def test_verdicts_need_three_ticks_and_are_said_once(capsys):
     monitor = callbacks.CollapseMonitor(1, np.random.default_rng(0).normal(size=[8, 4, 4, 1]), 0)
 
     class Model:
-        scale = 0.1
+        scale, optimizers = 0.1, {}
 
         def sample(self, n, seed):
             return self.scale * np.random.default_rng(1).normal(size=[n, 4, 4, 1])

@@ -1,9 +1,13 @@
+"""Path lengths in closed form and of models; LPIPS by its definition."""
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfgans import models, random
 from tfgans.errors import BadInput
-from tfgans.metrics import lpips, ppl
+from tfgans.metrics import lpips, ppl, ppl_of_model
 from tfgans.metrics.lpips import lpips_input
 from tfgans.metrics.ppl import crop_face, shrink, slerp, trimmed_mean
 
@@ -48,6 +52,60 @@ def test_the_step_does_not_matter_but_the_place_does(latents):
     assert abs(full / fine - 1) > 0.02
     with pytest.raises(BadInput, match="sampling"):
         ppl(generator, squared, start, end, sampling="both")
+
+
+def stylegan2(**changes):
+    """8x8, with noise that matters."""
+    settings = {"latent_dim": 6, "style_dim": 5, "mapping_layers": 1, "channel_max": 8}
+    model = models.StyleGAN2((8, 8, 3), channel_base=64, **settings | changes)
+    for conv in sum(model.generator_ema.synthesis.convs, []):
+        conv.noise_strength.assign(0.5)
+    return model
+
+
+@pytest.mark.parametrize("space", ["w", "z"])
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_a_model_has_the_speed_of_its_images(space, num_classes):
+    """Of 12 paths, so all of one batch: the squared derivative by central differences of h = 0.002,
+    all images with the same noise, and labels that stay along each path."""
+    model = stylegan2(num_classes=num_classes)
+    generator, classes = model.generator_ema, np.arange(12) % 3 if num_classes else None
+    label = model.one_hot(classes)
+    with random.scope(5, step=1):
+        start, end = model.latents(12), model.latents(12)
+        noise = [random.normal([1, *conv.size, 1]) for conv in sum(generator.synthesis.convs, [])]
+    if space == "w":
+        start, end = generator.mapping(start, label=label), generator.mapping(end, label=label)
+
+    def image(t):
+        if space == "z":
+            ws = generator.styles(6**0.5 * slerp(start, end, t), label)
+        else:
+            ws = tf.repeat((start + t * (end - start))[:, None], generator.synthesis.num_ws, axis=1)
+        return generator.synthesis(ws, noise=noise).numpy()
+
+    expected = trimmed_mean(squared(image(0.002), image(-0.002)) / 0.004**2)
+    found = ppl_of_model(model, squared, 12, space, "end", classes, seed=5)
+    assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_models_that_trained_in_half_precision_are_measured_in_float32():
+    """In float16 a step of 1e-4 is lost among roundings."""
+    model = stylegan2()
+    keras.config.set_dtype_policy("mixed_float16")
+    half = stylegan2()
+    half.set_weights(model.get_weights())
+    wanted = ppl_of_model(model, squared, 12)
+    assert ppl_of_model(half, squared, 12) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_models_without_such_paths_are_refused():
+    wgan_gp = models.get("wgan_gp")((8, 8, 1), width=4)
+    assert ppl_of_model(wgan_gp, squared, 3, "z", "full") > 0
+    with pytest.raises(BadInput, match="WGANGP has no w"):
+        ppl_of_model(wgan_gp, squared, 3, "w")
+    with pytest.raises(BadInput, match=r"z of GAN is not N\(0, I\)"):
+        ppl_of_model(models.get("gan")((8, 8, 1)), squared, 3, "z")
 
 
 def test_slerp_stays_on_the_sphere_and_meets_both_ends(latents):

@@ -21,17 +21,12 @@ from cases import small_weights, weights_of
 from official import (
     Layer,
     Network,
-    Parameter,
-    Storage,
-    Tensor,
-    _load_from_bytes,
-    dumps,
     tensorflow_discriminator,
     tensorflow_generator,
-    torch_file,
     torch_network,
     torch_pickle,
 )
+from torch_files import Parameter, Storage, Tensor, _load_from_bytes, dumps, torch_file
 
 from tfgans import pretrained
 from tfgans.errors import BadInput

@@ -8,7 +8,8 @@ convolution as a transposed one with its kernel summed over four shifts.
 import numpy as np
 import pytest
 import tensorflow as tf
-from official import TfutilNetwork, dumps
+from official import TfutilNetwork
+from torch_files import dumps
 
 from tfgans import pretrained
 from tfgans.errors import BadInput

@@ -10,12 +10,12 @@ import tensorflow as tf
 from cases import LIMIT, case, error, to_nchw, weights_of
 from official import (
     Network,
-    dumps,
     tensorflow_discriminator,
     tensorflow_generator,
     torch_network,
     torch_pickle,
 )
+from torch_files import dumps
 
 from tfgans import models, pretrained
 from tfgans.errors import BadInput
@@ -99,6 +99,45 @@ def test_images_and_scores(g_case, d_case, form, protocol, tmp_path):
     assert model.mapping_layers == g_settings["mapping_kwargs"]["num_layers"]
     assert model.generator_architecture == g_settings["synthesis_kwargs"]["architecture"]
     assert model.w_avg_decay == 0.998
+
+
+@pytest.mark.parametrize("form", ["pytorch", "tensorflow"])
+@pytest.mark.parametrize("architecture", ["skip", "resnet"])
+def test_networks_with_an_alpha_channel(form, architecture, tmp_path):
+    """The reference networks with a fourth channel that is a copy of the first.
+
+    G makes the official RGB and red again; D, which halves what it takes of both reds, judges such
+    images as the official one does theirs.
+    """
+    g_case = {"skip": "generator_skip_32/map2", "resnet": "generator_variants_32/resnet"}
+    d_case = {"skip": "discriminator_variants_32/skip", "resnet": "discriminator_resnet_32/resnet"}
+    g, g_weights, _ = case(*g_case[architecture].split("/"))
+    d, d_weights, _ = case(*d_case[architecture].split("/"))
+    for name, value in g_weights.items():
+        if name.endswith(("torgb.weight", "torgb.bias")):
+            g_weights[name] = np.concatenate([value, value[:1]])
+    for name, value in d_weights.items():
+        if name.endswith("fromrgb.weight"):  # its gain is 1 / sqrt(channels)
+            halved = value * np.float32([0.5, 1, 1])[:, None, None] * np.float32(4 / 3) ** 0.5
+            d_weights[name] = np.concatenate([halved, halved[:, :1]], axis=1)
+    path = tmp_path / "official.pkl"
+    if form == "pytorch":
+        networks = {
+            "G_ema": torch_network("Generator", g_weights),
+            "D": torch_network("Discriminator", d_weights),
+        }
+        path.write_bytes(torch_pickle(networks))
+    else:
+        tensorflow_file(path, g_weights, d_weights, mbstd_group_size=4)
+    model = pretrained.load(path)
+    assert model.image_shape == (32, 32, 4)
+    images = to_nchw(model(tf.constant(g["z"])))
+    assert error(images[:, :3], g["img_const"]) < LIMIT
+    np.testing.assert_allclose(images[:, 3], images[:, 0], rtol=1e-6, atol=1e-6)
+    real = np.concatenate([d["img"], d["img"][:, :1]], axis=1)
+    scores = model.discriminator(tf.constant(np.transpose(real, (0, 2, 3, 1))))
+    assert error(scores, d["logits"]) < LIMIT
+    assert model.sample(2, seed=0).shape == (2, 32, 32, 4)
 
 
 def tensorflow_file(path, g_weights, d_weights, **options):

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from official import Parameter, Storage, Tensor, torch_file
+from torch_files import Parameter, Storage, Tensor, torch_file
 
 from tfgans.errors import BadInput
 from tfgans.pretrained import pickles, read_state_dict

@@ -48,7 +48,7 @@ def poison(monkeypatch):
         monkeypatch.setattr(Poisoned, "while_stream", while_stream)
 
     monkeypatch.setitem(models.MODELS, "gan", Poisoned)
-    monkeypatch.setattr(callbacks, "draw_curves", lambda *args: None)  # slow, and not looked at
+    monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow, and not looked at
     return plant
 
 

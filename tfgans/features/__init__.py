@@ -10,7 +10,7 @@ import pathlib
 from tfgans.errors import BadInput
 from tfgans.features import inception, own_small, random_features
 from tfgans.features.extractor import Extractor
-from tfgans.features.given import SavedModel, from_keras_file, from_keras_weights
+from tfgans.features.given import from_keras_file, from_keras_weights, from_saved_model
 from tfgans.features.pixel_pyramid import pixel_pyramid_l2
 
 __all__ = ["Extractor", "get", "pixel_pyramid_l2"]
@@ -31,7 +31,8 @@ def get(spec=None, resize: str | None = None) -> Extractor:
             - the path of pt_inception-2015-12-05-6726825d.pth, or of the frozen graph
               classify_image_graph_def.pb: the network that FID is defined by;
             - a weights file (.h5) of `keras.applications.VGG16` or `InceptionV3`;
-            - a .keras file or a SavedModel folder that takes RGB images in [-1, 1];
+            - a .keras file or a SavedModel folder that takes RGB images in [-1, 1]; of several
+              outputs "features" are the activations, "logits" or "probabilities" the classes;
             - a function of uint8 images [N, H, W, 3], which does its own resizing;
             - "own-small", the classifier that ships with tfgans, or "random", for tests;
             - None: the path in the environment variable TFGANS_FEATURES.
@@ -56,7 +57,7 @@ def get(spec=None, resize: str | None = None) -> Extractor:
         return random_features.extractor()
     path = pathlib.Path(spec).expanduser()
     if path.is_dir():
-        return SavedModel(path, **options)
+        return from_saved_model(path, **options)
     if not path.is_file():
         raise BadInput(f'{path} is neither a file nor a folder, nor "own-small". {EXPECTED}')
     kinds = {

@@ -32,8 +32,24 @@ class Extractor:
 
     def __call__(self, images) -> np.ndarray:
         """uint8 images [N, H, W, C] of 1, 3 or 4 channels -> float32 [N, d]."""
-        x = RESIZES[self.resize](rgb(images), self.side)
-        found = np.asarray(self.network(x), "float32")
+        return self.rows(self.network(self.resized(images)), images)
+
+    def with_logits(self, images) -> tuple:
+        """Images -> activations [N, d] and logits [N, K], by one pass through the network."""
+        activations = self(images)
+        return activations, self.head(activations)
+
+    def logits(self, images) -> np.ndarray:
+        """Images -> logits [N, K]."""
+        return self.with_logits(images)[1]
+
+    def resized(self, images):
+        """Images as the network takes them."""
+        return RESIZES[self.resize](rgb(images), self.side)
+
+    def rows(self, found, images) -> np.ndarray:
+        """An output of the network as a table with a row for each image."""
+        found = np.asarray(found, "float32")
         if found.ndim < 2 or len(found) != len(images):
             raise BadInput(
                 f"{self.name} gave activations of shape {list(found.shape)} for {len(images)} "
@@ -41,12 +57,8 @@ class Extractor:
             )
         return found.reshape(len(found), -1)
 
-    def logits(self, images) -> np.ndarray:
-        """uint8 images [N, H, W, C] -> [N, K]."""
-        return self.head(self(images))
-
     def head(self, activations) -> np.ndarray:
-        """Activations [N, d] -> logits [N, K], so that the network needs to run only once."""
+        """Activations [N, d] -> logits [N, K]."""
         if self.kernel is None:
             raise BadInput(f"{self.name} has no classes, so it gives no Inception Score.")
         return np.asarray(activations) @ self.kernel + self.bias

@@ -8,7 +8,6 @@ from tfgans.durable import sha256
 from tfgans.errors import BadInput
 from tfgans.features import vgg
 from tfgans.features.extractor import Extractor, compiled
-from tfgans.features.resize import RESIZES, rgb
 
 
 def from_keras_weights(path, resize="tfgan") -> Extractor:
@@ -40,7 +39,7 @@ def inception_v3(network, path, resize) -> Extractor:
 
 
 def from_keras_file(path, resize="tfgan") -> Extractor:
-    """A network saved as .keras that takes RGB images in [-1, 1]; its output are the activations.
+    """A network saved as .keras that takes RGB images in [-1, 1]; its outputs: see `Named`.
 
     Of `keras.applications.VGG16` and `InceptionV3` it is the layer that the metrics want.
     """
@@ -50,50 +49,73 @@ def from_keras_file(path, resize="tfgan") -> Extractor:
     if network.name == "inception_v3":
         return inception_v3(network, path, resize)
     side = square(network.input_shape, path)
-    return Extractor(network.name, compiled(network), side, resize, sha256(path))
+    return Named(network.name, compiled(network), side, resize, sha256(path))
 
 
-class SavedModel(Extractor):
+def from_saved_model(path, resize="tfgan") -> Extractor:
     """A SavedModel that takes RGB images in [-1, 1], such as tensorflow-gan's of TensorFlow Hub.
 
-    Its output are the activations; of several named ones "pool_3", with "logits" beside it.
+    Its outputs: see `Named`.
+    """
+    model = tf.saved_model.load(str(path))
+    signatures = list(model.signatures.values())
+    run = signatures[0] if signatures else model.__call__.concrete_functions[0]
+    specs = tf.nest.flatten(run.structured_input_signature)
+    if len(specs) != 1:
+        raise BadInput(f"The SavedModel {path} takes {len(specs)} tensors, wanted one: images.")
+    extractor = Named("saved-model", run, square(specs[0].shape, path), resize, sha256(path))
+    extractor.model = model  # holds the variables
+    return extractor
+
+
+class Named(Extractor):
+    """A network whose outputs are known by their names.
+
+    "features" (or "pool_3") are the activations; so is an output that is the only one. "logits", or
+    "probabilities" that sum up to 1, are the classes of the Inception Score.
+
+    Args:
+        name: For reports.
+        run: Takes resized images [N, side, side, 3], gives a tensor or a dict of tensors.
+        side, resize, sha256: As for `Extractor`.
     """
 
-    def __init__(self, path, resize="tfgan"):
-        self.model = tf.saved_model.load(str(path))  # holds the variables
-        signatures = list(self.model.signatures.values())
-        self.run = signatures[0] if signatures else self.model.__call__.concrete_functions[0]
-        specs = tf.nest.flatten(self.run.structured_input_signature)
-        if len(specs) != 1:
-            raise BadInput(f"The SavedModel {path} takes {len(specs)} tensors, wanted one: images.")
-        super().__init__(
-            "saved-model", self.activations, square(specs[0].shape, path), resize, sha256(path)
-        )
+    def __init__(self, name, run, side, resize, sha256):
+        self.run = run
+        super().__init__(name, lambda x: self.activations(self.outputs(x)), side, resize, sha256)
 
     def outputs(self, x):
         found = self.run(x)
-        return found if isinstance(found, dict) else {"pool_3": found}
+        return found if isinstance(found, dict) else {"features": found}
 
-    def activations(self, x):
-        found = self.outputs(x)
-        if "pool_3" not in found and len(found) > 1:
+    def activations(self, outputs):
+        for word in ("features", "pool_3"):
+            if word in outputs:
+                return outputs[word]
+        if len(outputs) > 1:
             raise BadInput(
-                f"The SavedModel has the outputs {', '.join(sorted(found))}: the activations are "
-                'to be called "pool_3", or to be its only output.'
+                f"{self.name} has the outputs {', '.join(sorted(outputs))}: the activations are to "
+                'be called "features", or to be its only output.'
             )
-        return found.get("pool_3", next(iter(found.values())))
+        return next(iter(outputs.values()))
 
-    def head(self, activations):
-        raise BadInput(
-            "The logits of a SavedModel are an output of its own: they do not follow from "
-            "activations. Call `logits` with images, or give the network as a .keras file."
-        )
-
-    def logits(self, images):
-        found = self.outputs(RESIZES[self.resize](rgb(images), self.side))
-        if "logits" not in found:
-            raise BadInput('The SavedModel has no output "logits", so it gives no Inception Score.')
-        return np.asarray(found["logits"]).reshape(len(images), -1)
+    def with_logits(self, images):
+        outputs = self.outputs(self.resized(images))
+        activations = self.rows(self.activations(outputs), images)
+        if "logits" in outputs:
+            return activations, self.rows(outputs["logits"], images)
+        if "probabilities" not in outputs:
+            raise BadInput(
+                f'{self.name} has no output "logits" or "probabilities", so it gives no Inception '
+                "Score."
+            )
+        shares = self.rows(outputs["probabilities"], images)
+        if shares.min() < 0 or np.abs(shares.sum(axis=1) - 1).max() > 1e-3:
+            raise BadInput(
+                f'The "probabilities" of {self.name} do not sum up to 1. If they are logits, name '
+                'them "logits".'
+            )
+        return activations, np.log(np.maximum(shares, np.finfo("float32").tiny))
 
 
 def square(shape, path):

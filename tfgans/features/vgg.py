@@ -25,6 +25,7 @@ from tfgans.pretrained import read_state_dict
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 TORCH_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # features.<i>.weight
+SMALLEST = 16  # what is left one pixel by the four poolings
 LINEAR_SHA256 = "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"
 
 
@@ -67,6 +68,11 @@ class LPIPS:
     def activations(self, images):
         """Images [N, H, W, 1 or 3] in [-1, 1] -> relu1_2, 2_2, 3_3, 4_3, 5_3, [N, h, w, C]."""
         images = tf.convert_to_tensor(images)
+        if images.shape[-1] not in (1, 3) or min(images.shape[1:3]) < SMALLEST:
+            raise BadInput(
+                f"LPIPS is of gray and RGB images of at least {SMALLEST} x {SMALLEST} pixels, not "
+                f"of {list(images.shape[1:])}."
+            )
         if images.shape[-1] == 1:
             images = tf.repeat(images, 3, axis=-1)
         return self.layers(self.prepare(images))

@@ -5,6 +5,7 @@
 
 from tfgans.latents.edits import Edit
 from tfgans.latents.image2stylegan import (
+    USES,
     Image2StyleGAN,
     morph,
     transfer_expression,
@@ -16,6 +17,7 @@ from tfgans.latents.space import Space
 from tfgans.latents.walks import lerp, slerp, walk
 
 __all__ = [
+    "USES",
     "Edit",
     "Image2StyleGAN",
     "Projector",

@@ -77,3 +77,11 @@ def transfer_style(ws_content, ws_style):
 def transfer_expression(ws, ws_neutral, ws_expressive, strength=1.0):
     """Adds the way from one picture of a person to another of the same person."""
     return ws + strength * (ws_expressive - ws_neutral)
+
+
+PARTS = np.linspace(0, 1, 9)
+USES = {  # how many images it takes, and what it makes of their ws
+    "morph": (2, lambda a, b: [morph(a, b, part) for part in PARTS]),
+    "style": (2, lambda a, b: [a, transfer_style(a, b), b]),
+    "expression": (3, lambda *abc: [transfer_expression(*abc, part) for part in PARTS]),
+}

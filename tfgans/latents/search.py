@@ -70,7 +70,7 @@ class Search:
         distance = self.distance(self.space.synthesize(self.ws, self.noise))
         self.history.append((self.step, self.ws.numpy(), distance.numpy()))
 
-    def run(self, path=None, every=50, show=None):
+    def run(self, path=None, every=50, show=None, stop=lambda: False):
         """Goes on to the end.
 
         Args:
@@ -78,6 +78,7 @@ class Search:
                 continued. None to keep nothing.
             every: Steps between two entries of the history.
             show: Called with (step, distances [n]) for each entry.
+            stop: Asked before each step; True writes the state and ends the search before its end.
 
         Raises:
             BadInput: The file is of another search.
@@ -85,14 +86,15 @@ class Search:
         if path is not None and pathlib.Path(path).exists():
             self.restore(path)
         while True:
-            if self.step % every == 0 or self.step == self.steps:
+            noted, ends = self.step % every == 0, self.step == self.steps or stop()
+            if noted or self.step == self.steps:
                 if not self.history or self.history[-1][0] < self.step:
                     self.note()
                 if show is not None:
                     show(self.step, self.history[-1][2])
-                if path is not None:
-                    self.save(path)
-            if self.step == self.steps:
+            if path is not None and (noted or ends):
+                self.save(path)
+            if ends:
                 return self
             self.compiled_move(tf.constant(self.step))
             self.step += 1

@@ -14,7 +14,7 @@ from tfgans.metrics.intra_fid import intra_fid
 from tfgans.metrics.kid import kernel_distance, kid
 from tfgans.metrics.lpips import lpips
 from tfgans.metrics.ms_ssim import ms_ssim, ms_ssim_diversity
-from tfgans.metrics.ppl import ppl
+from tfgans.metrics.ppl import ppl, ppl_of_model
 from tfgans.metrics.prd import prd, prd_summary
 from tfgans.metrics.precision_recall import manifold_precision_recall
 from tfgans.metrics.report import compare, read_result, table, write_result
@@ -42,6 +42,7 @@ __all__ = [
     "ms_ssim",
     "ms_ssim_diversity",
     "ppl",
+    "ppl_of_model",
     "prd",
     "prd_summary",
     "read_result",

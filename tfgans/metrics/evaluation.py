@@ -6,10 +6,10 @@ and logits are kept for metrics that cannot do without, of a bounded number of i
 
 import contextlib
 import dataclasses
-import hashlib
 import inspect
 import pathlib
 from collections.abc import Callable
+from hashlib import sha256
 
 import keras
 import numpy as np
@@ -28,6 +28,7 @@ from tfgans.metrics.inception_score import inception_score
 from tfgans.metrics.intra_fid import intra_fid
 from tfgans.metrics.kid import kid
 from tfgans.metrics.ms_ssim import ms_ssim
+from tfgans.metrics.ppl import check_space, ppl_of_model
 from tfgans.metrics.prd import prd, prd_summary
 from tfgans.metrics.precision_recall import manifold_precision_recall
 from tfgans.metrics.swd import PATCHES_PER_IMAGE, patches_of_levels, swd_of_patches
@@ -46,9 +47,10 @@ class Metric:
     """A metric by its name on the command line.
 
     Args:
-        needs: What `Statistics` gathers for it.
+        needs: What `Statistics` gathers for it, or one of `OF_MODEL`.
         settings: What a report says about it.
-        values: Statistics of the real and the generated images, and the seed -> name -> number.
+        values: Statistics of the real and the generated images, and the seed -> name -> number; of
+            `OF_MODEL`: the evaluator, the model, the number of images, and the seed.
         best: Name of the number by which models are ranked; None where none is good by itself.
         higher: Whether a higher one is better.
     """
@@ -79,6 +81,19 @@ def swd_values(real, fake, seed):
         real[side], fake[side] = real[side][:few], fake[side][:few]
     levels = swd_of_patches(real, fake, seed)
     return {"swd": np.mean(list(levels.values()))} | {f"swd_{k}": v for k, v in levels.items()}
+
+
+def path_metric(name, space, sampling):
+    """The perceptual path length of one space and sampling."""
+
+    def values(evaluator, model, samples, seed):
+        random = np.random.default_rng([seed, 3])
+        labels = evaluator.labels_of_data(random, samples)
+        distance = evaluator.distance
+        return {name: ppl_of_model(model, distance, samples, space, sampling, labels, seed)}
+
+    settings = "one path for each image, step 1e-4, 1st to 99th percentile, no crop"
+    return Metric(f"paths in {space}", settings, values, best=name)
 
 
 METRICS = {
@@ -126,12 +141,18 @@ METRICS = {
         lambda real, fake, seed: {"ms_ssim": fake.similarity, "ms_ssim_of_real": real.similarity},
     ),
     "polygons": Metric(
-        "model", f"at most {STUDY:,} images of each kind, delta = 0.75",
-        lambda real, fake, seed: fake.polygons,
+        "polygons", f"at most {STUDY:,} images of each kind, delta = 0.75",
+        lambda evaluator, model, samples, seed: polygon_study(model, min(STUDY, samples), seed),
         best="polygon_f1", higher=True,
     ),
+    "ppl_zend": path_metric("ppl_zend", "z", "end"),
+    "ppl_zfull": path_metric("ppl_zfull", "z", "full"),
+    "ppl_wend": path_metric("ppl_wend", "w", "end"),
+    "ppl_wfull": path_metric("ppl_wfull", "w", "full"),
 }  # fmt: skip
 WITH_NETWORK = ("features", "moments", "logits", "labels")  # needs that take an extractor
+PATHS = ("paths in z", "paths in w")  # needs that take a distance
+OF_MODEL = ("polygons", *PATHS)  # needs that are of a model, not of images
 
 
 class Statistics:
@@ -150,16 +171,17 @@ class Statistics:
 
     def add(self, images, labels=None, features=None):
         """Adds images, uint8 [n, H, W, C], with class numbers; with features if they are known."""
-        if self.needs & set(WITH_NETWORK):
-            features = self.extractor(images) if features is None else features
+        if "logits" in self.needs:
+            features, logits = self.extractor.with_logits(images)
+            self.keep("logits", logits, KEPT)
+        elif self.needs & set(WITH_NETWORK) and features is None:
+            features = self.extractor(images)
         if self.needs & {"moments"}:
             self.moments.add(features)
         if self.needs & {"features", "labels"}:
             self.keep("features", features, KEPT)
         if "labels" in self.needs:
             self.keep("labels", labels, KEPT)
-        if "logits" in self.needs:
-            self.keep("logits", self.extractor.head(features), KEPT)
         if "patches" in self.needs and self.count < PATCHED:
             levels = patches_of_levels(images, PATCHES_PER_IMAGE, self.random)
             for side, patches in levels.items():
@@ -214,6 +236,8 @@ class Evaluator:
         seeds: How many times, each with other latents.
         truncation: psi, for models that have it.
         cache: Folder in which the features of the real images are kept for the next time.
+        distance: Of images, for path lengths: a `tfgans.features.vgg.LPIPS`; without it that of
+            the files in the environment variables TFGANS_VGG16 and TFGANS_LPIPS.
 
     Raises:
         BadInput: A metric does not exist or does not fit the data.
@@ -221,7 +245,7 @@ class Evaluator:
 
     def __init__(
         self, settings: Data, image_shape, num_classes=0, metrics=("kid", "fid"), extractor=None,
-        samples=50_000, seeds=3, truncation=None, cache=None,
+        samples=50_000, seeds=3, truncation=None, cache=None, distance=None,
     ):  # fmt: skip
         for name in metrics:
             if name not in METRICS:
@@ -238,12 +262,15 @@ class Evaluator:
         self.truncation, self.cache = truncation, cache
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
         self.needs = {METRICS[name].needs for name in metrics}
-        self.extractor = None
+        self.extractor = self.distance = None
+        if self.needs & set(PATHS):
+            self.distance = distance or lpips_of_files()
+            self.distance(*np.zeros([2, 1, *image_shape], "float32"))  # fails now, or never
         if self.needs & set(WITH_NETWORK):
             self.extractor = extractor_of(extractor)
-            probe = self.extractor(np.zeros([1, *image_shape], "uint8"))  # fails now, or never
-            if "logits" in self.needs:
-                self.extractor.head(probe)
+            classes = "logits" in self.needs
+            look = self.extractor.with_logits if classes else self.extractor
+            look(np.zeros([1, *image_shape], "uint8"))  # fails now, or never
         if cache is not None and self.extractor and not self.extractor.sha256:
             raise BadInput(f"{self.extractor.name} has no hash, so nothing can be kept in {cache}.")
         self.settings = settings
@@ -285,15 +312,14 @@ class Evaluator:
         }
 
     def measure_real(self):
-        """Passes over the real images twice: for their fingerprint, and to measure them."""
-        digest = hashlib.sha256()
-        for images, _ in self.real_batches():
-            digest.update(images.tobytes())
-        self.data_sha256 = digest.hexdigest()
+        """Passes over the real images, to measure them and for their fingerprint."""
         self.real = Statistics(self.needs - {"logits"}, self.extractor, seed=[0, 0])
+        digest = sha256()
         with self.cached_features() as cached:
             for number, (images, labels) in enumerate(self.real_batches()):
+                digest.update(images.tobytes())
                 self.real.add(images, labels, cached(number, images))
+        self.data_sha256 = digest.hexdigest()
 
     def real_batches(self):
         """All real images once, in random order: uint8 [n, H, W, C] and labels or None."""
@@ -306,12 +332,18 @@ class Evaluator:
 
     @contextlib.contextmanager
     def cached_features(self):
-        """(number, images) -> features of that batch of real images, known or computed."""
+        """(number, images) -> features of that batch of real images, known or computed.
+
+        The name of the file tells which images it is of, so these are read once more before.
+        """
         if self.cache is None or self.extractor is None:
             yield lambda number, images: None
             return
-        words = [self.data_sha256, self.extractor.sha256, self.extractor.resize]
-        key = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+        digest = sha256()
+        for images, _ in self.real_batches():
+            digest.update(images.tobytes())
+        words = [digest.hexdigest(), self.extractor.sha256, self.extractor.resize]
+        key = sha256(" ".join(words).encode()).hexdigest()[:16]
         path = pathlib.Path(self.cache).expanduser() / f"{key}.npy"
         if path.exists():
             known = np.load(path, mmap_mode="r")
@@ -336,17 +368,32 @@ class Evaluator:
     def measure(self, subject, samples, seed) -> dict:
         """Name -> number of one set of generated images."""
         fake = Statistics(self.needs, self.extractor, seed=[seed, 1])
-        for images, labels in self.fake_batches(subject, samples, seed):
-            fake.add(images, labels)
-        if "model" in self.needs:
-            fake.polygons = polygon_study(subject, min(STUDY, samples), seed)
+        if self.needs - set(OF_MODEL):
+            for images, labels in self.fake_batches(subject, samples, seed):
+                fake.add(images, labels)
         values = {}
         for name in self.metrics:
             metric = METRICS[name]
-            own = metric.needs in WITH_NETWORK and not self.extractor.comparable
-            found = metric.values(self.real, fake, seed)
+            if metric.needs in OF_MODEL:
+                found = metric.values(self, subject, samples, seed)
+            else:
+                found = metric.values(self.real, fake, seed)
+            judge = self.judge_of(metric)
+            own = judge is not None and not judge.comparable
             values |= {f"own_{word}" if own else word: value for word, value in found.items()}
         return values
+
+    def judge_of(self, metric):
+        """The network that a metric looks through, or None."""
+        if metric.needs in WITH_NETWORK:
+            return self.extractor
+        return self.distance if metric.needs in PATHS else None
+
+    def labels_of_data(self, random, n):
+        """n labels drawn from the data, or None for a model without classes."""
+        if not self.num_classes:
+            return None
+        return self.source.labels[random.integers(len(self.source), size=n)]
 
     def fake_batches(self, subject, samples, seed):
         """Generated images, uint8 [n, H, W, C], and their labels or None."""
@@ -359,9 +406,8 @@ class Evaluator:
         options = {} if self.truncation is None else {"truncation": self.truncation}
         random = np.random.default_rng([seed, 2])
         for begin in range(0, samples, BATCH):
-            labels = None
-            if self.num_classes:
-                labels = self.source.labels[random.integers(len(self.source), size=BATCH)]
+            labels = self.labels_of_data(random, BATCH)
+            if labels is not None:
                 options["labels"] = labels
             images = np.asarray(
                 subject.sample(BATCH, seed=(seed << 20) + begin // BATCH, **options)
@@ -373,7 +419,8 @@ class Evaluator:
 
     def protocol(self, subject, samples, seeds) -> dict:
         """All that two results must share for their numbers to be compared."""
-        folder, extractor = isinstance(subject, data.Images), self.extractor
+        folder = isinstance(subject, data.Images)
+        extractor, distance = self.extractor, self.distance
         same = self.source.shape == self.image_shape
         return {
             "definition": DEFINITION,
@@ -381,6 +428,8 @@ class Evaluator:
             "extractor_sha256": extractor and extractor.sha256,
             "resize": extractor and extractor.resize,
             "comparable_with_published": extractor and bool(extractor.comparable),
+            "distance": distance and distance.name,
+            "distance_sha256": distance and distance.sha256,
             "data_sha256": self.data_sha256,
             "real_images": self.real.count,
             "real_images_resized": "no" if same else "center crop, Lanczos",
@@ -402,11 +451,12 @@ class Evaluator:
                 f"{samples:,} images are fewer than {FEW:,}: FID is mostly bias. Look at KID, "
                 "whose mean does not depend on the number of images."
             )
-        if self.extractor is not None and not self.extractor.comparable:
-            notes.append(
-                f"own_...: by the features of {self.extractor.name}, not comparable with "
-                "published figures."
-            )
+        for judge in (self.extractor, self.distance):
+            if judge is not None and not judge.comparable:
+                notes.append(
+                    f"own_...: by the features of {judge.name}, not comparable with published "
+                    "figures."
+                )
         return notes
 
 
@@ -419,10 +469,15 @@ def extractor_of(spec):
     return features.get(spec)
 
 
+def lpips_of_files():
+    """LPIPS from the files that environment variables name."""
+    from tfgans.features.vgg import LPIPS
+
+    return LPIPS()
+
+
 def polygon_study(model, count, seed) -> dict:
     """Precision, recall and F1 of a model of triangles."""
-    if not isinstance(model, keras.Model):
-        raise BadInput("The metric polygons searches latents: it needs a model, not images.")
 
     def unit(images):
         return (images + 1) / 2
@@ -437,7 +492,7 @@ def polygon_study(model, count, seed) -> dict:
 
 def evaluate(
     name, path, metrics=("kid", "fid"), extractor=None, samples=50_000, seeds=3, truncation=None,
-    cache=None, value_range=None,
+    cache=None, value_range=None, distance=None,
 ) -> dict:  # fmt: skip
     """Measures a trained model, or a folder of images, against a data set.
 
@@ -451,6 +506,7 @@ def evaluate(
         truncation: psi, for models that have it.
         cache: Folder in which the features of the real images are kept for the next time.
         value_range: Of float pixels in the data.
+        distance: Of images, for path lengths, as `Evaluator` takes it.
 
     Returns:
         The result, to be written by `write_result`: values with mean, deviation and runs, notes,
@@ -465,19 +521,28 @@ def evaluate(
     if isinstance(subject, data.Images):
         if truncation is not None:
             raise BadInput(f"{name} is a set of images, and knows no truncation.")
+        for metric in metrics:
+            if metric in METRICS and METRICS[metric].needs in OF_MODEL:
+                raise BadInput(f"{metric} is of a model's latents; {name} is a set of images.")
         shape, classes, samples = common_shape(subject), 0, min(samples, len(subject))
     else:
-        check_model(subject, truncation)
+        check_model(subject, metrics, truncation)
         shape, classes = subject.image_shape, subject.num_classes
     settings.labels = bool(classes)
     evaluator = Evaluator(
-        settings, shape, classes, metrics, extractor, samples, seeds, truncation, cache
+        settings, shape, classes, metrics, extractor, samples, seeds, truncation, cache, distance
     )
     return evaluator(subject, description)
 
 
-def check_model(model, truncation=None):
-    """Raises BadInput unless a model makes images of latents, and has truncation if it is given."""
+def check_model(model, metrics=(), truncation=None):
+    """Raises BadInput unless a model makes images of latents, and has what the metrics need.
+
+    Args:
+        model: The model.
+        metrics: Names of `METRICS`.
+        truncation: psi, which the model must know if it is given.
+    """
     kind = type(model).__name__
     if model.data_kind != "images":
         raise BadInput(
@@ -486,6 +551,11 @@ def check_model(model, truncation=None):
         )
     if truncation is not None and "truncation" not in inspect.signature(model.sample).parameters:
         raise BadInput(f"{kind} has no truncation.")
+    for name in metrics:
+        if name in METRICS and METRICS[name].needs in PATHS:
+            check_space(model, METRICS[name].needs[-1])
+            if truncation is not None:
+                raise BadInput(f"{name} is of all latents: leave out the truncation.")
 
 
 def open_subject(name) -> tuple:

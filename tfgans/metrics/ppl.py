@@ -16,16 +16,19 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
+from tfgans.models.base import BaseModel
 
 BATCH = 16  # pairs of images that are made at once
 
 
-def ppl(generator, distance, start, end, space="w", sampling="end", epsilon=1e-4, seed=0) -> float:
+def ppl(
+    generator, distance, start, end, space="w", sampling="end", epsilon=1e-4, seed=0, labels=None
+) -> float:
     """The mean path length over pairs of latents, of which the outer percents are left out.
 
     Args:
         generator: Latents [n, d] -> images; called once for both ends of a step, first all
-            starts, then all ends, and without mixed precision. Its noise must be fixed.
+            starts, then all ends, and without mixed precision. Both ends need the same noise.
         distance: Images, images -> [n], of squared type, such as LPIPS.
         start: [N, d]: z or w, arrays or tensors; their type is that of the computation.
         end: [N, d].
@@ -33,6 +36,7 @@ def ppl(generator, distance, start, end, space="w", sampling="end", epsilon=1e-4
         sampling: "full": steps anywhere on the path; "end": at its start.
         epsilon: Length of the step.
         seed: Of the places of the steps.
+        labels: [N, ...], given to the generator behind the latents, for both ends the same.
     """
     if space not in ("z", "w") or sampling not in ("full", "end"):
         raise BadInput(f'space is "z" or "w", sampling "full" or "end"; not {space}, {sampling}.')
@@ -43,10 +47,78 @@ def ppl(generator, distance, start, end, space="w", sampling="end", epsilon=1e-4
     t = t if sampling == "full" else tf.zeros_like(t)
     lengths = []
     for begin in range(0, len(start), BATCH):
-        a, b, here = (x[begin : begin + BATCH] for x in (start, end, t))
-        images = generator(tf.concat([path(a, b, here), path(a, b, here + epsilon)], axis=0))
+        rows = slice(begin, begin + BATCH)
+        a, b, here = start[rows], end[rows], t[rows]
+        given = [tf.concat([path(a, b, here), path(a, b, here + epsilon)], axis=0)]
+        if labels is not None:
+            given.append(tf.concat([labels[rows]] * 2, axis=0))
+        images = generator(*given)
         lengths.append(distance(*tf.split(images, 2)) / epsilon**2)
     return trimmed_mean(np.concatenate(lengths))
+
+
+def ppl_of_model(model, distance, n, space="w", sampling="end", labels=None, seed=0) -> float:
+    """The mean length of n paths of a model, as NVIDIA's code measures it, without a crop.
+
+    Noise images are drawn anew for each batch, and are the same for both ends of a step. Images of
+    more than 256 pixels are averaged down. The model computes in float32 whatever it trained in.
+
+    Args:
+        model: A model of images; for "z" its z must be N(0, I), for "w" it must have styles.
+        distance: As for `ppl`, of images in [-1, 1]: `tfgans.features.vgg.LPIPS`.
+        n: How many paths; published values are of 50,000 or 100,000.
+        space: "z" or "w".
+        sampling: "full" or "end".
+        labels: One-hot [n, num_classes] or class numbers [n], where the model has classes.
+        seed: Of latents, places and noise.
+
+    Raises:
+        BadInput: The model does not have such paths.
+    """
+    check_space(model, space)
+    model = in_float32(model)
+    generator, styles = model.sampling_generator, hasattr(model.sampling_generator, "styles")
+    labels = model.one_hot(labels)
+    shapes = [conv.size for convs in generator.synthesis.convs for conv in convs] if styles else []
+
+    @tf.function
+    def images_of(noise, points, label=None):
+        if not styles:
+            return model(points) if label is None else model(points, label)
+        if space == "z":
+            return generator.synthesis(generator.styles(points, label), noise=noise)
+        ws = tf.repeat(points[:, tf.newaxis], generator.synthesis.num_ws, axis=1)
+        return generator.synthesis(ws, noise=noise)
+
+    def images(points, label=None):
+        noise = [random.normal([1, *shape, 1]) for shape in shapes]
+        radius = points.shape[1] ** 0.5 if space == "z" else 1.0
+        return shrink(images_of(noise, radius * points, label))
+
+    with random.scope(seed, step=1):  # in step 0 `sample` draws
+        start, end = model.latents(n), model.latents(n)
+        if space == "w":
+            start, end = (generator.mapping(z, label=labels) for z in (start, end))
+            labels = None  # they are in w
+        return ppl(images, distance, start, end, space, sampling, seed=seed, labels=labels)
+
+
+def check_space(model, space):
+    """Raises BadInput unless a model has paths in this space."""
+    kind = type(model).__name__
+    if space == "w" and not hasattr(model.sampling_generator, "styles"):
+        raise BadInput(f"{kind} has no w, so no path lengths in it: ask for those in z.")
+    if space == "z" and type(model).latents is not BaseModel.latents:
+        raise BadInput(f"The z of {kind} is not N(0, I): it has no path lengths in z.")
+
+
+def in_float32(model):
+    """The model, or where it computes in half precision a copy that does not."""
+    if model.dtype_policy.compute_dtype == "float32":
+        return model
+    copy = type(model).from_config(model.get_config() | {"dtype": "float32"})
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def trimmed_mean(values) -> float:

@@ -6,6 +6,11 @@ import pathlib
 from tfgans import durable
 from tfgans.errors import BadInput
 
+OF_NETWORKS = (
+    "extractor", "extractor_sha256", "resize", "comparable_with_published", "distance",
+    "distance_sha256",
+)  # fmt: skip
+
 
 def write_result(result: dict, path) -> None:
     """Writes a result as JSON; the file appears only when it is whole."""
@@ -41,6 +46,8 @@ def table(result: dict) -> str:
     if protocol["extractor"]:
         sha256 = protocol["extractor_sha256"][:12]
         lines.append(f"features: {protocol['extractor']} ({sha256}), resize {protocol['resize']}")
+    if protocol["distance"]:
+        lines.append(f"distance: {protocol['distance']} ({protocol['distance_sha256'][:12]})")
     return "\n".join(lines)
 
 
@@ -55,6 +62,8 @@ def compare(first: dict, second: dict) -> str:
         f"{key}: {one.get(key)} -> {other.get(key)}"
         for key in dict.fromkeys([*one, *other])
         if one.get(key) != other.get(key)
+        # A network that one of them did without is behind no metric that both have.
+        and not (key in OF_NETWORKS and None in (one.get(key), other.get(key)))
     ]
     if differences:
         raise BadInput(

@@ -1,0 +1,66 @@
+"""Metrics while a model trains: the best one is kept, and a training ends that gets no better."""
+
+import pathlib
+import time
+
+from tfgans import metrics
+from tfgans.callbacks.log import draw_curves, read_rows, write_rows
+from tfgans.callbacks.on_tick import OnTick
+from tfgans.callbacks.snapshot import save
+
+
+class Measure(OnTick):
+    """Evaluates the model every few ticks, keeps the best one, stops when it gets no better.
+
+    Writes metrics.csv, metrics.png, and each whole result to metrics/<step>.json; the model that
+    was best by the first metric is best.keras.
+
+    Args:
+        tick: Steps between ticks.
+        run: Folder of the run.
+        batch_size: Images per step, over all replicas.
+        evaluator: A `tfgans.metrics.Evaluator`.
+        settings: The section `metrics` of the configuration.
+    """
+
+    def __init__(self, tick, run, batch_size, evaluator, settings):
+        super().__init__(tick * settings.every)
+        self.run, self.batch_size = pathlib.Path(run), batch_size
+        self.evaluator, self.settings = evaluator, settings
+
+    def on_train_begin(self, logs=None):
+        self.rows = read_rows(self.run / "metrics.csv", int(self.model.step.numpy()))
+
+    def on_tick(self, step, logs):
+        began = time.time()
+        result = self.evaluator(self.model, metrics.describe(self.model, self.run))
+        metrics.write_result(result, self.run / "metrics" / f"{step:08}.json")
+        values = {f"metrics/{name}": f"{v['mean']:.6g}" for name, v in result["values"].items()}
+        row = {"step": step, "images": step * self.batch_size} | values
+        self.rows.append(row)
+        write_rows(self.rows, self.run / "metrics.csv")
+        draw_curves(self.rows, self.run / "metrics.png", "images")
+        best = best_row(self.rows, self.settings)
+        if best is row:
+            save(self.model, self.run / "best.keras")
+        seen = "  ".join(f"{name.removeprefix('metrics/')} {v}" for name, v in values.items())
+        place = "the best so far" if best is row else f"the best was step {best['step']}"
+        print(f"step {step}  {seen}  ({place}; {time.time() - began:.0f} s)", flush=True)
+        if no_better(self.rows, self.settings):
+            patience, path = self.settings.patience, self.run / "best.keras"
+            print(f"Stopping: {patience} evaluations were no better. The best model: {path}")
+            self.model.stop_training = True
+
+
+def best_row(rows, settings):
+    """The row of the best evaluation by the first metric."""
+    metric = metrics.METRICS[settings.names[0]]
+    (column,) = {f"metrics/{metric.best}", f"metrics/own_{metric.best}"} & set(rows[-1])
+    return (max if metric.higher else min)(rows, key=lambda row: float(row[column]))
+
+
+def no_better(rows, settings):
+    """Whether the last `patience` evaluations were no better than one before."""
+    if not rows or not settings.patience:
+        return False
+    return rows.index(best_row(rows, settings)) < len(rows) - settings.patience

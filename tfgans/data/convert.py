@@ -111,7 +111,7 @@ def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
 
 
 def mirrored(images: np.ndarray) -> np.ndarray:
-    """Left and right of [..., h, w, c] exchanged, as a copy; faster than copying a reversed view."""
+    """Left and right of [..., h, w, c] exchanged; faster than a copy of a reversed view."""
     turned = np.empty_like(images)
     for channel in range(images.shape[-1]):
         turned[..., channel] = images[..., ::-1, channel]

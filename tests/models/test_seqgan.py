@@ -135,6 +135,18 @@ def test_completion_keeps_the_prefix():
     np.testing.assert_array_equal(drawn, again)
 
 
+def test_all_beginnings_at_once_are_completed_as_each_by_itself():
+    model = small(vocabulary_size=50, length=6)
+    spread_out(model, 0.5)
+    with random.scope(0):
+        tokens, u = model(model.latents(8)), random.uniform([8, 5, 6])
+    found = model.generator.complete_all(tokens, u).numpy()
+    for k in range(1, 6):
+        alone = model.generator.complete(tokens, tf.fill([8], k), u[:, k - 1])
+        np.testing.assert_array_equal(found[:, k - 1], alone)
+    assert (found[:, 0] != tokens.numpy()).mean() > 0.5
+
+
 def test_each_prefix_has_rollouts_of_its_own():
     """D sees, for each roll-out, one completion of each of the T - 1 prefixes of each sequence."""
     model = small(vocabulary_size=50, rollouts=3)

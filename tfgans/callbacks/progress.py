@@ -1,5 +1,6 @@
 """The line that says how far a training is."""
 
+import collections
 import sys
 import time
 
@@ -22,11 +23,13 @@ class Progress(OnTick):
         self.live = sys.stdout.isatty()
 
     def on_train_begin(self, logs=None):
-        self.shown, self.marks = 0.0, []  # (time, step) of up to a minute ago
+        self.shown, self.marks = 0.0, collections.deque()  # (time, step) of up to a minute ago
 
     def on_train_batch_end(self, batch, logs=None):
         now, step = time.time(), int(self.model.step.numpy())
-        self.marks = [mark for mark in self.marks if now - mark[0] < 60] + [(now, step)]
+        self.marks.append((now, step))
+        while now - self.marks[0][0] > 60:
+            self.marks.popleft()
         super().on_train_batch_end(batch, logs)
         if self.live and now - self.shown > 0.5 and step % self.tick:
             terms = {name: float(value) for name, value in logs.items()}
@@ -35,7 +38,7 @@ class Progress(OnTick):
 
     def on_tick(self, step, logs):
         print(f"{chr(13) if self.live else ''}{self.line(step, logs)}", flush=True)
-        self.marks = []  # pictures and snapshots are not training time
+        self.marks.clear()  # pictures and snapshots are not training time
 
     def line(self, step, terms):
         (start, first), (end, last) = self.marks[0], self.marks[-1]

@@ -110,6 +110,14 @@ def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
     return np.concatenate([colors, alpha], axis=-1)
 
 
+def mirrored(images: np.ndarray) -> np.ndarray:
+    """Left and right of [..., h, w, c] exchanged; faster than a copy of a reversed view."""
+    turned = np.empty_like(images)
+    for channel in range(images.shape[-1]):
+        turned[..., channel] = images[..., ::-1, channel]
+    return turned
+
+
 def cut(image: np.ndarray, height: int, width: int, draws, flip: bool) -> np.ndarray:
     """Cuts a random window out of an image and mirrors every second one: random jitter.
 
@@ -123,4 +131,4 @@ def cut(image: np.ndarray, height: int, width: int, draws, flip: bool) -> np.nda
     down, right, mirror = draws
     top, left = int(down * (image.shape[0] - height + 1)), int(right * (image.shape[1] - width + 1))
     image = image[top : top + height, left : left + width]
-    return image[:, ::-1] if flip and mirror < 0.5 else image
+    return mirrored(image) if flip and mirror < 0.5 else image

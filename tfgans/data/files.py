@@ -253,7 +253,7 @@ def _decode(file):
         file.seek(0)
         return tf.io.decode_png(file.read(), dtype=tf.uint16).numpy()
     with _open(file) as image:
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
         mode = _mode(image)
         if mode == "I;16":
             array = np.asarray(image).astype("uint16")  # big-endian files too

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.config import Config, Data
-from tfgans.data.convert import prepare, to_channels, to_float
+from tfgans.data.convert import mirrored, prepare, to_channels, to_float
 from tfgans.data.opening import open_images
 from tfgans.data.source import BrokenImage, DataError, Images
 from tfgans.data.synthetic import SyntheticImages
@@ -125,10 +125,8 @@ class Reader:
         self.files = ImageReader(source, model.image_shape, config.broken)
 
     def read(self, positions, order, draws):
-        images, used = self.files.read([order(p, len(self.source)) for p in positions])
-        if self.flip:
-            flipped = draws[:, 0] < 0.5
-            images[flipped] = images[flipped, :, ::-1]
+        indices = [order(p, len(self.source)) for p in positions]
+        images, used = self.files.read(indices, (draws[:, 0] < 0.5) & self.flip)
         found = {"image": images}
         if self.labels is not None:
             found["label"] = self.labels[used]
@@ -163,18 +161,27 @@ class ImageReader:
         self.at_once = source.in_memory and source.shape[:2] == tuple(image_shape[:2])
         self.pool = ThreadPoolExecutor()
 
-    def read(self, indices):
-        """Returns images, float32 [n, height, width, channels], and the indices used instead."""
+    def read(self, indices, mirror=None):
+        """Returns images, float32 [n, height, width, channels], and the indices used instead.
+
+        Args:
+            indices: Numbers of n images.
+            mirror: Which of them to mirror, boolean [n]; None for none.
+        """
+        mirror = np.zeros(len(indices), bool) if mirror is None else mirror
         if self.at_once:
             indices = np.array(indices)
             images = self.source.read(indices)
-            return to_float(images, self.source.value_range, self.image_shape[2]), indices
+            images = to_float(images, self.source.value_range, self.image_shape[2])
+            images[mirror] = mirrored(images[mirror])
+            return images, indices
         images = np.empty([len(indices), *self.image_shape], "float32")
         used = np.empty(len(indices), "int64")
 
         def fill(place):
             image, used[place] = read_whole(self.source, indices[place], self.policy)
-            images[place] = prepare(image, self.source.value_range, self.image_shape)
+            image = prepare(image, self.source.value_range, self.image_shape)
+            images[place] = mirrored(image) if mirror[place] else image
 
         list(self.pool.map(fill, range(len(indices))))
         return images, used

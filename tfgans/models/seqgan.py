@@ -86,22 +86,50 @@ class RecurrentPolicy(keras.layers.Layer):
         states = tf.reshape(tf.stack(states, axis=1), [-1, self.width])
         return tf.reshape(self.logits(states), [-1, self.length, self.vocabulary_size])
 
-    def complete(self, tokens, kept, u):
-        """Keeps the first `kept` [N] of the tokens [N, T] and draws the others.
+    def draw(self, h, u):
+        """Tokens [N] from states [N, width] and uniform numbers u [N].
 
-        Token t is the one whose part of [0, 1), cut in proportion to the probabilities, holds
-        u[:, t].
+        A token is the one whose part of [0, 1), cut in proportion to the probabilities, holds u.
         """
+        ends = tf.cumsum(tf.nn.softmax(self.logits(h)), axis=1)  # [N, V]
+        drawn = tf.reduce_sum(tf.cast(ends <= u[:, tf.newaxis], "int32"), axis=1)
+        return tf.minimum(drawn, self.vocabulary_size - 1)  # the last end can round below 1
+
+    def complete(self, tokens, kept, u):
+        """Keeps the first `kept` [N] of the tokens [N, T] and draws the others, with u [N, T]."""
         token, h, c = self.start(tf.shape(u)[0])
         found = []
         for t in range(self.length):
             h, c = self.advance(token, h, c)
-            ends = tf.cumsum(tf.nn.softmax(self.logits(h)), axis=1)  # [N, V]
-            drawn = tf.reduce_sum(tf.cast(ends <= u[:, t : t + 1], "int32"), axis=1)
-            drawn = tf.minimum(drawn, self.vocabulary_size - 1)  # the last end can round below 1
-            token = tf.where(t < kept, tokens[:, t], drawn)
+            token = tf.where(t < kept, tokens[:, t], self.draw(h, u[:, t]))
             found.append(token)
         return tf.stack(found, axis=1)
+
+    def complete_all(self, tokens, u):
+        """Completes each sequence from each of its beginnings of 1 ... T - 1 tokens.
+
+        As `complete` would, but goes only once through what the beginnings have in common.
+
+        Args:
+            tokens: [N, T].
+            u: Uniform numbers [N, T - 1, T]; those of beginning k count from place k on.
+
+        Returns:
+            Tokens [N, T - 1, T].
+        """
+        start, h, c = self.start(tokens.shape[0])
+        h, c = self.advance(tokens[:, 0], *self.advance(start, h, c))
+        found = [tf.repeat(tokens[:, :1], self.length - 1, axis=1)]  # [N, T - 1] at each place
+        for t in range(1, self.length):
+            # Beginnings of 1 ... t tokens go on by themselves, the last of them from here on.
+            drawn = tf.reshape(self.draw(h, tf.reshape(u[:, :t, t], [-1])), [-1, t])
+            given = tokens[:, t : t + 1]
+            found.append(tf.concat([drawn, tf.repeat(given, self.length - 1 - t, axis=1)], axis=1))
+            states = [tf.reshape(x, [-1, t, self.width]) for x in (h, c)]
+            states = [tf.concat([x, x[:, -1:]], axis=1) for x in states]  # [N, t + 1, width]
+            token = tf.reshape(tf.concat([drawn, given], axis=1), [-1])
+            h, c = self.advance(token, *(tf.reshape(x, [-1, self.width]) for x in states))
+        return tf.stack(found, axis=2)
 
     def sample(self, u):
         """Uniform numbers [N, T] -> tokens [N, T]."""
@@ -252,13 +280,13 @@ class SeqGAN(BaseModel):
         """The reward of each token, [N, T]: D's mean opinion of roll-outs from there (eq. 4)."""
         n, prefixes = tokens.shape[0], self.length - 1
         u = random.uniform([n, self.rollouts, prefixes, self.length])
-        u = tf.reshape(tf.transpose(u, [1, 0, 2, 3]), [self.rollouts, -1, self.length])
-        repeated = tf.repeat(tokens, prefixes, axis=0)
-        kept = tf.tile(tf.range(1, self.length), [n])  # 1 .. T - 1 of each sequence
-        scores = tf.map_fn(  # one after the other, to save memory
-            lambda u: self.real_probability(self.rollout.complete(repeated, kept, u)),
-            u, parallel_iterations=1,
-        )  # fmt: skip
+
+        def scores(u):
+            whole = self.rollout.complete_all(tokens, u)
+            return self.real_probability(tf.reshape(whole, [-1, self.length]))
+
+        # one after the other, to save memory
+        scores = tf.map_fn(scores, tf.transpose(u, [1, 0, 2, 3]), parallel_iterations=1)
         open_end = tf.reshape(tf.reduce_mean(scores, axis=0), [n, prefixes])
         return tf.concat([open_end, self.real_probability(tokens)[:, tf.newaxis]], axis=1)
 

@@ -26,6 +26,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
+from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.base import BaseModel
 from tfgans.models.wgan_gp import dequantized
@@ -36,10 +37,8 @@ def glorot(gain=1.0):
     return keras.initializers.VarianceScaling(gain**2, "fan_avg", "uniform")
 
 
-def conv(filters, kernel_size, gain=1.0, **kwargs):
-    return keras.layers.Conv2D(
-        filters, kernel_size, padding="same", kernel_initializer=glorot(gain), **kwargs
-    )
+def conv(filters, kernel_size, gain=1.0, kind=keras.layers.Conv2D, **kwargs):
+    return kind(filters, kernel_size, padding="same", kernel_initializer=glorot(gain), **kwargs)
 
 
 def relu(x):
@@ -54,26 +53,22 @@ def norm(x, label=None):
 
 def up_block(x, label, channels):
     """Residual block that doubles the resolution; with a label its normalization depends on it."""
-
-    def up(x):
-        return keras.layers.UpSampling2D(2)(x)  # nearest
-
-    shortcut = conv(channels, 1)(up(x))
-    x = conv(channels, 3, 2**0.5)(up(relu(norm(x, label))))
+    # Doubling and a convolution of single pixels can change places.
+    shortcut = keras.layers.UpSampling2D(2)(conv(channels, 1)(x))  # nearest
+    x = conv(channels, 3, 2**0.5, kind=UpConv2D)(relu(norm(x, label)))
     x = conv(channels, 3, 2**0.5)(relu(norm(x, label)))
     return keras.layers.Add()([x, shortcut])
 
 
 def down_block(x, channels, down, first=False):
     """Spectrally normalized residual block; the first of a network is not pre-activated."""
-    pool = keras.layers.AveragePooling2D(2) if down else keras.layers.Identity()
-    hidden, shortcut = channels if first else x.shape[-1], x
-    if first:
-        shortcut = SpectralNorm(conv(channels, 1))(pool(x))
-    elif down or channels != x.shape[-1]:
-        shortcut = pool(SpectralNorm(conv(channels, 1))(x))
+    hidden = channels if first else x.shape[-1]
+    shortcut = keras.layers.AveragePooling2D(2)(x) if down else x
+    if first or down or channels != x.shape[-1]:
+        shortcut = SpectralNorm(conv(channels, 1))(shortcut)
     x = SpectralNorm(conv(hidden, 3, 2**0.5))(x if first else relu(x))
-    x = pool(SpectralNorm(conv(channels, 3, 2**0.5))(relu(x)))
+    kind = DownConv2D if down else keras.layers.Conv2D
+    x = SpectralNorm(conv(channels, 3, 2**0.5, kind=kind))(relu(x))
     return keras.layers.Add()([x, shortcut])
 
 

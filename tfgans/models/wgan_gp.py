@@ -18,16 +18,15 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
+from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.models.base import BaseModel
 from tfgans.penalties import between, input_gradient
 
 
-def conv(filters, kernel_size, he=True, **kwargs):
+def conv(filters, kernel_size, he=True, kind=keras.layers.Conv2D, **kwargs):
     """Convolution, uniform initialization by the mean of fan-in and fan-out; `he` doubles it."""
     start = keras.initializers.VarianceScaling(2.0 if he else 1.0, "fan_avg", "uniform")
-    return keras.layers.Conv2D(
-        filters, kernel_size, padding="same", kernel_initializer=start, **kwargs
-    )
+    return kind(filters, kernel_size, padding="same", kernel_initializer=start, **kwargs)
 
 
 def relu(x, normalize=False):
@@ -38,26 +37,20 @@ def relu(x, normalize=False):
 
 def up_block(x, width):
     """Pre-activated residual block that doubles the resolution, batch normalized."""
-
-    def up(x):
-        return keras.layers.UpSampling2D(2)(x)  # nearest
-
-    shortcut = conv(width, 1, he=False)(up(x))
-    x = conv(width, 3)(up(relu(x, normalize=True)))
+    # Doubling and a convolution of single pixels can change places.
+    shortcut = keras.layers.UpSampling2D(2)(conv(width, 1, he=False)(x))  # nearest
+    x = conv(width, 3, kind=UpConv2D)(relu(x, normalize=True))
     x = conv(width, 3)(relu(x, normalize=True))
     return keras.layers.Add()([shortcut, x])
 
 
 def critic_block(x, width, down=False, first=False):
     """Residual block of the critic, without normalization; the first one is not pre-activated."""
-    pool = keras.layers.AveragePooling2D(2) if down else keras.layers.Identity()
-    shortcut = x
-    if first:
-        shortcut = conv(width, 1, he=False)(pool(x))
-    elif down:
-        shortcut = pool(conv(width, 1, he=False)(x))
+    shortcut = keras.layers.AveragePooling2D(2)(x) if down else x
+    if first or down:
+        shortcut = conv(width, 1, he=False)(shortcut)
     x = conv(width, 3)(x if first else relu(x))
-    x = pool(conv(width, 3)(relu(x)))
+    x = conv(width, 3, kind=DownConv2D if down else keras.layers.Conv2D)(relu(x))
     return keras.layers.Add()([shortcut, x])
 
 
@@ -134,8 +127,8 @@ class WGANGP(BaseModel):
 
     def discriminator_loss(self, real):
         fake = self.generator(self.latents(real.shape[0]), training=True)
-        real_score = self.discriminator(real, training=True)
-        fake_score = self.discriminator(fake, training=True)
+        scores = self.discriminator(tf.concat([real, fake], axis=0), training=True)
+        real_score, fake_score = tf.split(scores, 2)
         return {
             "wasserstein": tf.reduce_mean(fake_score) - tf.reduce_mean(real_score),
             "penalty": self.penalty_weight * self.gradient_penalty(real, fake),

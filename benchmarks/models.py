@@ -1,0 +1,131 @@
+"""The training step of every model: `python benchmarks/models.py [NAMES] [--json FILE]`.
+
+Times the compiled step alone, on one batch that lies in memory, in the last stage of the demo
+setting (`--set` changes it as in `tools/train.py`). Where steps differ, as those of lazy
+regularization, the figure is the mean over one period. The matrix product that gives the peak is
+timed between the steps, so that a machine whose speed drifts favors nobody; figures are medians.
+
+Multiplications are those of matrix products and convolutions, also inside of loops.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from stylegan2 import multiplications, peak  # noqa: E402
+
+from tfgans import data, models, training  # noqa: E402
+from tfgans.config import Config  # noqa: E402
+
+
+class Steps:
+    """The compiled steps of one period of a model's last stage."""
+
+    def __init__(self, settings):
+        source = training.resolve(settings)
+        self.model = training.build(settings)
+        self.batch = next(iter(data.batches(self.model, source, settings.data, seed=0)))
+        self.examples = settings.data.batch_size * self.model.n_critic
+        first = sum(self.model.stage_steps)
+        if first:
+            self.model._now = first
+            self.model.stage_begins(self.model.stage)
+        self.graphs, self.patterns, number = {}, [], first
+        while number < first + math.lcm(*self.model._periods):  # tracing meets the periods
+            self.model.step.assign(number)
+            self.model._now = number
+            if self.model._pattern() not in self.graphs:
+                step = tf.function(self.model._seeded_train_step, autograph=False)
+                graph = step.get_concrete_function(self.batch)
+                self.graphs[self.model._pattern()] = graph
+            self.patterns.append(self.model._pattern())
+            number += 1
+
+    def time(self, pattern):
+        """Seconds of one step."""
+        start = time.perf_counter()
+        logs = self.graphs[pattern](self.batch)
+        np.array(list(logs.values()))  # waits for the end
+        return time.perf_counter() - start
+
+    def mean(self, values):
+        """Mean over a period of a value for each pattern."""
+        return sum(values[pattern] for pattern in self.patterns) / len(self.patterns)
+
+
+def operations(graph):
+    """Floating-point operations of a graph."""
+    total = 0
+    for op in graph.get_operations():
+        total += 2 * multiplications(op)
+        if op.type in ("While", "StatelessWhile"):  # of `tf.map_fn`, which says how many rounds
+            rounds = tf.get_static_value(op.inputs[1])
+            total += rounds * operations(graph._get_function(op.get_attr("body").name).graph)
+    return total
+
+
+def measure(name, changes, rounds):
+    """A row: examples/s, their median, least and most, share of the peak, operations."""
+    settings = Config.load(name, "demo", changes)
+    steps = Steps(settings)
+    number = "bfloat16" if settings.train.precision == "mixed_bfloat16" else "float32"
+    seconds, peaks = {pattern: [] for pattern in steps.graphs}, []
+    for pattern in seconds:
+        steps.time(pattern)  # to warm up
+    for _ in range(rounds):
+        peaks.append(peak(number, side=1024))
+        for pattern, found in seconds.items():
+            found.append(steps.time(pattern))
+    work = {pattern: operations(step.graph) for pattern, step in steps.graphs.items()}
+
+    def rate(choose):
+        return steps.examples / steps.mean({p: choose(found) for p, found in seconds.items()})
+
+    median = rate(statistics.median)
+    per_example = steps.mean(work) / steps.examples
+    return {
+        "name": name,
+        "batch": steps.examples,
+        "examples/s": median,
+        "least": rate(max),
+        "most": rate(min),
+        "operations per example": per_example,
+        "share of peak": median * per_example / statistics.median(peaks),
+        "operations in the graph": len(next(iter(steps.graphs.values())).graph.get_operations()),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(models.MODELS), help="default: all")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", metavar="FILE", type=pathlib.Path)
+    args = parser.parse_args()
+    rows = []
+    print(f"{'demo of':13} batch examples/s (least - most) of peak  Mflop each  graph")
+    for name in args.names:
+        row = measure(name, args.changes, args.rounds)
+        keras.backend.clear_session()
+        rows.append(row)
+        print(
+            f"{name:13} {row['batch']:5} {row['examples/s']:10.1f} "
+            f"({row['least']:.1f} - {row['most']:.1f}) {row['share of peak']:7.0%} "
+            f"{row['operations per example'] / 1e6:11.1f} {row['operations in the graph']:6}",
+            flush=True,
+        )
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Metrics while a model trains: the best snapshot, early stopping, resuming; and collapse."""
 
+import contextlib
 import csv
 import json
 
@@ -145,12 +146,15 @@ def straight(beta_1):
     return model, tf.data.Dataset.from_tensors({"image": tf.zeros([4, 8, 8, 1])}).repeat()
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("beta_1", [0.0, 0.9])
-def test_gradient_norms_are_those_of_the_gradients(beta_1, policy):
-    """From the first steps on, whatever the average and the scale of the loss."""
+@pytest.mark.parametrize(
+    "beta_1, policy, replicas",
+    [(0.0, "float32", False), (0.9, "mixed_float16", False), (0.9, "float32", True)],
+)
+def test_gradient_norms_are_those_of_the_gradients(beta_1, policy, replicas, two_replicas):
+    """From the first steps on, whatever the average, the scale of the loss, the replicas."""
     keras.config.set_dtype_policy(policy)
-    model, dataset = straight(beta_1)
+    with two_replicas.scope() if replicas else contextlib.nullcontext():
+        model, dataset = straight(beta_1)
     assert callbacks.gradient_norms(model) == {}  # nobody has moved
     model.fit(dataset, steps_per_epoch=2, verbose=0)
     count = sum(w.shape.num_elements() for w in model.weights_of("generator"))

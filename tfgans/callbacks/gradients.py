@@ -14,7 +14,7 @@ def gradient_norms(model):
     norms = {}
     for player, optimizer in model.optimizers.items():
         adam = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-        if isinstance(adam, keras.optimizers.Adam) and int(adam.iterations) > 0:
-            norm = tf.linalg.global_norm([moment.value for moment in adam._momentums])
-            norms[player] = float(norm) / (1 - adam.beta_1 ** int(adam.iterations))
+        if isinstance(adam, keras.optimizers.Adam) and (steps := int(adam.iterations.numpy())):
+            norm = tf.linalg.global_norm([moment.numpy() for moment in adam._momentums])
+            norms[player] = float(norm) / (1 - adam.beta_1**steps)
     return norms

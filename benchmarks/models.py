@@ -62,10 +62,21 @@ class Steps:
         return sum(values[pattern] for pattern in self.patterns) / len(self.patterns)
 
 
+def needed(graph):
+    """The operations that TensorFlow runs: it leaves out what no result depends on."""
+    found, left = set(), [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
+    while left:
+        op = left.pop()
+        if op not in found:
+            found.add(op)
+            left += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
+    return found
+
+
 def operations(graph):
     """Floating-point operations of a graph."""
     total = 0
-    for op in graph.get_operations():
+    for op in needed(graph):
         total += 2 * multiplications(op)
         if op.type in ("While", "StatelessWhile"):  # of `tf.map_fn`, which says how many rounds
             rounds = tf.get_static_value(op.inputs[1])
@@ -100,7 +111,7 @@ def measure(name, changes, rounds):
         "most": rate(min),
         "operations per example": per_example,
         "share of peak": median * per_example / statistics.median(peaks),
-        "operations in the graph": len(next(iter(steps.graphs.values())).graph.get_operations()),
+        "operations in the graph": len(needed(next(iter(steps.graphs.values())).graph)),
     }
 
 

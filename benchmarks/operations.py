@@ -1,7 +1,9 @@
 """How many operations StyleGAN2 takes per image: `python benchmarks/operations.py [NAMES]`.
 
 Traces each configuration and counts the multiplications of all matrix products and convolutions,
-two operations each; nothing is run. `--peak` (operations per second) turns them into bounds.
+two operations each; nothing is run. `--peak` (operations per second) turns them into bounds. Beside
+them, how much these products read and write in float32: what is moved at least where everything
+element-wise is fused into them.
 """
 
 import argparse
@@ -14,17 +16,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from models import needed  # noqa: E402
 from stylegan2 import multiplications, per_period  # noqa: E402
 
 from tfgans import models  # noqa: E402
 from tfgans.config import Config  # noqa: E402
+from tfgans.memory import size  # noqa: E402
 
 PUBLISHED = (
     "stylegan2", "stylegan2-config-e", "stylegan2-512", "stylegan2-256", "stylegan2-paper1024",
     "stylegan2-paper512", "stylegan2-paper256", "stylegan2-auto-128", "stylegan2-auto-64",
     "stylegan2-auto-32", "stylegan2-cifar",
 )  # fmt: skip
-COLUMNS = ("image", "plain", "path", "both", "training")
+COLUMNS = ("image", "plain", "path", "both", "training", "bytes")
 BATCH = 4  # the group of the minibatch standard deviation
 
 
@@ -39,25 +43,29 @@ def count(name, changes=()):
         data["label"] = tf.TensorSpec([BATCH], "int32")
         inputs.append(tf.TensorSpec([BATCH, model.num_classes]))
 
-    def operations(function, *inputs):
+    def per_image(function, *inputs):
+        """Operations and bytes."""
         graph = tf.function(function, autograph=False).get_concrete_function(*inputs).graph
-        return 2 * sum(map(multiplications, graph.get_operations())) / BATCH
+        products = [op for op in needed(graph) if multiplications(op)]
+        moved = sum(size(t) for op in products for t in (*op.inputs, *op.outputs))
+        return 2 * sum(map(multiplications, products)) / BATCH, moved / BATCH
 
-    work = {}
+    work, moved = {}, {}
     for pattern, number in (("both", 0), ("plain", 1), ("path", 4)):
         model._now = number
-        work[pattern] = operations(model._seeded_train_step, data)
+        work[pattern], moved[pattern] = per_image(model._seeded_train_step, data)
     sizes = {
         player: sum(math.prod(w.shape) for w in model.weights_of(player))
-        for player in model.players()
+        for player in ("generator", "discriminator")
     }
     return {
         "name": " ".join([name, *changes]),
         "image_shape": list(model.image_shape),
         "parameters": sizes,
-        "image": operations(lambda *inputs: model(*inputs), *inputs),
+        "image": per_image(lambda *inputs: model(*inputs), *inputs)[0],
         **work,
         "training": per_period(work),
+        "bytes": per_period(moved),
     }
 
 
@@ -69,25 +77,19 @@ def main():
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path)
     args = parser.parse_args()
     rows = []
-    print("10^9 operations per image; with --peak: images/s at most")
-    print(
-        f"{'':22} {'G, D: M params':>15} {'image':>8} {'plain':>8} {'path':>8} {'both':>8} training"
-    )
+    print("10^9 operations per image, and bytes; training: the mean over 16 steps")
+    print(f"{'':20} {'G, D: 10^6':>11}" + "".join(f"{word:>9}" for word in COLUMNS))
     for name in args.names:
         row = count(name, args.changes)
         keras.backend.clear_session()
         rows.append(row)
-        numbers = [row[key] / 1e9 for key in ("image", "plain", "path", "both", "training")]
-        sizes = ", ".join(
-            f"{row['parameters'][p] / 1e6:.1f}" for p in ("generator", "discriminator")
-        )
+        numbers = "".join(f"{row[column] / 1e9:9.2f}" for column in COLUMNS)
+        sizes = ", ".join(f"{count / 1e6:.1f}" for count in row["parameters"].values())
         bound = ""
         if args.peak:
             rates = args.peak / row["image"], args.peak / row["training"]
             bound = "  at most {:.3g} and {:.3g} images/s".format(*rates)
-        print(
-            f"{name:22} {sizes:>15} " + " ".join(f"{x:8.2f}" for x in numbers) + bound, flush=True
-        )
+        print(f"{name:20} {sizes:>11}{numbers}{bound}", flush=True)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -23,9 +23,9 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SIDE, LARGE = 256, (480, 640)
-COUNT = 256  # images of each set
+COUNT = 64  # images of each set
 BATCH = 16
-SECONDS = 3.0
+SECONDS = 2.0
 KINDS = ("jpeg", "png", "large jpeg", "records", "array")
 CORES = sorted(os.sched_getaffinity(0))
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.config import Config, Data
-from tfgans.data.convert import mirrored, prepare, to_channels, to_float
+from tfgans.data.convert import aligned, crop_resize, mirrored, to_channels, to_float
 from tfgans.data.opening import open_images
 from tfgans.data.source import BrokenImage, DataError, Images
 from tfgans.data.synthetic import SyntheticImages
@@ -169,19 +169,21 @@ class ImageReader:
             mirror: Which of them to mirror, boolean [n]; None for none.
         """
         mirror = np.zeros(len(indices), bool) if mirror is None else mirror
+        images = aligned([len(indices), *self.image_shape])
+        height, width, channels = self.image_shape
         if self.at_once:
             indices = np.array(indices)
-            images = self.source.read(indices)
-            images = to_float(images, self.source.value_range, self.image_shape[2])
-            images[mirror] = mirrored(images[mirror])
+            stored = self.source.read(indices)
+            stored[mirror] = mirrored(stored[mirror])
+            images[:] = to_float(stored, self.source.value_range, channels)
             return images, indices
-        images = np.empty([len(indices), *self.image_shape], "float32")
         used = np.empty(len(indices), "int64")
 
         def fill(place):
             image, used[place] = read_whole(self.source, indices[place], self.policy)
-            image = prepare(image, self.source.value_range, self.image_shape)
-            images[place] = mirrored(image) if mirror[place] else image
+            image = crop_resize(image, height, width)
+            image = mirrored(image) if mirror[place] else image
+            images[place] = to_float(image, self.source.value_range, channels)
 
         list(self.pool.map(fill, range(len(indices))))
         return images, used

@@ -8,11 +8,10 @@ import functools
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import tensorflow as tf
 
 from tfgans.config import Config, Data
-from tfgans.data.convert import cut, prepare
+from tfgans.data.convert import aligned, cut, prepare
 from tfgans.data.files import FolderImages
 from tfgans.data.images import check_policy, common_shape, read_whole, report_conversion
 from tfgans.data.opening import open_images
@@ -205,8 +204,7 @@ class Reader:
 
     def read(self, positions, order, draws):
         found = {
-            name: np.empty([len(positions), *spec.shape], "float32")
-            for name, spec in self.signature.items()
+            name: aligned([len(positions), *spec.shape]) for name, spec in self.signature.items()
         }
         ranges = self.source.input.value_range, self.source.target.value_range
         size = self.height + self.config.jitter, self.width + self.config.jitter

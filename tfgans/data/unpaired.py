@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.config import Config, Data
-from tfgans.data.convert import cut
+from tfgans.data.convert import aligned, cut
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
@@ -113,5 +113,5 @@ class Reader:
                 cut(image, *self.shape[:2], place, self.flip)
                 for image, place in zip(images, places, strict=True)
             ]
-            found[name] = np.stack(cuts)
+            found[name] = np.stack(cuts, out=aligned([len(cuts), *self.shape]))
         return found

@@ -19,20 +19,14 @@ def widened(kernel):
 class UpConv2D(keras.layers.Conv2D):
     """Doubles the resolution (nearest neighbor), then convolves.
 
-    Args:
-        filters: Channels of the output.
-        kernel_size: Side of the kernel, odd.
-        kwargs: As of Conv2D; the padding is "same".
+    Takes the arguments of Conv2D: an odd kernel, `padding="same"`, with a bias, of stride 1.
     """
-
-    def __init__(self, filters, kernel_size, **kwargs):
-        super().__init__(filters, kernel_size, **{"padding": "same"} | kwargs)
 
     def call(self, x):
         kernel = widened(tf.convert_to_tensor(self.kernel))
         kernel = tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
         shape = [tf.shape(x)[0], 2 * x.shape[1], 2 * x.shape[2], self.filters]
-        return tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME") + self.bias
+        return self.activation(tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME") + self.bias)
 
     def compute_output_shape(self, shape):
         n, height, width, _ = shape
@@ -43,11 +37,8 @@ class UpConv2D(keras.layers.Conv2D):
 class DownConv2D(keras.layers.Conv2D):
     """Convolves, then halves the resolution (mean of squares).
 
-    Args: as UpConv2D.
+    Takes the same arguments, but for an activation, which would have to come before the mean.
     """
-
-    def __init__(self, filters, kernel_size, **kwargs):
-        super().__init__(filters, kernel_size, **{"padding": "same"} | kwargs)
 
     def call(self, x):
         kernel = widened(tf.convert_to_tensor(self.kernel)) / 4

@@ -20,11 +20,12 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
+from tfgans.layers.resampled_conv import UpConv2D
 from tfgans.models.base import BaseModel
 
 
-def conv(filters, strides=1):
-    return keras.layers.Conv2D(filters, 3, strides, padding="same", activation="elu")
+def conv(filters, strides=1, kind=keras.layers.Conv2D):
+    return kind(filters, 3, strides, padding="same", activation="elu")
 
 
 def stages_of(image_shape):
@@ -47,9 +48,8 @@ def build_decoder(image_shape, code_dim, width, name):
     x = keras.layers.Dense(grid[0] * grid[1] * width)(code)
     x = keras.layers.Reshape([*grid, width])(x)
     for stage in range(stages):
-        if stage > 0:
-            x = keras.layers.UpSampling2D(2)(x)  # nearest
-        x = conv(width)(conv(width)(x))
+        x = conv(width, kind=UpConv2D if stage > 0 else keras.layers.Conv2D)(x)
+        x = conv(width)(x)
     image = keras.layers.Conv2D(image_shape[2], 3, padding="same", dtype="float32")(x)
     return keras.Model(code, image, name=name)
 

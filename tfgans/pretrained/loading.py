@@ -5,7 +5,7 @@ import pathlib
 
 import keras
 
-from tfgans import models
+from tfgans import callbacks, models
 from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.pretrained import pickles, progan, stylegan2, torch_files
@@ -94,8 +94,6 @@ def begin_run(model, run) -> pathlib.Path:
     Returns:
         The configuration file of the run. Data and length are those of the model's paper.
     """
-    from tfgans import callbacks  # here: `import tfgans` would load a third more with it
-
     run = pathlib.Path(run)
     if run.exists():
         raise BadInput(f"{run} exists already: give a folder that does not.")

@@ -15,6 +15,8 @@ replicas share one pool of past fakes and play it through as one device would.
 Reference: junyanz/pytorch-CycleGAN-and-pix2pix; junyanz/CycleGAN.
 """
 
+from functools import partial
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -204,8 +206,10 @@ class CycleGAN(BaseModel):
 
         return {"discriminators": adam(), "generators": adam()}
 
-    def generators_loss(self, a, b):
+    def generators_loss(self, fakes, a, b):
+        """`fakes`: a list that takes the translations, for the pools."""
         fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)
+        fakes.append((fake_a, fake_b))
         back_a = self.generator_ba(fake_b, training=True)
         back_b = self.generator_ab(fake_a, training=True)
         same_a, same_b = self.generator_ba(a, training=True), self.generator_ab(b, training=True)
@@ -229,9 +233,9 @@ class CycleGAN(BaseModel):
         }
 
     def train_step(self, data):
-        a, b = data["a"], data["b"]
-        fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)
-        g = self.update("generators", self.generators_loss, a, b)
+        a, b, fakes = data["a"], data["b"], []
+        g = self.update("generators", partial(self.generators_loss, fakes), a, b)
+        fake_a, fake_b = (tf.concat(parts, axis=0) for parts in zip(*fakes, strict=True))
         old_a, old_b = self.pool_a(fake_a), self.pool_b(fake_b)  # fakes of before this move
         d = self.update("discriminators", self.discriminators_loss, a, b, old_a, old_b)
         return g | d

@@ -24,6 +24,12 @@ SMALL = ["model.channel_max=64", "data.batch_size=4"]  # stylegan2 of 64 channel
 CASES = {  # name -> configuration, side of the images, steps to train, settings
     "stylegan2-32": ("stylegan2", 32, 6, [*SMALL, "model.channel_base=2048"]),
     "stylegan2-64": ("stylegan2", 64, 6, [*SMALL, "model.channel_base=4096"]),
+    "stylegan2-64, batch 16": (
+        "stylegan2",
+        64,
+        6,
+        ["model.channel_max=64", "model.channel_base=4096", "data.batch_size=16"],
+    ),
     "stylegan2-128": ("stylegan2", 128, 6, [*SMALL, "model.channel_base=8192"]),
     "stylegan2-256": ("stylegan2", 256, 5, [*SMALL, "model.channel_base=16384"]),
     "wgan_gp-32": ("wgan_gp", 32, 3, ["data.batch_size=32"]),

@@ -93,7 +93,7 @@ def test_interrupted_and_killed_runs_go_on_to_the_same_end(tool, tmp_path, monke
     second.kill()
     second.communicate()
     goal = int(models.snapshots(tmp_path / "run")[-1].stem) + 25
-    monkeypatch.setattr(callbacks, "draw_curves", lambda *args: None)  # slow, and not looked at
+    monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow, and not looked at
     done = tool(tmp_path, "train", *GAN, "--run", "run", "--set", f"train.steps={goal}")
     assert done.returncode == 0, done.stderr
     assert "Going on from" in done.stdout

@@ -472,4 +472,4 @@ def test_half_precision_leaves_z_and_labels_as_given():
     finally:
         keras.config.set_dtype_policy("float32")
     assert model.sample(3, seed=0).dtype == tf.float32
-    assert model(tf.zeros([2, model.latent_dim]), [0, 1]).shape[0] == 2
+    assert model(tf.zeros([2, model.latent_dim]), tf.constant([0, 1])).shape[0] == 2

@@ -115,6 +115,9 @@ def test_wasserstein(tape):
     model.gradient_penalty = lambda real, fake: 0.0
     with tape, random.scope(0):
         tape.watch((real, fake))
+        both = tf.concat([real, fake], axis=0)
+        model.generator = lambda z, training: BATCH
+        model.discriminator = lambda x, training: both if len(x) == 2 * len(BATCH) else fake
         d, g = model.discriminator_loss(BATCH), model.generator_loss(5)
     compare(d, "wasserstein_discriminator_loss", tape, real=real, fake=fake)
     compare(g, "wasserstein_generator_loss", tape, fake=fake)

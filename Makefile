@@ -1,6 +1,6 @@
 # make demo       environment, install, five minutes of training
 # make test       environment, install, checks: what CI runs
-# make test-all   the slow checks too: about twice the time
+# make test-all   the slow checks too
 # make bench      speed, beside a public peer
 # make reference  the real tensorflow-gan and tensorflow-addons, against the committed numbers
 

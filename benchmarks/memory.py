@@ -28,7 +28,7 @@ CASES = {  # name -> configuration, side of the images, steps to train, settings
         "stylegan2",
         64,
         6,
-        ["model.channel_max=64", "model.channel_base=4096", "data.batch_size=16"],
+        [*SMALL, "model.channel_base=4096", "data.batch_size=16"],
     ),
     "stylegan2-128": ("stylegan2", 128, 6, [*SMALL, "model.channel_base=8192"]),
     "stylegan2-256": ("stylegan2", 256, 5, [*SMALL, "model.channel_base=16384"]),

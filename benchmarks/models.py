@@ -14,14 +14,12 @@ import math
 import os
 import pathlib
 import statistics
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
-import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from stylegan2 import multiplications, peak  # noqa: E402
+from stylegan2 import multiplications, needed, peak, seconds_of  # noqa: E402
 
 from tfgans import data, models, training  # noqa: E402
 from tfgans.config import Config  # noqa: E402
@@ -51,26 +49,11 @@ class Steps:
             number += 1
 
     def time(self, pattern):
-        """Seconds of one step."""
-        start = time.perf_counter()
-        logs = self.graphs[pattern](self.batch)
-        np.array(list(logs.values()))  # waits for the end
-        return time.perf_counter() - start
+        return seconds_of(self.graphs[pattern], self.batch)
 
     def mean(self, values):
         """Mean over a period of a value for each pattern."""
         return sum(values[pattern] for pattern in self.patterns) / len(self.patterns)
-
-
-def needed(graph):
-    """The operations that TensorFlow runs: it leaves out what no result depends on."""
-    found, left = set(), [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
-    while left:
-        op = left.pop()
-        if op not in found:
-            found.add(op)
-            left += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
-    return found
 
 
 def operations(graph):

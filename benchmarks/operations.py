@@ -16,8 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from models import needed  # noqa: E402
-from stylegan2 import multiplications, per_period  # noqa: E402
+from stylegan2 import multiplications, needed, per_period  # noqa: E402
 
 from tfgans import models  # noqa: E402
 from tfgans.config import Config  # noqa: E402

@@ -17,7 +17,7 @@ import numpy as np  # noqa: E402
 import scipy.ndimage  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from PIL import Image  # noqa: E402
-from stylegan2 import multiplications, per_period  # noqa: E402
+from stylegan2 import multiplications, needed, per_period  # noqa: E402
 
 from tfgans import models  # noqa: E402
 from tfgans.config import Config  # noqa: E402
@@ -43,7 +43,7 @@ def count(name, batch):
         model._now = number
         step = tf.function(model._seeded_train_step, autograph=False)
         graph = step.get_concrete_function(data).graph
-        work[pattern] = 2 * sum(map(multiplications, graph.get_operations())) / batch
+        work[pattern] = 2 * sum(map(multiplications, needed(graph))) / batch
     return parameters, work
 
 

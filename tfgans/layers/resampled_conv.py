@@ -15,6 +15,22 @@ def widened(kernel):
     return kernel[1:, 1:] + kernel[1:, :-1] + kernel[:-1, 1:] + kernel[:-1, :-1]
 
 
+def up_conv(x, kernel):
+    """[N, H, W, I], [k, k, I, O] -> [N, 2H, 2W, O]; k is odd, the padding `SAME`."""
+    kernel = tf.transpose(widened(kernel)[::-1, ::-1], [0, 1, 3, 2])
+    shape = [tf.shape(x)[0], 2 * x.shape[1], 2 * x.shape[2], kernel.shape[2]]
+    return tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME")
+
+
+def down_conv(x, kernel):
+    """[N, H, W, I], [k, k, I, O] -> [N, H / 2, W / 2, O], rounded down; k is odd, `SAME`."""
+    y = tf.nn.conv2d(x, widened(kernel) / 4, 2, "SAME")
+    height, width = x.shape[1:3]
+    # Of an odd side the mean of squares leaves the last row out. Explicit padding instead of
+    # "SAME" would do it too, with half the speed of the gradient on a CPU.
+    return y[:, : height // 2, : width // 2] if height % 2 or width % 2 else y
+
+
 @keras.saving.register_keras_serializable("tfgans")
 class UpConv2D(keras.layers.Conv2D):
     """Doubles the resolution (nearest neighbor), then convolves.
@@ -23,10 +39,7 @@ class UpConv2D(keras.layers.Conv2D):
     """
 
     def call(self, x):
-        kernel = widened(tf.convert_to_tensor(self.kernel))
-        kernel = tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
-        shape = [tf.shape(x)[0], 2 * x.shape[1], 2 * x.shape[2], self.filters]
-        return self.activation(tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME") + self.bias)
+        return self.activation(up_conv(x, tf.convert_to_tensor(self.kernel)) + self.bias)
 
     def compute_output_shape(self, shape):
         n, height, width, _ = shape
@@ -41,12 +54,7 @@ class DownConv2D(keras.layers.Conv2D):
     """
 
     def call(self, x):
-        kernel = widened(tf.convert_to_tensor(self.kernel)) / 4
-        y = tf.nn.conv2d(x, kernel, 2, "SAME") + self.bias
-        height, width = x.shape[1:3]
-        # Of an odd side the mean of squares leaves the last row out. Explicit padding instead of
-        # "SAME" would do it too, with half the speed of the gradient on a CPU.
-        return y[:, : height // 2, : width // 2] if height % 2 or width % 2 else y
+        return down_conv(x, tf.convert_to_tensor(self.kernel)) + self.bias
 
     def compute_output_shape(self, shape):
         n, height, width, _ = shape

@@ -31,6 +31,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.pixel_norm import pixel_norm
+from tfgans.layers.resampled_conv import down_conv, up_conv
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
@@ -84,7 +85,7 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def __init__(self, channels, filters, kernel_size, gain=SQRT2, up=False, down=False, **kwargs):
         super().__init__(**kwargs)
-        self.filters, self.up, self.down = filters, up, down
+        self.up, self.down = up, down
         self.scale = gain / (kernel_size * kernel_size * channels) ** 0.5
         shape = (kernel_size, kernel_size, channels, filters)
         normal = keras.initializers.RandomNormal(stddev=1.0)
@@ -94,17 +95,10 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def call(self, x):
         kernel = self.kernel * self.scale
-        if self.up or self.down:
-            # Doubling or halving and convolution in one, with a kernel one larger: it does 4
-            # multiplications where the two in turn do 9.
-            kernel = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
-            kernel = kernel[1:, 1:] + kernel[1:, :-1] + kernel[:-1, 1:] + kernel[:-1, :-1]
         if self.up:
-            kernel = tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
-            shape = [tf.shape(x)[0], 2 * x.shape[1], 2 * x.shape[2], self.filters]
-            return tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME") + self.bias
+            return up_conv(x, kernel) + self.bias
         if self.down:
-            return tf.nn.conv2d(x, kernel / 4, 2, "SAME") + self.bias
+            return down_conv(x, kernel) + self.bias
         return tf.nn.conv2d(x, kernel, 1, "SAME") + self.bias
 
 

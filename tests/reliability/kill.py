@@ -61,6 +61,7 @@ def kill_once(folder, inside, draws):
         wait_for(writing.exists, process)
         time.sleep(draws.uniform(0, 0.06))
     else:
+        wait_for(lambda: models.snapshots(run), process)  # else there is nothing to lose
         time.sleep(draws.uniform(0, 2))
     process.send_signal(signal.SIGKILL)
     rest, _ = process.communicate()

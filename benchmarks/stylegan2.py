@@ -33,6 +33,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import tfgans  # noqa: E402
+from tfgans.memory import needed  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 WIDTH = 128
@@ -114,17 +115,6 @@ def seconds_of(step, batch):
     logs = step(batch)
     np.array(list(logs.values()))  # waits for the end
     return time.perf_counter() - start
-
-
-def needed(graph):
-    """The operations that TensorFlow runs: it leaves out what no result depends on."""
-    found, left = set(), [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
-    while left:
-        op = left.pop()
-        if op not in found:
-            found.add(op)
-            left += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
-    return found
 
 
 def multiplications(op):

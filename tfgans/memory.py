@@ -27,18 +27,31 @@ OPERATION = 20_000
 ALIASES = {"Identity", "IdentityN", "Reshape", "ExpandDims", "Squeeze", "ReadVariableOp"}
 
 
+def needed(graph) -> set:
+    """The operations that TensorFlow runs: it leaves out what no result depends on."""
+    found, left = set(), [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
+    while left:
+        operation = left.pop()
+        if operation not in found:
+            found.add(operation)
+            left += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    return found
+
+
 def peak_bytes(graph) -> int:
     """Most bytes of tensors alive at a time if the operations ran in the order of their creation.
 
     Tensors of unknown size count as nothing, and so do those that share another one's memory.
     """
-    operations = graph.get_operations()
+    run = needed(graph)
+    operations = [operation for operation in graph.get_operations() if operation in run]
     owner, last_use = {}, {}
     for i, operation in enumerate(operations):
         for k, tensor in enumerate(operation.outputs):
             shares = operation.type in ALIASES and k < len(operation.inputs)
             source = operation.inputs[k].ref() if shares else tensor.ref()
             owner[tensor.ref()] = owner.get(source, tensor.ref())
+            last_use.setdefault(owner[tensor.ref()], i)
         for tensor in operation.inputs:
             last_use[owner[tensor.ref()]] = i
     freed = {}

@@ -10,7 +10,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfgans import config, models, training  # noqa: E402
+from tfgans import config, machine, models, training  # noqa: E402
 from tfgans.errors import run_tool  # noqa: E402
 
 
@@ -51,6 +51,7 @@ def main():
         )
     else:
         print(f"Running {name} in full. A small setting: add --demo.")
+    print(machine.describe())
     if args.dry_run:
         print(training.describe(settings))
         return 0

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans.layers.pointwise import biased_leaky_relu, scale_channels, sum_over_pixels
+from tfgans.errors import BadInput
+from tfgans.layers.pointwise import (
+    biased_leaky_relu,
+    scale_channels,
+    styled_activation,
+    sum_of_squares,
+    sum_over_pixels,
+)
+from tfgans.machine import kind
 
 
 def numbers(*shape, seed=0):
@@ -19,35 +27,72 @@ def plain_activation(x, bias):
     return tf.nn.leaky_relu(x + bias, 0.2)
 
 
-def derivatives(function, x, factor):
+def plain_styled(x, scale, noise, bias):
+    return tf.nn.leaky_relu(x * scale[:, None, None, :] + noise + bias, 0.2)
+
+
+def derivatives(function, *tensors):
     """What the function gives, its gradients, and those of the size of its gradients."""
-    weights = numbers(*x.shape, seed=2)
+    weights = numbers(*tensors[0].shape, seed=9)
     with tf.GradientTape() as outer:
-        outer.watch((x, factor))
+        outer.watch(tensors)
         with tf.GradientTape() as tape:
-            tape.watch((x, factor))
-            y = function(x, factor)
+            tape.watch(tensors)
+            y = function(*tensors)
             total = tf.reduce_sum(weights * y * y)  # squared: else no second derivative
-        first = tape.gradient(total, (x, factor))
+        first = tape.gradient(total, tensors)
         size = sum(tf.reduce_sum(tf.square(gradient)) for gradient in first)
-    return [y, *first, *outer.gradient(size, (x, factor))]
+    return [y, *first, *outer.gradient(size, tensors)]
 
 
-@pytest.mark.parametrize(
-    ("function", "plain", "shape"),
-    [(scale_channels, plain_scale, (2, 3)), (biased_leaky_relu, plain_activation, (3,))],
-)
+CASES = [
+    (scale_channels, plain_scale, [(2, 3)]),
+    (biased_leaky_relu, plain_activation, [(3,)]),
+    (styled_activation, plain_styled, [(2, 3), (2, 4, 5, 1), (3,)]),
+    (styled_activation, plain_styled, [(2, 3), (1, 4, 5, 1), (3,)]),
+]
+
+
+@pytest.mark.parametrize("function, plain, shapes", CASES)
 @pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("machine", ["plain", "gpu"])  # single operations, compiled ones
 def test_value_gradient_and_second_gradient_are_those_of_the_plain_formula(
-    function, plain, shape, graph
+    function, plain, shapes, graph, machine, monkeypatch
 ):
-    x, factor = numbers(2, 4, 5, 3), numbers(*shape, seed=1)
+    monkeypatch.setenv("TFGANS_MACHINE", machine)
+    tensors = [numbers(*shape, seed=k) for k, shape in enumerate([(2, 4, 5, 3), *shapes])]
     run = tf.function(derivatives) if graph else derivatives
-    pairs = zip(run(function, x, factor), derivatives(plain, x, factor), strict=True)
+    pairs = zip(run(function, *tensors), derivatives(plain, *tensors), strict=True)
     for found, expected in pairs:
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_sum_over_pixels():
+def test_in_16_bits_the_result_is_rounded_once():
+    x, scale, noise, bias = (numbers(*s) for s in [(2, 4, 5, 3), (2, 3), (2, 4, 5, 1), (3,)])
+    x = tf.cast(x, "bfloat16")
+    y = styled_activation(x, scale, noise, bias)
+    exact = plain_styled(tf.cast(x, "float32"), scale, noise, bias)
+    np.testing.assert_array_equal(y, tf.cast(exact, "bfloat16"))
+
+
+def test_what_is_compiled_depends_on_the_machine(monkeypatch):
+    """XLA's launches are found in the graph, or not."""
+
+    def launches(machine, dtype):
+        monkeypatch.setenv("TFGANS_MACHINE", machine)
+        x = tf.TensorSpec([2, 4, 5, 3], dtype)
+        step = tf.function(lambda x: scale_channels(x, tf.ones([2, 3])))
+        calls = step.get_concrete_function(x).graph.get_operations()
+        return any("PartitionedCall" in call.type for call in calls)
+
+    assert [launches("cpu", "float32"), launches("cpu", "bfloat16")] == [False, True]
+    assert [launches("gpu", "float32"), launches("plain", "bfloat16")] == [True, False]
+    monkeypatch.setenv("TFGANS_MACHINE", "abacus")
+    with pytest.raises(BadInput, match="not 'abacus'"):
+        kind()
+
+
+def test_sums():
     x = numbers(2, 4, 5, 3)
     np.testing.assert_allclose(sum_over_pixels(x), x.numpy().sum(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(sum_of_squares(x), (x.numpy() ** 2).sum(axis=(0, 1)), rtol=1e-5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans import random
+from tfgans import memory, random
 from tfgans.config import Config, names
 from tfgans.errors import BadInput
 from tfgans.layers.modulated_conv import modulated_conv, resampled_conv
@@ -34,13 +34,14 @@ def rms(x):
 # Modulated convolution (spec's checks 1 and 3).
 
 
-@pytest.mark.parametrize("fused", [False, True])
-def test_demodulation_takes_out_the_scale_of_weights_and_styles(fused):
+@pytest.mark.parametrize("machine", ["cpu", "gpu"])
+def test_demodulation_takes_out_the_scale_of_weights_and_styles(machine, monkeypatch):
+    monkeypatch.setenv("TFGANS_MACHINE", machine)
     x, kernel, style = normal(3, 8, 8, 5), normal(3, 3, 5, 7), normal(3, 5) + 1.0
-    y = modulated_conv(x, kernel, style, fused=fused)
+    y = modulated_conv(x, kernel, style)
     for scaled in (
-        modulated_conv(x, 3.0 * kernel, style, fused=fused),
-        modulated_conv(x, kernel, 0.1 * style, fused=fused),
+        modulated_conv(x, 3.0 * kernel, style),
+        modulated_conv(x, kernel, 0.1 * style),
     ):
         np.testing.assert_allclose(y, scaled, atol=1e-5)
 
@@ -380,25 +381,25 @@ def test_any_shape_and_number_of_channels_trains(image_shape):
 
 
 @pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
-def test_fused_and_plain_models_are_one(architecture):
+def test_a_model_is_the_same_on_every_machine(architecture, monkeypatch):
     settings = {
         "generator_architecture": architecture,
         "discriminator_architecture": architecture,
         "style_mixing": 0,
     }
-    plain, fused = small(**settings), small(**settings, fused=True)
-    fused.set_weights(plain.get_weights())
-    for model in (plain, fused):
-        model.compile(run_eagerly=True)
-    z = normal(4, 16)
-    for noise in ("const", "none"):
-        images = [m.generator(z, noise=noise) for m in (plain, fused)]
-        np.testing.assert_allclose(*images, atol=2e-5)
-    losses = []
-    for model in (plain, fused):
-        with random.scope(0):
-            losses.append(float(model.path_length_penalty(4, None)["path_length"]))
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    z, found = normal(4, 16), []
+    model = small(**settings)
+    for machine in ("plain", "cpu", "gpu"):
+        monkeypatch.setenv("TFGANS_MACHINE", machine)
+        model.path_length_mean.assign(0.0)
+        with random.scope(0), tf.GradientTape() as tape:
+            loss = model.path_length_penalty(4, None)["path_length"]
+        gradient = tape.gradient(loss, model.generator.trainable_variables)
+        images = [model.generator(z, noise=noise) for noise in ("const", "none")]
+        found.append([*images, loss, *(g for g in gradient if g is not None)])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * (1e-3 + np.max(np.abs(a))))
 
 
 def count(network):
@@ -461,7 +462,7 @@ def test_wrong_words_are_refused():
     with pytest.raises(ValueError, match="24x36"):
         Generator(
             (22, 36, 3), latent_dim=4, num_classes=0, style_dim=4, mapping_layers=1,
-            channel_base=64, channel_max=4, architecture="skip", clamp=None, fused=False,
+            channel_base=64, channel_max=4, architecture="skip", clamp=None,
         )  # fmt: skip
 
 
@@ -473,3 +474,39 @@ def test_half_precision_leaves_z_and_labels_as_given():
         keras.config.set_dtype_policy("float32")
     assert model.sample(3, seed=0).dtype == tf.float32
     assert model(tf.zeros([2, model.latent_dim]), tf.constant([0, 1])).shape[0] == 2
+
+
+@pytest.mark.parametrize("architecture", ["skip", "resnet"])
+def test_recomputed_blocks_change_the_memory_and_not_the_numbers(architecture):
+    settings = {"generator_architecture": architecture, "discriminator_architecture": architecture}
+    model = small(**settings)
+    model.generator.synthesis.convs[-1][0].noise_strength.assign(0.5)
+    real = normal(4, *model.image_shape)
+
+    def run(player, loss, *args):
+        def step():
+            weights = [w.value for w in model.weights_of(player)]
+            model.path_length_mean.assign(0.0)
+            with random.scope(0), tf.GradientTape() as tape:
+                total = tf.add_n(list(loss(*args).values()))
+            return [total, *tape.gradient(total, weights, unconnected_gradients="zero")]
+
+        graph = tf.function(step, autograph=False).get_concrete_function()
+        return graph(), memory.peak_bytes(graph.graph)
+
+    for player, loss, *args in (
+        ("generator", model.generator_loss, 4, None),
+        ("generator", model.path_length_penalty, 4, None),
+        ("discriminator", model.discriminator_loss, real, None),
+        ("discriminator", model.r1_penalty, real, None),
+    ):
+        found = []
+        for recompute_from in (None, 8):
+            for network in (model.generator.synthesis, model.discriminator):
+                network.recompute_from = recompute_from
+            found.append(run(player, loss, *args))
+        (plain, before), (again, after) = found
+        for a, b in zip(plain, again, strict=True):
+            a, b = np.asarray(a), np.asarray(b)
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * (1e-3 + np.abs(a).max()))
+        assert after < before, loss.__name__

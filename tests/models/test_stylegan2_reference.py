@@ -116,9 +116,10 @@ def test_resampling_with_the_default_filter():
 MODULATED, MODULATED_META = numbers("modulated_conv2d")
 
 
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("machine", ["cpu", "gpu"])
 @pytest.mark.parametrize("case", MODULATED_META["cases"])
-def test_modulated_convolution(case, fused):
+def test_modulated_convolution(case, machine, monkeypatch):
+    monkeypatch.setenv("TFGANS_MACHINE", machine)
     a = {k.split("/")[1]: v for k, v in MODULATED.items() if k.startswith(f"{case}/")}
     up, down = int(a["up"]), int(a["down"])
 
@@ -131,7 +132,7 @@ def test_modulated_convolution(case, fused):
         second.watch([kernel, style])
         with tf.GradientTape() as first:
             first.watch([x, kernel, style])
-            y = modulated_conv(x, kernel, style, bool(a["demodulate"]), up, down, fused)
+            y = modulated_conv(x, kernel, style, bool(a["demodulate"]), up, down)
             if "noise" in a:
                 y += to_nhwc(a["noise"]) if a["noise"].ndim == 4 else a["noise"][None, :, :, None]
             probed = tf.reduce_sum(y * to_nhwc(a["probe"]))
@@ -160,7 +161,6 @@ def build_generator(settings):
         channel_max=synthesis["channel_max"],
         architecture=synthesis["architecture"],
         clamp=synthesis.get("conv_clamp"),
-        fused=False,
     )
 
 

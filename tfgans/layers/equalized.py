@@ -36,5 +36,5 @@ class EqualizedDense(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=start)
 
     def call(self, x):
-        x = tf.matmul(x, self.kernel * self.scale)
+        x = tf.matmul(x * self.scale, self.kernel)  # fewer numbers to scale than the kernel's
         return x if self.bias_start is None else x + self.bias * (self.lr_mul * self.post_gain)

@@ -6,11 +6,12 @@ features is done to the weights, so that a style can no longer leave droplets in
 
 import tensorflow as tf
 
-from tfgans.layers.pointwise import scale_channels
+from tfgans import machine
+from tfgans.layers.pointwise import scale_channels, styled_activation, sum_of_squares
 from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
 
 
-def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False, gain=1.0):
+def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1):
     """Convolution whose weights are scaled by a style and normalized, per sample (paper eq. 1, 3).
 
     Args:
@@ -20,33 +21,56 @@ def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1, fused=False,
         demodulate: Divide each sample's weights by their norm over k, k, I.
         up: 1 or 2: zero-insert, convolve, low-pass.
         down: 1 or 2: low-pass, convolve with stride.
-        fused: True makes one grouped convolution with a kernel per sample; False scales the
-            inputs and outputs of a shared convolution. The results are the same.
-        gain: Multiplied onto the output of a demodulated convolution, at no cost.
 
     Returns:
         [N, H * up / down, W * up / down, O].
     """
-    if demodulate and x.dtype == tf.float16:  # demodulation removes these scales again
+    if not demodulate:
+        return _modulated(x, kernel, style, up, down)
+    kernel, style = _scaled_down(x, kernel, style)
+    return scale_channels(_modulated(x, kernel, style, up, down), demodulation(kernel, style))
+
+
+def styled_conv(x, kernel, style, noise, bias, up=1, gain=1.0):
+    """Modulated and demodulated convolution, noise, bias and leaky ReLU, all times `gain`.
+
+    Args: as `modulated_conv`, and
+        noise: [N or 1, H * up, W * up, 1], float32.
+        bias: [O], float32.
+        gain: A number.
+    """
+    kernel, style = _scaled_down(x, kernel, style)
+    x = _modulated(x, kernel, style, up, down=1)
+    # The activation is positively homogeneous, so the gain may come before it, where it costs
+    # nothing: g max(x, ax) = max(gx, agx).
+    return styled_activation(x, gain * demodulation(kernel, style), gain * noise, gain * bias)
+
+
+def demodulation(kernel, style):
+    """What divides each sample's modulated weights by their norm: [N, O], float32."""
+    energy = tf.matmul(tf.square(style), sum_of_squares(kernel))
+    return tf.math.rsqrt(energy + 1e-8)
+
+
+def _scaled_down(x, kernel, style):
+    """Keeps float16 within its range; demodulation takes these scales out again."""
+    if x.dtype == tf.float16:
         kernel /= tf.reduce_max(tf.abs(kernel), axis=[0, 1, 2], keepdims=True)
         kernel *= tf.cast(tf.size(kernel[..., 0]), kernel.dtype) ** -0.5
         style /= tf.reduce_max(tf.abs(style), axis=1, keepdims=True)
-    scale = None
-    if demodulate:
-        energy = tf.matmul(tf.square(style), tf.reduce_sum(tf.square(kernel), axis=[0, 1]))
-        scale = gain * tf.math.rsqrt(energy + 1e-8)  # [N, O]
+    return kernel, style
+
+
+def _modulated(x, kernel, style, up, down):
+    """Convolution with weights scaled by a style, in the way that suits the machine."""
     n, channels, filters = x.shape[0], x.shape[3], kernel.shape[3]
-    if not fused:
-        if kernel.shape[0] == up == down == 1 and not demodulate:  # few filters: scale those
-            pixels = tf.reshape(x, [-1, x.shape[1] * x.shape[2], channels])
-            kernels = tf.cast(kernel[0] * style[:, :, None], x.dtype)  # [N, I, O]
-            return tf.reshape(tf.matmul(pixels, kernels), [-1, *x.shape[1:3], filters])
-        x = scale_channels(x, tf.cast(style, x.dtype))
-        x = resampled_conv(x, tf.cast(kernel, x.dtype), up, down)
-        return x if scale is None else scale_channels(x, tf.cast(scale, x.dtype))
+    if kernel.shape[0] == up == down == 1:  # of an image: its few weights are what is scaled
+        pixels = tf.reshape(x, [-1, x.shape[1] * x.shape[2], channels])
+        kernels = tf.cast(kernel[0] * style[:, :, None], x.dtype)  # [N, I, O]
+        return tf.reshape(tf.matmul(pixels, kernels), [-1, *x.shape[1:3], filters])
+    if n is None or not machine.grouped_convolutions():
+        return resampled_conv(scale_channels(x, style), tf.cast(kernel, x.dtype), up, down)
     kernels = kernel[None] * style[:, None, None, :, None]  # [N, k, k, I, O]
-    if scale is not None:
-        kernels *= scale[:, None, None, None, :]
     kernels = tf.transpose(tf.cast(kernels, x.dtype), [1, 2, 3, 0, 4])  # [k, k, I, N, O]
     kernels = tf.reshape(kernels, [*kernel.shape[:3], n * filters])
     x = tf.transpose(x, [1, 2, 0, 3])  # [H, W, N, I]

@@ -17,6 +17,8 @@ start takes the aspect ratio, its shorter side 4 to 7.
 Reference: NVlabs/stylegan2-ada-pytorch, NVlabs/stylegan2.
 """
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -25,9 +27,10 @@ from tfgans.errors import BadInput
 from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.layers.modulated_conv import modulated_conv, resampled_conv
+from tfgans.layers.modulated_conv import modulated_conv, resampled_conv, styled_conv
 from tfgans.layers.pixel_norm import pixel_norm
 from tfgans.layers.pointwise import biased_leaky_relu
+from tfgans.layers.recompute import recomputed
 from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
 from tfgans.models.progan import base_grid
@@ -70,6 +73,25 @@ class Network(keras.layers.Layer):
 
     def add_weight(self, **kwargs):
         return super().add_weight(autocast=False, **kwargs)
+
+
+class Blocks(Network):
+    """A network of blocks, of which the large ones keep only what goes into them, if asked to.
+
+    Args:
+        recompute_from: A block whose images have, at its finer end, a shorter side of this many
+            pixels or more is computed again for its gradients; None for no block.
+    """
+
+    def __init__(self, recompute_from, **kwargs):
+        super().__init__(**kwargs)
+        self.recompute_from = recompute_from
+
+    def run(self, k, side, layers, *tensors):
+        """`self.block(k, *tensors)`, which uses the weights of these layers."""
+        if self.recompute_from is None or side < self.recompute_from:
+            return self.block(k, *tensors)
+        return recomputed(functools.partial(self.block, k), tensors, layers)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -130,9 +152,9 @@ class Conv(Network):
 class StyledConv(Network):
     """Modulated 3x3 convolution, noise, bias, activation."""
 
-    def __init__(self, channels, filters, size, style_dim, up=1, clamp=None, fused=False, **kwargs):
+    def __init__(self, channels, filters, size, style_dim, up=1, clamp=None, **kwargs):
         super().__init__(**kwargs)
-        self.size, self.up, self.clamp, self.fused = size, up, clamp, fused
+        self.size, self.up, self.clamp = size, up, clamp
         affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
         self.affine = part(affine, None, style_dim)
         shape = (3, 3, channels, filters)
@@ -144,33 +166,31 @@ class StyledConv(Network):
         )
 
     def call(self, x, w, noise="random", gain=1.0):
-        dtype, act_gain = self.compute_dtype, gain * SQRT2
-        x = modulated_conv(
-            tf.cast(x, dtype), self.kernel, self.affine(w), up=self.up, gain=act_gain,
-            fused=self.fused,
+        noise = self.noise_image(tf.shape(x)[0], noise) * self.noise_strength
+        x = styled_conv(
+            tf.cast(x, self.compute_dtype), self.kernel, self.affine(w), noise, self.bias,
+            up=self.up, gain=gain * SQRT2,
         )  # fmt: skip
-        image = self.noise_image(tf.shape(x)[0], noise)
-        if image is not None:
-            x += tf.cast(image * (self.noise_strength * act_gain), dtype)
-        x = biased_leaky_relu(x, tf.cast(self.bias * act_gain, dtype))
         return clamped(x, self.clamp, gain)
 
     def noise_image(self, n, noise):
-        """The noise [n or 1, H, W, 1] that a word stands for, or the given one; None for "none"."""
+        """The noise [n or 1, H, W, 1] that a word stands for, or the given one."""
         if not isinstance(noise, str):
             return noise
         if noise == "random":
             return random.normal([n, *self.size, 1])
-        return tf.reshape(self.noise, [1, *self.size, 1]) if noise == "const" else None
+        if noise == "const":
+            return tf.reshape(self.noise, [1, *self.size, 1])
+        return tf.zeros([1, *self.size, 1])
 
 
 @keras.saving.register_keras_serializable("tfgans")
 class ToRGB(Network):
     """Modulated 1x1 convolution to image channels: not demodulated, not activated, float32."""
 
-    def __init__(self, channels, image_channels, style_dim, clamp=None, fused=False, **kwargs):
+    def __init__(self, channels, image_channels, style_dim, clamp=None, **kwargs):
         super().__init__(**kwargs)
-        self.scale, self.clamp, self.fused = channels**-0.5, clamp, fused
+        self.scale, self.clamp = channels**-0.5, clamp
         affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
         self.affine = part(affine, None, style_dim)
         shape = (1, 1, channels, image_channels)
@@ -179,12 +199,12 @@ class ToRGB(Network):
 
     def call(self, x, w):
         style = self.affine(w) * self.scale
-        x = modulated_conv(x, self.kernel, style, demodulate=False, fused=self.fused)
+        x = modulated_conv(x, self.kernel, style, demodulate=False)
         return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), self.clamp), "float32")
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class Synthesis(Network):
+class Synthesis(Blocks):
     """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C].
 
     Noise is "random", "const" (the stored images), "none", or a list with one image for each
@@ -192,10 +212,10 @@ class Synthesis(Network):
     """
 
     def __init__(
-        self, image_shape, style_dim, channel_base, channel_max, architecture, clamp, fused,
-        **kwargs,
+        self, image_shape, style_dim, channel_base, channel_max, architecture, clamp,
+        recompute_from=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(recompute_from, **kwargs)
         self.architecture = architecture
         height, width, levels = base_grid(image_shape)
         self.num_ws = 2 * levels + 2
@@ -206,7 +226,7 @@ class Synthesis(Network):
         self.convs, self.to_rgb, self.skips = [], [], []  # convs: [conv1], [conv0, conv1], ...
         for k in range(levels + 1):
             settings = {"dtype": precision(k, levels), "clamp": clamp}
-            styled = settings | {"style_dim": style_dim, "fused": fused}
+            styled = settings | {"style_dim": style_dim}
             size = (height * 2**k, width * 2**k)
             block = [StyledConv(channels[k], channels[k], size, **styled)]
             if k > 0:
@@ -220,23 +240,30 @@ class Synthesis(Network):
 
     def call(self, ws, noise="random"):
         image, index, ws = None, 0, tf.unstack(ws, axis=1)
-        x = tf.tile(tf.expand_dims(self.constant, 0), [tf.shape(ws[0])[0], 1, 1, 1])
-        for k, block in enumerate(self.convs):
-            residual = None
-            if k > 0 and self.architecture == "resnet":
-                residual = self.skips[k - 1](x, gain=SQRT_HALF)
-            for conv in block:
-                last = conv is block[-1] and residual is not None
-                image_noise = noise if isinstance(noise, str) else noise[index]
-                x = conv(x, ws[index], noise=image_noise, gain=SQRT_HALF if last else 1.0)
-                index += 1
-            if residual is not None:
-                x += residual
+        n = tf.shape(ws[0])[0]
+        x = tf.tile(tf.expand_dims(self.constant, 0), [n, 1, 1, 1])
+        for k, convs in enumerate(self.convs):
+            end = index + len(convs)
+            given = [noise] * len(convs) if isinstance(noise, str) else noise[index:end]
+            noises = [c.noise_image(n, word) for c, word in zip(convs, given, strict=True)]
+            layers = [*convs, *self.skips[k - 1 : k]] if k else convs
+            x = self.run(k, min(convs[0].size), layers, x, *ws[index:end], *noises)
+            index = end
             if self.architecture == "skip" or k == len(self.convs) - 1:
                 # A ToRGB shares its w with the first convolution of the next block.
                 rgb = self.to_rgb[k if self.architecture == "skip" else 0](x, ws[index])
                 image = rgb if image is None else upsample(image) + rgb
         return image
+
+    def block(self, k, x, *styles_and_noises):
+        """The convolutions of level k, and the shortcut of a residual generator."""
+        count = len(self.convs[k])
+        styles, noises = styles_and_noises[:count], styles_and_noises[count:]
+        residual = self.skips[k - 1](x, gain=SQRT_HALF) if self.skips and k else None
+        for conv, w, noise in zip(self.convs[k], styles, noises, strict=True):
+            last = conv is self.convs[k][-1] and residual is not None
+            x = conv(x, w, noise=noise, gain=SQRT_HALF if last else 1.0)
+        return x if residual is None else x + residual
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -253,17 +280,17 @@ class Generator(Network):
         channel_max: but at most this many.
         architecture: "skip", "resnet" or "orig".
         clamp: Bound of activations, or None.
-        fused: See `modulated_conv`.
+        recompute_from: See `Blocks`.
     """
 
     def __init__(
         self, image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
-        channel_max, architecture, clamp, fused, **kwargs,
+        channel_max, architecture, clamp, recompute_from=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
         self.synthesis = Synthesis(
-            image_shape, style_dim, channel_base, channel_max, architecture, clamp, fused
+            image_shape, style_dim, channel_base, channel_max, architecture, clamp, recompute_from
         )
         self.w_avg = self.add_weight(
             name="w_avg", shape=(style_dim,), initializer="zeros", trainable=False,
@@ -293,7 +320,7 @@ class Generator(Network):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class Discriminator(Network):
+class Discriminator(Blocks):
     """Scores images, [N, H, W, C] -> [N, 1]; with labels the score of the pair.
 
     Args: as Generator, and
@@ -303,9 +330,9 @@ class Discriminator(Network):
 
     def __init__(
         self, image_shape, num_classes, channel_base, channel_max, architecture, clamp,
-        minibatch_group, minibatch_features, mapping_layers=8, **kwargs,
+        minibatch_group, minibatch_features, mapping_layers=8, recompute_from=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(recompute_from, **kwargs)
         self.architecture, self.num_classes = architecture, num_classes
         height, width, levels = base_grid(image_shape)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
@@ -337,17 +364,13 @@ class Discriminator(Network):
 
     def call(self, image, label=None):
         x, from_rgb = None, iter(self.from_rgb)
-        for k, (conv0, conv1) in enumerate(self.blocks):
+        for k, convs in enumerate(self.blocks):
             if x is None or self.architecture == "skip":
                 rgb = next(from_rgb)(image)
                 x = rgb if x is None else x + tf.cast(rgb, x.dtype)
             if self.architecture == "skip":
                 image = downsample(image)
-            if self.architecture == "resnet":
-                residual = self.skips[k](x, gain=SQRT_HALF)
-                x = residual + conv1(conv0(x), gain=SQRT_HALF)
-            else:
-                x = conv1(conv0(x))
+            x = self.run(k, min(x.shape[1:3]), [*convs, *self.skips[k : k + 1]], x)
         x = 0.0 if x is None else tf.cast(x, "float32")
         for last in from_rgb:
             x += last(image)
@@ -359,6 +382,14 @@ class Discriminator(Network):
         if not self.num_classes:
             return x
         return tf.reduce_sum(x * self.mapping(label=label), 1, keepdims=True) * x.shape[1] ** -0.5
+
+    def block(self, k, x):
+        """Two convolutions, and the shortcut of a residual discriminator."""
+        conv0, conv1 = self.blocks[k]
+        if not self.skips:
+            return conv1(conv0(x))
+        residual = self.skips[k](x, gain=SQRT_HALF)
+        return residual + conv1(conv0(x), gain=SQRT_HALF)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -393,7 +424,9 @@ class StyleGAN2(BaseModel):
         ema_rampup: Limits the half-life to this part of the images seen so far; None for no limit.
         augment: Transforms of adaptive discriminator augmentation, such as "bgc"; None for none.
         augment_target: The sign of D on real images that augmentation aims at.
-        fused: True for one grouped convolution with a kernel per sample; the same numbers.
+        recompute_from: Blocks that work on images with a shorter side of this many pixels or more
+            are computed again for their gradients: less memory, more time, the same numbers. None
+            for no block.
     """
 
     def __init__(
@@ -403,7 +436,7 @@ class StyleGAN2(BaseModel):
         minibatch_features=1, discriminator_mapping_layers=8, style_mixing=0.9, r1_gamma=10.0,
         r1_every=16, path_length_weight=2.0, path_length_every=4, path_length_decay=0.01,
         path_length_shrink=2, w_avg_decay=0.995, learning_rate=0.002, ema_kimg=10.0,
-        ema_rampup=None, augment=None, augment_target=0.6, fused=False, **kwargs,
+        ema_rampup=None, augment=None, augment_target=0.6, recompute_from=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.style_dim = image_shape, latent_dim, style_dim
@@ -419,17 +452,19 @@ class StyleGAN2(BaseModel):
         self.path_length_decay, self.path_length_shrink = path_length_decay, path_length_shrink
         self.w_avg_decay, self.learning_rate = w_avg_decay, learning_rate
         self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
-        self.augment, self.augment_target, self.fused = augment, augment_target, fused
+        self.augment, self.augment_target = augment, augment_target
+        self.recompute_from = recompute_from
         for word in (generator_architecture, discriminator_architecture):
             if word not in ("skip", "resnet", "orig"):
                 raise BadInput(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")
         self.generator = Generator(
             image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
-            channel_max, generator_architecture, conv_clamp, fused,
+            channel_max, generator_architecture, conv_clamp, recompute_from,
         )  # fmt: skip
         self.discriminator = Discriminator(
             image_shape, num_classes, channel_base, channel_max, discriminator_architecture,
             conv_clamp, minibatch_group, minibatch_features, discriminator_mapping_layers,
+            recompute_from,
         )  # fmt: skip
         self.generator_ema = self.ema_of(self.generator)
         self.path_length_mean = self.add_state("path_length_mean", 0.0)

@@ -1,0 +1,69 @@
+"""Recomputation: less memory for more time (Chen et al. 2016, arXiv:1604.06174).
+
+TensorFlow's own `tf.recompute_grad` refuses gradients of gradients, which R1 and the path length
+penalty need. Here what recomputes is itself recomputed, so derivatives of any order keep only what
+went into the function.
+"""
+
+import keras
+import tensorflow as tf
+
+
+def recomputed(function, tensors, layers):
+    """`function(*tensors)`, of which only the inputs are kept for its gradient.
+
+    Args:
+        function: Tensors -> a tensor. Draws nothing random and assigns nothing: it runs again.
+        tensors: What it depends on. It may use other tensors, but no gradient goes to those.
+        layers: The Keras layers whose trainable weights it uses.
+    """
+    variables = [variable for layer in layers for variable in layer.trainable_variables]
+    weights = [tf.convert_to_tensor(variable.value) for variable in variables]
+
+    def with_weights(*inputs):
+        state = zip(variables, inputs[len(tensors) :], strict=True)
+        with keras.StatelessScope(state_mapping=list(state)):
+            return function(*inputs[: len(tensors)])
+
+    return _recomputed(with_weights, len(tensors))(*tensors, *weights)
+
+
+def _recomputed(function, split):
+    """A function of floating-point tensors, with a gradient that calls it again.
+
+    The gradients to the first `split` inputs and to the others are two functions. A penalty asks
+    for one of them only, and should not have to go back through the other.
+    """
+
+    def products(first, end, count):
+        """Of the upstream gradients and the Jacobian to the inputs first ... end - 1."""
+
+        def call(*both):
+            x, upstream = both[:count], both[count:]
+            with tf.GradientTape() as tape:
+                tape.watch(x[first:end])
+                y = function(*x)
+            found = tape.gradient(y, x[first:end], upstream, unconnected_gradients="zero")
+            return tuple(found)
+
+        return call
+
+    @tf.autograph.experimental.do_not_convert
+    @tf.custom_gradient
+    def call(*inputs):
+        outputs = function(*inputs)
+
+        def gradient(*upstream):
+            # Not before the gradient has come here: else nothing would be saved, and TensorFlow
+            # would find that this was computed already.
+            with tf.control_dependencies(upstream):
+                found = []
+                for first, end in ((0, split), (split, len(inputs))):
+                    if end > first:
+                        part = _recomputed(products(first, end, len(inputs)), split)
+                        found += part(*inputs, *upstream)
+                return tuple(found)
+
+        return outputs, gradient
+
+    return call

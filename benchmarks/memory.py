@@ -21,22 +21,20 @@ from tfgans import memory, training  # noqa: E402
 from tfgans.config import Config  # noqa: E402
 
 SMALL = ["model.channel_max=64", "data.batch_size=4"]  # stylegan2 of 64 channels on every level
+BATCH = "data.batch_size=16"
+LARGE = [*SMALL, "model.channel_base=16384", BATCH]
 CASES = {  # name -> configuration, side of the images, steps to train, settings
     "stylegan2-32": ("stylegan2", 32, 6, [*SMALL, "model.channel_base=2048"]),
     "stylegan2-64": ("stylegan2", 64, 6, [*SMALL, "model.channel_base=4096"]),
-    "stylegan2-64, batch 16": (
-        "stylegan2",
-        64,
-        6,
-        [*SMALL, "model.channel_base=4096", "data.batch_size=16"],
-    ),
+    "stylegan2-64, batch 16": ("stylegan2", 64, 6, [*SMALL, "model.channel_base=4096", BATCH]),
     "stylegan2-128": ("stylegan2", 128, 6, [*SMALL, "model.channel_base=8192"]),
     "stylegan2-256": ("stylegan2", 256, 5, [*SMALL, "model.channel_base=16384"]),
-    "stylegan2-256, recomputed": (
+    "stylegan2-256, batch 16": ("stylegan2", 256, 5, LARGE),
+    "stylegan2-256, batch 16, recomputed": (
         "stylegan2",
         256,
         5,
-        [*SMALL, "model.channel_base=16384", "model.recompute_from=64"],
+        [*LARGE, "model.recompute_from=32"],
     ),
     "wgan_gp-32": ("wgan_gp", 32, 3, ["data.batch_size=32"]),
     "cyclegan-64": ("cyclegan", 64, 3, ["data.batch_size=2"]),
@@ -89,10 +87,10 @@ def main():
     if args.train:
         print(json.dumps(train(args.train)))
         return
-    print(f"{'case':26} {'estimated GB':>12} {'measured GB':>12} {'ratio':>6}")
+    print(f"{'case':36} {'estimated GB':>12} {'measured GB':>12} {'ratio':>6}")
     for case in args.cases:
         guess, found = estimate(case), measure(case)
-        print(f"{case:26} {guess / 1e9:12.2f} {found / 1e9:12.2f} {guess / found:6.2f}", flush=True)
+        print(f"{case:36} {guess / 1e9:12.2f} {found / 1e9:12.2f} {guess / found:6.2f}", flush=True)
 
 
 if __name__ == "__main__":

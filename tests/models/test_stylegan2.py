@@ -477,7 +477,7 @@ def test_half_precision_leaves_z_and_labels_as_given():
 
 
 @pytest.mark.parametrize("architecture", ["skip", "resnet"])
-def test_recomputed_blocks_change_the_memory_and_not_the_numbers(architecture):
+def test_recomputed_parts_change_the_memory_and_not_the_numbers(architecture):
     settings = {"generator_architecture": architecture, "discriminator_architecture": architecture}
     model = small(**settings)
     model.generator.synthesis.convs[-1][0].noise_strength.assign(0.5)

@@ -75,23 +75,26 @@ class Network(keras.layers.Layer):
         return super().add_weight(autocast=False, **kwargs)
 
 
-class Blocks(Network):
-    """A network of blocks, of which the large ones keep only what goes into them, if asked to.
+class Recomputing(Network):
+    """A network of which large parts keep only what goes into them, if asked to.
+
+    The parts are single convolutions in the generator and blocks in the discriminator: of the
+    penalties on gradients that leaves least in memory.
 
     Args:
-        recompute_from: A block whose images have, at its finer end, a shorter side of this many
-            pixels or more is computed again for its gradients; None for no block.
+        recompute_from: A part whose images have, at its finer end, a shorter side of this many
+            pixels or more is computed again for its gradients; None for no part.
     """
 
     def __init__(self, recompute_from, **kwargs):
         super().__init__(**kwargs)
         self.recompute_from = recompute_from
 
-    def run(self, k, side, layers, *tensors):
-        """`self.block(k, *tensors)`, which uses the weights of these layers."""
+    def run(self, part, side, layers, *tensors):
+        """`part(*tensors)`, which uses the weights of these layers."""
         if self.recompute_from is None or side < self.recompute_from:
-            return self.block(k, *tensors)
-        return recomputed(functools.partial(self.block, k), tensors, layers)
+            return part(*tensors)
+        return recomputed(part, tensors, layers)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -204,7 +207,7 @@ class ToRGB(Network):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class Synthesis(Blocks):
+class Synthesis(Recomputing):
     """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C].
 
     Noise is "random", "const" (the stored images), "none", or a list with one image for each
@@ -242,28 +245,23 @@ class Synthesis(Blocks):
         image, index, ws = None, 0, tf.unstack(ws, axis=1)
         n = tf.shape(ws[0])[0]
         x = tf.tile(tf.expand_dims(self.constant, 0), [n, 1, 1, 1])
-        for k, convs in enumerate(self.convs):
-            end = index + len(convs)
-            given = [noise] * len(convs) if isinstance(noise, str) else noise[index:end]
-            noises = [c.noise_image(n, word) for c, word in zip(convs, given, strict=True)]
-            layers = [*convs, *self.skips[k - 1 : k]] if k else convs
-            x = self.run(k, min(convs[0].size), layers, x, *ws[index:end], *noises)
-            index = end
+        for k, block in enumerate(self.convs):
+            residual = None
+            if k > 0 and self.architecture == "resnet":
+                residual = self.skips[k - 1](x, gain=SQRT_HALF)
+            for conv in block:
+                last = conv is block[-1] and residual is not None
+                image_noise = conv.noise_image(n, noise if isinstance(noise, str) else noise[index])
+                part = functools.partial(conv, gain=SQRT_HALF if last else 1.0)
+                x = self.run(part, min(conv.size), [conv], x, ws[index], image_noise)
+                index += 1
+            if residual is not None:
+                x += residual
             if self.architecture == "skip" or k == len(self.convs) - 1:
                 # A ToRGB shares its w with the first convolution of the next block.
                 rgb = self.to_rgb[k if self.architecture == "skip" else 0](x, ws[index])
                 image = rgb if image is None else upsample(image) + rgb
         return image
-
-    def block(self, k, x, *styles_and_noises):
-        """The convolutions of level k, and the shortcut of a residual generator."""
-        count = len(self.convs[k])
-        styles, noises = styles_and_noises[:count], styles_and_noises[count:]
-        residual = self.skips[k - 1](x, gain=SQRT_HALF) if self.skips and k else None
-        for conv, w, noise in zip(self.convs[k], styles, noises, strict=True):
-            last = conv is self.convs[k][-1] and residual is not None
-            x = conv(x, w, noise=noise, gain=SQRT_HALF if last else 1.0)
-        return x if residual is None else x + residual
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -280,7 +278,7 @@ class Generator(Network):
         channel_max: but at most this many.
         architecture: "skip", "resnet" or "orig".
         clamp: Bound of activations, or None.
-        recompute_from: See `Blocks`.
+        recompute_from: See `Recomputing`.
     """
 
     def __init__(
@@ -320,7 +318,7 @@ class Generator(Network):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class Discriminator(Blocks):
+class Discriminator(Recomputing):
     """Scores images, [N, H, W, C] -> [N, 1]; with labels the score of the pair.
 
     Args: as Generator, and
@@ -370,7 +368,8 @@ class Discriminator(Blocks):
                 x = rgb if x is None else x + tf.cast(rgb, x.dtype)
             if self.architecture == "skip":
                 image = downsample(image)
-            x = self.run(k, min(x.shape[1:3]), [*convs, *self.skips[k : k + 1]], x)
+            layers, part = [*convs, *self.skips[k : k + 1]], functools.partial(self.block, k)
+            x = self.run(part, min(x.shape[1:3]), layers, x)
         x = 0.0 if x is None else tf.cast(x, "float32")
         for last in from_rgb:
             x += last(image)
@@ -424,9 +423,9 @@ class StyleGAN2(BaseModel):
         ema_rampup: Limits the half-life to this part of the images seen so far; None for no limit.
         augment: Transforms of adaptive discriminator augmentation, such as "bgc"; None for none.
         augment_target: The sign of D on real images that augmentation aims at.
-        recompute_from: Blocks that work on images with a shorter side of this many pixels or more
+        recompute_from: Parts that work on images with a shorter side of this many pixels or more
             are computed again for their gradients: less memory, more time, the same numbers. None
-            for no block.
+            for no part.
     """
 
     def __init__(

@@ -24,6 +24,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -94,6 +95,9 @@ class Ours:
             step = tf.function(self.model._seeded_train_step, autograph=False)
             self.steps[pattern] = step.get_concrete_function(self.data)
         self.generate = tf.function(self.model.call)
+        with tempfile.TemporaryDirectory() as folder:
+            self.model.export(folder)
+            self.served = tf.saved_model.load(folder)
 
     def train(self, pattern):
         return seconds_of(self.steps[pattern], self.data)
@@ -102,6 +106,14 @@ class Ours:
         z = tf.random.normal([batch, self.model.latent_dim])
         start = time.perf_counter()
         self.generate(z).numpy()
+        return time.perf_counter() - start
+
+    def serve(self, batch):
+        """The same from the exported SavedModel."""
+        z = tf.random.normal([batch, self.model.latent_dim])
+        start = time.perf_counter()
+        served = self.served.signatures["serving_default"](z=z, truncation=tf.ones([batch]))
+        served["image"].numpy()
         return time.perf_counter() - start
 
     def operations(self, pattern):
@@ -164,17 +176,23 @@ def rounds(count, calls):
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def five(call):
+    """The median of five: one short call alone says little."""
+    return statistics.median(call() for _ in range(5))
+
+
 def measure(size, precision, peer, official, count):
     """Prints one table row for each thing measured, and returns them."""
     batch, base = BATCH[size], min(WIDTH * size, 16384)
     ours = Ours(size, base, batch)
     calls = {f"ours {p}": lambda p=p: ours.train(p) for p in ("plain", "path", "both")}
-    calls |= {f"ours infer {n}": lambda n=n: ours.infer(n) for n in (1, 8)}
+    calls |= {f"ours infer {n}": lambda n=n: five(lambda: ours.infer(n)) for n in (1, 8)}
+    calls |= {f"ours serve {n}": lambda n=n: five(lambda: ours.serve(n)) for n in (1, 8)}
     if peer:
         peer(build=[size, WIDTH, base // size, batch])
         patterns = ("plain", "path" if official else "r1", "both")
         calls |= {f"peer {p}": lambda p=p: peer(train=p) for p in patterns}
-        calls |= {f"peer infer {n}": lambda n=n: peer(infer=n) for n in (1, 8)}
+        calls |= {f"peer infer {n}": lambda n=n: five(lambda: peer(infer=n)) for n in (1, 8)}
     number = "bfloat16" if precision == "mixed_bfloat16" else "float32"
     calls["peak"] = lambda: 1 / peak(number)
     found = rounds(count, calls)
@@ -190,11 +208,13 @@ def measure(size, precision, peer, official, count):
         ("plain step", batch, mine["plain"], theirs.get("plain")),
         ("inference", 1, mine["infer 1"], theirs.get("infer 1")),
         ("inference", 8, mine["infer 8"], theirs.get("infer 8")),
+        ("exported", 1, mine["serve 1"], theirs.get("infer 1")),
+        ("exported", 8, mine["serve 8"], theirs.get("infer 8")),
     ]
     generator = ours.generate.get_concrete_function(tf.TensorSpec([1, ours.model.latent_dim]))
     # [1, ...] for static shapes; linear in the batch
     image = 2 * sum(map(multiplications, needed(generator.graph)))
-    operations = [per_period(work), work["plain"], image, 8 * image]
+    operations = [per_period(work), work["plain"], image, 8 * image, image, 8 * image]
     results = []
     for (what, n, seconds, other), flops in zip(rows, operations, strict=True):
         share = flops / seconds * found["peak"]

@@ -1,10 +1,12 @@
 """What depends on the machine, decided in one place.
 
-| | a modulated convolution of a batch of known size is | chains of element-wise operations are |
+| | a modulated convolution is | chains of element-wise operations are |
 |---|---|---|
-| `cpu` | one convolution between two scalings | compiled by XLA in 16 bits, single operations in 32 |
+| `cpu` | one convolution between two scalings | compiled by XLA in 16 bits, single in 32 |
 | `gpu` | one grouped convolution, a kernel for each sample | compiled by XLA |
 | `plain` | one convolution between two scalings | single operations |
+
+(A batch of unknown size, as in an exported model, is scaled on every machine.)
 
 The results are the same to rounding. The choice is `gpu` where TensorFlow sees one, else `cpu`; the
 environment variable TFGANS_MACHINE overrules it. It counts when a graph is built, so an exported

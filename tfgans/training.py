@@ -398,7 +398,7 @@ def describe(settings: config.Config) -> str:
         f"{need.stored / 1e9:.2f} GB weights, averages and optimizers, "
         f"{need.operations * memory.OPERATION / 1e9:.2f} GB graphs, "
         f"{need.filters / 1e9:.2f} GB copies of filters, "
-        f"{need.step / 1e9:.2f} GB for a step of {n} images. "
+        f"{memory.SPARE * need.step / 1e9:.2f} GB for a step of {n} images. "
         f"Of an accelerator alone: {(need.stored + need.step) / 1e9:.2f} GB and some workspace. "
         "Less: train.accumulate, data.batch_size, or a smaller width in model."
     )

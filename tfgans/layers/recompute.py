@@ -9,6 +9,26 @@ import keras
 import tensorflow as tf
 
 
+class Recomputing:
+    """A network of which large parts keep only what goes into them, if asked to.
+
+    StyleGAN2's parts are single convolutions in the generator and blocks in the discriminator: of
+    the penalties on gradients that leaves least in memory.
+
+    Attributes:
+        recompute_from: A part whose images have, at its finer end, a shorter side of this many
+            pixels or more is computed again for its gradients; None for no part.
+    """
+
+    recompute_from = None
+
+    def run(self, part, side, layers, *tensors):
+        """`part(*tensors)`, which uses the weights of these layers on images of this side."""
+        if self.recompute_from is None or side < self.recompute_from:
+            return part(*tensors)
+        return recomputed(part, tensors, layers)
+
+
 def recomputed(function, tensors, layers):
     """`function(*tensors)`, of which only the inputs are kept for its gradient.
 

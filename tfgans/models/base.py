@@ -384,9 +384,7 @@ class BaseModel(keras.Model):
         archive = keras.export.ExportArchive()
         for name, (function, signature) in (self.endpoints() | (more or {})).items():
             archive.add_endpoint(name, function, input_signature=signature)
-        # Our own gradients are for speed; without them in the file TensorFlow finds the same ones.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        archive.write_out(str(path), options=options, verbose=False)
+        archive.write_out(str(path), verbose=False)
 
 
 def part_of(args, part, parts):

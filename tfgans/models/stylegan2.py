@@ -30,7 +30,7 @@ from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.modulated_conv import modulated_conv, resampled_conv, styled_conv
 from tfgans.layers.pixel_norm import pixel_norm
 from tfgans.layers.pointwise import biased_leaky_relu
-from tfgans.layers.recompute import recomputed
+from tfgans.layers.recompute import Recomputing
 from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
 from tfgans.models.progan import base_grid
@@ -73,28 +73,6 @@ class Network(keras.layers.Layer):
 
     def add_weight(self, **kwargs):
         return super().add_weight(autocast=False, **kwargs)
-
-
-class Recomputing(Network):
-    """A network of which large parts keep only what goes into them, if asked to.
-
-    The parts are single convolutions in the generator and blocks in the discriminator: of the
-    penalties on gradients that leaves least in memory.
-
-    Args:
-        recompute_from: A part whose images have, at its finer end, a shorter side of this many
-            pixels or more is computed again for its gradients; None for no part.
-    """
-
-    def __init__(self, recompute_from, **kwargs):
-        super().__init__(**kwargs)
-        self.recompute_from = recompute_from
-
-    def run(self, part, side, layers, *tensors):
-        """`part(*tensors)`, which uses the weights of these layers."""
-        if self.recompute_from is None or side < self.recompute_from:
-            return part(*tensors)
-        return recomputed(part, tensors, layers)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -207,7 +185,7 @@ class ToRGB(Network):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class Synthesis(Recomputing):
+class Synthesis(Recomputing, Network):
     """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C].
 
     Noise is "random", "const" (the stored images), "none", or a list with one image for each
@@ -218,8 +196,8 @@ class Synthesis(Recomputing):
         self, image_shape, style_dim, channel_base, channel_max, architecture, clamp,
         recompute_from=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(recompute_from, **kwargs)
-        self.architecture = architecture
+        super().__init__(**kwargs)
+        self.architecture, self.recompute_from = architecture, recompute_from
         height, width, levels = base_grid(image_shape)
         self.num_ws = 2 * levels + 2
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
@@ -318,7 +296,7 @@ class Generator(Network):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class Discriminator(Recomputing):
+class Discriminator(Recomputing, Network):
     """Scores images, [N, H, W, C] -> [N, 1]; with labels the score of the pair.
 
     Args: as Generator, and
@@ -330,8 +308,9 @@ class Discriminator(Recomputing):
         self, image_shape, num_classes, channel_base, channel_max, architecture, clamp,
         minibatch_group, minibatch_features, mapping_layers=8, recompute_from=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(recompute_from, **kwargs)
+        super().__init__(**kwargs)
         self.architecture, self.num_classes = architecture, num_classes
+        self.recompute_from = recompute_from
         height, width, levels = base_grid(image_shape)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.blocks, self.from_rgb, self.skips = [], [], []  # finest first

@@ -68,6 +68,7 @@ def test_a_run_leaves_pictures_log_curves_snapshots_and_a_release(whole, tool):
         assert picture.size[0] > 400
     assert Config.from_dict(Config.load(run / "config.yaml").to_dict()).train.steps == 60
     assert "Running the tiny of gan" in done.stdout and "--data PATH" in done.stdout
+    assert re.search(r"^Machine: \w+ \(.*TFGANS_MACHINE", done.stdout, re.MULTILINE)
     line = re.search(r"step 60/60  0.5k images  [\d.]+ images/s  0:00 left  (.*)", done.stdout)
     assert "generator/fake" in line.group(1)
     used = re.search(r"python tools/(sample).py (gan)", done.stdout).groups()

@@ -510,3 +510,6 @@ def test_recomputed_parts_change_the_memory_and_not_the_numbers(architecture):
             a, b = np.asarray(a), np.asarray(b)
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * (1e-3 + np.abs(a).max()))
         assert after < before, loss.__name__
+    averaged = small(recompute_from=8, **settings)  # its averages are not trainable
+    averaged.set_weights(model.get_weights())
+    np.testing.assert_allclose(averaged.sample(2, seed=0), model.sample(2, seed=0), atol=1e-6)

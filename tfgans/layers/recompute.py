@@ -35,9 +35,9 @@ def recomputed(function, tensors, layers):
     Args:
         function: Tensors -> a tensor. Draws nothing random and assigns nothing: it runs again.
         tensors: What it depends on. It may use other tensors, but no gradient goes to those.
-        layers: The Keras layers whose trainable weights it uses.
+        layers: The Keras layers whose weights it uses.
     """
-    variables = [variable for layer in layers for variable in layer.trainable_variables]
+    variables = [variable for layer in layers for variable in layer.weights]
     weights = [tf.convert_to_tensor(variable.value) for variable in variables]
 
     def with_weights(*inputs):

@@ -6,13 +6,20 @@ borders. The authors of ProGAN do it (arXiv:1710.10196).
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
 def widened(kernel):
-    """[k, k, ...] -> [k + 1, k + 1, ...]: the sum of the kernel and its shifts by one pixel."""
-    kernel = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])
-    return kernel[1:, 1:] + kernel[1:, :-1] + kernel[:-1, 1:] + kernel[:-1, :-1]
+    """[k, k, ...] -> [k + 1, k + 1, ...]: the sum of the kernel and its shifts by one pixel.
+
+    As a product of matrices: on a CPU the gradient of slices takes a fifth of ProGAN's step.
+    """
+    k = kernel.shape[0]
+    shifts = np.eye(k + 1, k) + np.eye(k + 1, k, -1)  # where a row goes
+    shifts = tf.constant(np.kron(shifts, shifts), kernel.dtype)  # [(k + 1)^2, k^2]
+    rows = tf.reshape(kernel, [k * k, -1])
+    return tf.reshape(tf.matmul(shifts, rows), [k + 1, k + 1, *kernel.shape[2:]])
 
 
 def up_conv(x, kernel):

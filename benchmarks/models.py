@@ -19,10 +19,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from stylegan2 import multiplications, needed, peak, seconds_of  # noqa: E402
+from stylegan2 import multiplications, peak, seconds_of  # noqa: E402
 
 from tfgans import data, models, training  # noqa: E402
 from tfgans.config import Config  # noqa: E402
+from tfgans.memory import needed  # noqa: E402
 
 
 class Steps:

@@ -16,11 +16,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from stylegan2 import multiplications, needed, per_period  # noqa: E402
+from stylegan2 import multiplications, per_period  # noqa: E402
 
 from tfgans import models  # noqa: E402
 from tfgans.config import Config  # noqa: E402
-from tfgans.memory import size  # noqa: E402
+from tfgans.memory import needed, size  # noqa: E402
 
 PUBLISHED = (
     "stylegan2", "stylegan2-config-e", "stylegan2-512", "stylegan2-256", "stylegan2-paper1024",

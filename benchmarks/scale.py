@@ -17,10 +17,11 @@ import numpy as np  # noqa: E402
 import scipy.ndimage  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from PIL import Image  # noqa: E402
-from stylegan2 import multiplications, needed, per_period  # noqa: E402
+from stylegan2 import multiplications, per_period  # noqa: E402
 
 from tfgans import models  # noqa: E402
 from tfgans.config import Config  # noqa: E402
+from tfgans.memory import needed  # noqa: E402
 
 IMAGES = 25_000_000  # of the paper's run
 V100 = 15.7e12  # operations per second in float32, of the data sheet

@@ -205,4 +205,4 @@ def test_the_release_that_comes_with_the_package(tmp_path, monkeypatch):
     served = tf.saved_model.load(str(folder)).signatures["sample"]
     found = served(seed=tf.constant(0, "int64"), n=tf.constant(20, "int64"))["image"]
     np.testing.assert_allclose(found, pictures, atol=1e-5)
-    assert sum(path.stat().st_size for path in folder.rglob("*")) < 9_000_000
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 8_000_000

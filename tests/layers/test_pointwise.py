@@ -9,7 +9,6 @@ from tfgans.layers.pointwise import (
     biased_leaky_relu,
     scale_channels,
     styled_activation,
-    sum_of_squares,
     sum_over_pixels,
 )
 from tfgans.machine import kind
@@ -92,7 +91,6 @@ def test_what_is_compiled_depends_on_the_machine(monkeypatch):
         kind()
 
 
-def test_sums():
+def test_sum_over_pixels():
     x = numbers(2, 4, 5, 3)
     np.testing.assert_allclose(sum_over_pixels(x), x.numpy().sum(axis=(1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(sum_of_squares(x), (x.numpy() ** 2).sum(axis=(0, 1)), rtol=1e-5)

@@ -162,7 +162,7 @@ def test_tensorflow_keeps_up_sampling_kernels_as_correlations(tmp_path):
     wanted = tf.nn.conv2d(upsample(x * style[:, None, None]), kernel, 1, "SAME")
     wanted = wanted / np.sqrt(energy + 1e-8)[:, None, None]
     wanted = tf.nn.leaky_relu(wanted + conv.bias, 0.2) * 2**0.5
-    ours = conv(x, w, noise="none")
+    ours = conv(x, w, conv.noise_image(2, "none"))
     inside = slice(2, -2)  # the padding is done once, or twice
     assert error(ours[:, inside, inside], wanted[:, inside, inside].numpy()) < LIMIT
 

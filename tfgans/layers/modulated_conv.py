@@ -7,7 +7,7 @@ features is done to the weights, so that a style can no longer leave droplets in
 import tensorflow as tf
 
 from tfgans import machine
-from tfgans.layers.pointwise import scale_channels, styled_activation, sum_of_squares
+from tfgans.layers.pointwise import scale_channels, styled_activation
 from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
 
 
@@ -41,14 +41,13 @@ def styled_conv(x, kernel, style, noise, bias, up=1, gain=1.0):
     """
     kernel, style = _scaled_down(x, kernel, style)
     x = _modulated(x, kernel, style, up, down=1)
-    # The activation is positively homogeneous, so the gain may come before it, where it costs
-    # nothing: g max(x, ax) = max(gx, agx).
+    # Before the activation, in small tensors, the gain costs nothing.
     return styled_activation(x, gain * demodulation(kernel, style), gain * noise, gain * bias)
 
 
 def demodulation(kernel, style):
     """What divides each sample's modulated weights by their norm: [N, O], float32."""
-    energy = tf.matmul(tf.square(style), sum_of_squares(kernel))
+    energy = tf.matmul(tf.square(style), tf.reduce_sum(tf.square(kernel), axis=[0, 1]))
     return tf.math.rsqrt(energy + 1e-8)
 
 

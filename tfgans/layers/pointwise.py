@@ -34,12 +34,6 @@ def sum_over_channels(x):
 
 
 @compiled
-def sum_of_squares(kernel):
-    """Of each pair of channels, over the taps: [k, k, I, O] -> [I, O]."""
-    return tf.reduce_sum(tf.square(kernel), axis=[0, 1])
-
-
-@compiled
 def _times(x, scale):
     return x * tf.cast(scale, x.dtype)[:, None, None, :]
 

@@ -5,6 +5,8 @@ penalty need. Here what recomputes is itself recomputed, so derivatives of any o
 went into the function.
 """
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -19,8 +21,6 @@ class Recomputing:
         recompute_from: A part whose images have, at its finer end, a shorter side of this many
             pixels or more is computed again for its gradients; None for no part.
     """
-
-    recompute_from = None
 
     def run(self, part, side, layers, *tensors):
         """`part(*tensors)`, which uses the weights of these layers on images of this side."""
@@ -55,35 +55,29 @@ def _recomputed(function, split):
     for one of them only, and should not have to go back through the other.
     """
 
-    def products(first, end, count):
-        """Of the upstream gradients and the Jacobian to the inputs first ... end - 1."""
-
-        def call(*both):
-            x, upstream = both[:count], both[count:]
-            with tf.GradientTape() as tape:
-                tape.watch(x[first:end])
-                y = function(*x)
-            found = tape.gradient(y, x[first:end], upstream, unconnected_gradients="zero")
-            return tuple(found)
-
-        return call
-
     @tf.autograph.experimental.do_not_convert
     @tf.custom_gradient
     def call(*inputs):
-        outputs = function(*inputs)
-
         def gradient(*upstream):
+            found = []
             # Not before the gradient has come here: else nothing would be saved, and TensorFlow
             # would find that this was computed already.
             with tf.control_dependencies(upstream):
-                found = []
-                for first, end in ((0, split), (split, len(inputs))):
-                    if end > first:
-                        part = _recomputed(products(first, end, len(inputs)), split)
-                        found += part(*inputs, *upstream)
-                return tuple(found)
+                for wanted in (slice(0, split), slice(split, len(inputs))):
+                    products = functools.partial(_products, function, len(inputs), wanted)
+                    if inputs[wanted]:
+                        found += _recomputed(products, split)(*inputs, *upstream)
+            return tuple(found)
 
-        return outputs, gradient
+        return function(*inputs), gradient
 
     return call
+
+
+def _products(function, count, wanted, *inputs_and_upstream):
+    """Of the upstream gradients and the Jacobian of `function` to the wanted of its inputs."""
+    inputs, upstream = inputs_and_upstream[:count], inputs_and_upstream[count:]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs[wanted])
+        y = function(*inputs)
+    return tuple(tape.gradient(y, inputs[wanted], upstream, unconnected_gradients="zero"))

@@ -79,10 +79,11 @@ def _forward(x, kernel, up, down, padding):
 def upsample(x):
     """Doubles the resolution: [N, H, W, C] -> [N, 2H, 2W, C]."""
     height, width, channels = x.shape[1:]
+    kernel = fir_kernel(gain=4.0)
     if channels > 4:
-        return upfirdn(x, fir_kernel(gain=4.0), up=(2, 2), padding=(2, 1, 2, 1))
+        return upfirdn(x, kernel, up=(2, 2), padding=(2, 1, 2, 1))
     # The few channels of an image: one transposed convolution, mostly with zeros, is faster.
-    kernel = fir_kernel(gain=4.0)[:, :, None, None] * np.eye(channels, dtype="float32")
+    kernel = kernel[:, :, None, None] * np.eye(channels, dtype="float32")
     shape = [tf.shape(x)[0], 2 * height, 2 * width, channels]
     return tf.nn.conv2d_transpose(x, tf.constant(kernel, x.dtype), shape, 2, "SAME")
 

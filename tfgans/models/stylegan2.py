@@ -146,11 +146,10 @@ class StyledConv(Network):
             name="noise", shape=size, initializer=standard_normal(), trainable=False
         )
 
-    def call(self, x, w, noise="random", gain=1.0):
-        noise = self.noise_image(tf.shape(x)[0], noise) * self.noise_strength
+    def call(self, x, w, noise, gain=1.0):
         x = styled_conv(
-            tf.cast(x, self.compute_dtype), self.kernel, self.affine(w), noise, self.bias,
-            up=self.up, gain=gain * SQRT2,
+            tf.cast(x, self.compute_dtype), self.kernel, self.affine(w),
+            noise * self.noise_strength, self.bias, up=self.up, gain=gain * SQRT2,
         )  # fmt: skip
         return clamped(x, self.clamp, gain)
 
@@ -230,8 +229,8 @@ class Synthesis(Recomputing, Network):
             for conv in block:
                 last = conv is block[-1] and residual is not None
                 image_noise = conv.noise_image(n, noise if isinstance(noise, str) else noise[index])
-                part = functools.partial(conv, gain=SQRT_HALF if last else 1.0)
-                x = self.run(part, min(conv.size), [conv], x, ws[index], image_noise)
+                scaled = functools.partial(conv, gain=SQRT_HALF if last else 1.0)
+                x = self.run(scaled, min(conv.size), [conv], x, ws[index], image_noise)
                 index += 1
             if residual is not None:
                 x += residual
@@ -347,8 +346,8 @@ class Discriminator(Recomputing, Network):
                 x = rgb if x is None else x + tf.cast(rgb, x.dtype)
             if self.architecture == "skip":
                 image = downsample(image)
-            layers, part = [*convs, *self.skips[k : k + 1]], functools.partial(self.block, k)
-            x = self.run(part, min(x.shape[1:3]), layers, x)
+            layers = [*convs, *self.skips[k : k + 1]]
+            x = self.run(functools.partial(self.block, k), min(x.shape[1:3]), layers, x)
         x = 0.0 if x is None else tf.cast(x, "float32")
         for last in from_rgb:
             x += last(image)
@@ -573,6 +572,7 @@ class StyleGAN2(BaseModel):
         def mapping(z, label, truncation):
             return {"w": generator.styles(z, label, truncation)}
 
+        @tf.function(input_signature=[w], autograph=False)  # once in the file
         def synthesis(w):
             return {"image": generator.synthesis(w, noise="const")}
 

@@ -142,7 +142,7 @@ def test_a_set_with_nothing_whole_says_so_while_training(tmp_path):
     source = open_images(path)
     for file in path.iterdir():
         file.write_bytes(b"gone bad after the set was opened")
-    with pytest.raises(DataError, match="All 3 images are broken, the last one: .*x.png"):
+    with pytest.raises(DataError, match="All 3 images are broken, the first one: .*good0.png"):
         ImageReader(source, (8, 8, 3), "skip").read([0, 1, 2])
 
 

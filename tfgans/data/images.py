@@ -208,8 +208,7 @@ def read_whole(source, i, policy):
                 raise
             if source.found_broken.setdefault(candidate, error) is error:
                 print(f"skipped broken image {error}")
-    *_, last = source.found_broken.values()
     raise DataError(
-        f"All {n} images are broken, the last one: {last}",
+        f"All {n} images are broken, the first one: {source.found_broken[0]}",
         "Replace the set by a whole copy.",
     )

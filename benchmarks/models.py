@@ -36,12 +36,12 @@ class Steps:
         self.examples = settings.data.batch_size * self.model.n_critic
         first = sum(self.model.stage_steps)
         if first:
-            self.model._now = first
+            self.model.now = first
             self.model.stage_begins(self.model.stage)
         self.graphs, self.patterns, number = {}, [], first
         while number < first + math.lcm(*self.model._periods):  # tracing meets the periods
             self.model.step.assign(number)
-            self.model._now = number
+            self.model.now = number
             if self.model._pattern() not in self.graphs:
                 step = tf.function(self.model._seeded_train_step, autograph=False)
                 graph = step.get_concrete_function(self.batch)

@@ -1,21 +1,23 @@
-"""How many operations StyleGAN2 takes per image: `python benchmarks/operations.py [NAMES]`.
+"""How many operations a model takes per example: `python benchmarks/operations.py [NAMES]`.
 
 Traces each configuration and counts the multiplications of all matrix products and convolutions,
-two operations each; nothing is run. `--peak` (operations per second) turns them into bounds. Beside
-them, how much these products read and write in float32: what is moved at least where everything
-element-wise is fused into them.
+two operations each; nothing is run. `--peak` (operations per second) turns them into bounds. For
+StyleGAN2 also for each kind of step, and how much these products read and write in float32: what is
+moved at least where everything element-wise is fused into them. Other models: their last stage.
 """
 
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import pathlib
+from concurrent.futures import ProcessPoolExecutor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from models import Steps, operations  # noqa: E402
 from stylegan2 import multiplications, per_period  # noqa: E402
 
 from tfgans import models  # noqa: E402
@@ -25,16 +27,36 @@ from tfgans.memory import needed, size  # noqa: E402
 PUBLISHED = (
     "stylegan2", "stylegan2-config-e", "stylegan2-512", "stylegan2-256", "stylegan2-paper1024",
     "stylegan2-paper512", "stylegan2-paper256", "stylegan2-auto-128", "stylegan2-auto-64",
-    "stylegan2-auto-32", "stylegan2-cifar",
+    "stylegan2-auto-32", "stylegan2-cifar", "progan", "progan-cifar", "sngan-imagenet", "sngan",
+    "sngan-cnn", "wgan_gp", "cyclegan", "pix2pix", "dcgan", "lsgan", "began", "bigan", "bigan-ali",
+    "infogan", "improved_gan", "lapgan", "fgan", "gan", "seqgan", "singan",
 )  # fmt: skip
-COLUMNS = ("image", "plain", "path", "both", "training", "bytes")
+COLUMNS = ("training", "image", "plain", "path", "both", "bytes")
 BATCH = 4  # the group of the minibatch standard deviation
 
 
 def count(name, changes=()):
-    """Parameters and operations per image of one configuration."""
-    settings = Config.load(name, changes=list(changes))
-    model = models.get(settings.architecture)(**settings.model)
+    """Trained parameters and operations per example of one configuration."""
+    settings = Config.load(name, changes=["data.path=synthetic", *changes])
+    found = {"name": " ".join([name, *changes])}
+    if settings.architecture == "stylegan2":
+        return found | of_stylegan2(settings)
+    steps = Steps(settings)
+    work = steps.mean({p: operations(step.graph) for p, step in steps.graphs.items()})
+    return found | {"parameters": parameters(steps.model), "training": work / steps.examples}
+
+
+def parameters(model):
+    """Player -> number of its trained parameters."""
+    return {
+        player: sum(math.prod(w.shape) for w in model.weights_of(player))
+        for player in model.players()
+    }
+
+
+def of_stylegan2(settings):
+    """The same, of each kind of step and of one image of the generator."""
+    model = models.get("stylegan2")(**settings.model)
     model.compile(settings.optimizers)
     data = {"image": tf.TensorSpec([BATCH, *model.image_shape])}
     inputs = [tf.TensorSpec([BATCH, model.latent_dim])]
@@ -51,16 +73,11 @@ def count(name, changes=()):
 
     work, moved = {}, {}
     for pattern, number in (("both", 0), ("plain", 1), ("path", 4)):
-        model._now = number
+        model.now = number
         work[pattern], moved[pattern] = per_image(model._seeded_train_step, data)
-    sizes = {
-        player: sum(math.prod(w.shape) for w in model.weights_of(player))
-        for player in ("generator", "discriminator")
-    }
     return {
-        "name": " ".join([name, *changes]),
         "image_shape": list(model.image_shape),
-        "parameters": sizes,
+        "parameters": parameters(model),
         "image": per_image(lambda *inputs: model(*inputs), *inputs)[0],
         **work,
         "training": per_period(work),
@@ -70,25 +87,24 @@ def count(name, changes=()):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=PUBLISHED, help="configurations of stylegan2")
+    parser.add_argument("names", nargs="*", default=PUBLISHED, help="configurations")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
     parser.add_argument("--peak", type=float, help="operations per second of your machine")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path)
     args = parser.parse_args()
     rows = []
-    print("10^9 operations per image, and bytes; training: the mean over 16 steps")
-    print(f"{'':20} {'G, D: 10^6':>11}" + "".join(f"{word:>9}" for word in COLUMNS))
+    print("10^9 operations per example, and bytes; training: the mean over a period of steps")
+    print(f"{'':20} {'trained, 10^6':>13}" + "".join(f"{word:>10}" for word in COLUMNS))
+    # Each in a process of its own, which gives all memory back.
+    new = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(1, mp_context=new, max_tasks_per_child=1)
     for name in args.names:
-        row = count(name, args.changes)
-        keras.backend.clear_session()
+        row = pool.submit(count, name, args.changes).result()
         rows.append(row)
-        numbers = "".join(f"{row[column] / 1e9:9.2f}" for column in COLUMNS)
-        sizes = ", ".join(f"{count / 1e6:.1f}" for count in row["parameters"].values())
-        bound = ""
-        if args.peak:
-            rates = args.peak / row["image"], args.peak / row["training"]
-            bound = "  at most {:.3g} and {:.3g} images/s".format(*rates)
-        print(f"{name:20} {sizes:>11}{numbers}{bound}", flush=True)
+        numbers = "".join(f"{row[word] / 1e9:10.4g}" for word in COLUMNS if word in row)
+        trained = sum(row["parameters"].values()) / 1e6
+        bound = f"  at most {args.peak / row['training']:.3g} examples/s" if args.peak else ""
+        print(f"{name:20} {trained:13.4g}{numbers}{bound}", flush=True)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 

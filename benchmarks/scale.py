@@ -41,7 +41,7 @@ def count(name, batch):
     }
     data, work = {"image": tf.TensorSpec([batch, *model.image_shape])}, {}
     for pattern, number in (("both", 0), ("plain", 1), ("path", 4)):
-        model._now = number
+        model.now = number
         step = tf.function(model._seeded_train_step, autograph=False)
         graph = step.get_concrete_function(data).graph
         work[pattern] = 2 * sum(map(multiplications, needed(graph))) / batch

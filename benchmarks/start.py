@@ -5,8 +5,8 @@ Each figure is the median of several processes of its own:
 - import: `import tfgans` after `import tensorflow`;
 - first: from the call of the first step to its result: tracing, preparing, running it;
 - sample: `tools/sample.py` as a command, from start to end, one image of stylegan2-fashion;
-- fit: a step of `fit`, with all callbacks of a run, against the compiled step alone, in turn. Steps
-  are timed, not whole fits, and those with penalties are left out.
+- fit: a step of `fit`, with all callbacks of a run, against the compiled step alone, in turn, one
+  step after each step. Steps with penalties are left out.
 """
 
 import argparse
@@ -34,7 +34,7 @@ TARGETS = {
     "import": 1, "sample": 10, "first stylegan2 tiny": 20, "first stylegan2 256": 60,
     "fit dcgan demo": 0.03, "fit stylegan2 demo": 0.03,
 }  # fmt: skip
-ROUNDS, STEPS = 6, 40
+STEPS, WARM = 260, 20
 
 
 def build(words):
@@ -61,11 +61,13 @@ def of_import():
 
 def of_first(words):
     import numpy as np
+    import tensorflow as tf
 
     model, _, _, batch = build(words)
     step = model.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors(batch))
     start = time.perf_counter()
-    logs = step(iter([batch]))
+    logs = step(batches)
     np.array(list(logs.values()))
     return time.perf_counter() - start
 
@@ -83,35 +85,28 @@ def of_fit(words):
     fit, bare = [], []
 
     class Clock(keras.callbacks.Callback):
-        last = None
+        """After each step of `fit` and what the callbacks before do, the compiled step alone."""
+
+        def on_train_begin(self, logs=None):
+            now, model.now = model.now, 1  # a step that is due for nothing
+            step = tf.function(model._seeded_train_step, autograph=False)
+            self.step, model.now = step.get_concrete_function(batch), now
+            self.last = None
 
         def on_train_batch_end(self, number, logs=None):
-            now = time.perf_counter()
-            due = any((int(model.step.numpy()) - 1) % every == 0 for every in model._periods)
-            if self.last is not None and not due:
-                fit.append(now - self.last)
-            self.last = now
-
-    def run_fit():
-        with tempfile.TemporaryDirectory() as run:
-            watchers = [Clock(), *training.watch(model, source, settings, pathlib.Path(run))]
-            # The clock comes last, so that it sees what the others cost.
-            watchers = [*watchers[1:], watchers[0]]
-            dataset = tf.data.Dataset.from_tensors(batch).repeat()
-            model.fit(dataset, steps_per_epoch=STEPS, callbacks=watchers, shuffle=False, verbose=0)
-
-    run_fit()  # meets all graphs
-    model._now = 1  # a step that is due for nothing
-    step = tf.function(model._seeded_train_step, autograph=False).get_concrete_function(batch)
-    for _ in range(4):
-        step(batch)
-    fit.clear()
-    for _ in range(ROUNDS):
-        for _ in range(STEPS):
             start = time.perf_counter()
-            np.array(list(step(batch).values()))
-            bare.append(time.perf_counter() - start)
-        run_fit()
+            np.array(list(self.step(batch).values()))
+            end = time.perf_counter()
+            due = any((model.now - 1) % every == 0 for every in model._periods)
+            if number >= WARM and not due:
+                fit.append(start - self.last)
+                bare.append(end - start)
+            self.last = end
+
+    with tempfile.TemporaryDirectory() as run:
+        watchers = [*training.watch(model, source, settings, pathlib.Path(run)), Clock()]
+        dataset = tf.data.Dataset.from_tensors(batch).repeat()
+        model.fit(dataset, steps_per_epoch=STEPS, callbacks=watchers, shuffle=False, verbose=0)
     return statistics.median(fit) / statistics.median(bare) - 1
 
 

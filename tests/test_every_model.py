@@ -410,6 +410,20 @@ def test_a_compiled_step_on_two_replicas(name, two_replicas):
     go_on(model, settings, two_replicas)
 
 
+def test_a_step_is_traced_once_for_each_shape_and_counted_when_it_has_a_batch(monkeypatch):
+    model, _, _ = new("gan", eager=False)
+    traced, train_step = [], model.train_step
+    monkeypatch.setattr(model, "train_step", lambda data: traced.append(data) or train_step(data))
+    images = {"image": tf.zeros([24, *model.image_shape])}
+    for batch_size, epochs in ((8, 3), (8, 1), (6, 1)):  # with ends of the data in between
+        dataset = tf.data.Dataset.from_tensor_slices(images).batch(batch_size, drop_remainder=True)
+        model.fit(dataset, epochs=epochs, shuffle=False, verbose=0)
+    assert int(model.step.numpy()) == model.now == 9 + 3 + 4
+    assert [data["image"].shape[0] for data in traced] == [8, 6]
+    with pytest.raises(BadInput, match="drop_remainder=True"):
+        model.fit(tf.data.Dataset.from_tensor_slices(images).batch(5), shuffle=False, verbose=0)
+
+
 @pytest.mark.parametrize("name", WITHOUT_BATCH_STATISTICS)
 def test_a_batch_in_two_parts_is_the_whole_batch(name):
     """Nothing is patched: the parts draw what the whole batch draws."""

@@ -219,7 +219,7 @@ def test_not_a_number_stops_the_run_names_the_term_and_keeps_the_snapshot(tmp_pa
     class Poisoned(models.MODELS["gan"]):
         def generator_loss(self, n):
             terms = super().generator_loss(n)
-            return {"fake": terms["fake"] / (0.0 if self._now >= 20 else 1.0) * 0.0}
+            return {"fake": terms["fake"] / (0.0 if self.now >= 20 else 1.0) * 0.0}
 
     source = training.resolve(settings)
     model = Poisoned(**settings.model)

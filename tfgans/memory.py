@@ -123,7 +123,7 @@ def training_graphs(model, batch) -> list:
     for begin in begins:
         number = begin
         while number < begin + math.lcm(*model._periods):
-            model._now = number
+            model.now = number
             if model._pattern() not in graphs:
                 step = tf.function(model._seeded_train_step, autograph=False)
                 graph = step.get_concrete_function(batch).graph

@@ -133,7 +133,7 @@ def test_history_of_a_run_is_the_mean_of_its_weights():
 
     model.remember = recorded
     for step in range(2):
-        model._now = step
+        model.now = step
         model.step.assign(step)
         with random.scope(0, step):
             logs = model.train_step({"image": batch()})

@@ -36,7 +36,7 @@ def small(**settings):
 def at(model, step):
     """Puts a model to a step of its schedule."""
     model.step.assign(step)
-    model._now = step
+    model.now = step
     return model
 
 

@@ -314,7 +314,7 @@ def test_order_of_moves():
     }
     for step, names_ in (expected | {16: expected[0], 20: expected[4]}).items():
         moves.clear()
-        model._now = step
+        model.now = step
         with random.scope(0, step):
             model.train_step(data)
         assert moves == names_
@@ -370,7 +370,7 @@ def test_impossible_sizes_name_the_nearest_possible_one(image_shape, nearest):
 def test_any_shape_and_number_of_channels_trains(image_shape):
     model = small(image_shape=image_shape)
     model.compile(run_eagerly=True)
-    model._now = 0
+    model.now = 0
     before = model.discriminator.get_weights()
     with random.scope(0):
         logs = model.train_step({"image": normal(4, *image_shape)})
@@ -454,7 +454,7 @@ def test_adaptive_augmentation_moves_p_in_training():
     model.discriminator.output_dense.bias.assign([100.0])  # D is sure that all are real
     data = {"image": normal(4, 16, 16, 3)}
     for step in range(9):
-        model._now = step
+        model.now = step
         with random.scope(0, step):
             model.train_step(data)
     # Adjusted after steps 0, 4 and 8, by the images seen in between: 4, 16 and 16.

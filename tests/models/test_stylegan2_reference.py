@@ -423,8 +423,8 @@ def follow_official_training(monkeypatch, nudge):
     model.update = checked_update
     for iteration, plan in meta["plan"]:
         phases[:] = [(iteration, phase) for phase in plan]
-        model._now = 0 if "Greg" in plan else 1
-        model.step.assign(model._now)
+        model.now = 0 if "Greg" in plan else 1
+        model.step.assign(model.now)
         model.train_step({"image": tf.constant(to_nhwc(a[f"{iteration}/real"]))})
         assert not phases
         for name, (variable, _) in ema_names.items():

@@ -20,7 +20,7 @@ class OnTick(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.recent.append(logs)
-        step = int(self.model.step.numpy())
+        step = self.model.now
         if step % self.tick == 0:
             self.on_tick(step, self.means())
             self.recent = []

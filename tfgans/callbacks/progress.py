@@ -26,7 +26,7 @@ class Progress(OnTick):
         self.shown, self.marks = 0.0, collections.deque()  # (time, step) of up to a minute ago
 
     def on_train_batch_end(self, batch, logs=None):
-        now, step = time.time(), int(self.model.step.numpy())
+        now, step = time.time(), self.model.now
         self.marks.append((now, step))
         while now - self.marks[0][0] > 60:
             self.marks.popleft()

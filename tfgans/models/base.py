@@ -29,6 +29,7 @@ class BaseModel(keras.Model):
         n_critic: How many batches one training step takes (`split` hands them out).
         stage_steps: Lengths in steps of all stages but the last.
         step: How many training steps were made; saved.
+        now: The same as a plain integer, while training.
         seed: Every random draw in training is a function of it; saved.
         accumulate: In how many parts each move takes its batch, to save memory.
     """
@@ -43,7 +44,7 @@ class BaseModel(keras.Model):
         super().__init__(name=name, autocast=False)  # z and label as given; the layers cast
         self.optimizers = {}
         self.step = self.add_state("step", 0, dtype="int64", aggregation="only_first_replica")
-        self._now = 0  # `step` as a plain integer, valid while training
+        self.now = 0
         self._periods = set()  # every `due(every)` met so far
         self._was_split = False  # whether `train_step` has called `split`
         self.built = True  # the networks are built by the constructor
@@ -174,12 +175,12 @@ class BaseModel(keras.Model):
     def due(self, every):
         """Whether this step is a multiple of `every`: a plain bool, each answer its own graph."""
         self._periods.add(every)
-        return self._now % every == 0
+        return self.now % every == 0
 
     @property
     def stage(self):
         """Number of the current stage, a plain int; each stage is its own graph."""
-        return sum(self._now >= end for end in itertools.accumulate(self.stage_steps))
+        return sum(self.now >= end for end in itertools.accumulate(self.stage_steps))
 
     def split(self, data):
         """The `n_critic` batches of this step.
@@ -296,34 +297,59 @@ class BaseModel(keras.Model):
 
     def _pattern(self):
         """What decides the graph of a step: the stage and the answers of `due`."""
-        return self.stage, *(self._now % every == 0 for every in sorted(self._periods))
+        return self.stage, *(self.now % every == 0 for every in sorted(self._periods))
 
     def make_train_function(self, force=False):
         """One compiled graph for each stage and each pattern of `due` answers."""
-        self._now = int(self.step.numpy())
+        self.now = int(self.step.numpy())
         if self.train_function is not None and not force:
             return self.train_function
-        compiled, logs = {}, {}
+        compiled, ready, logs = {}, {}, {}
 
         def train_function(iterator):
-            if self._now in itertools.accumulate(self.stage_steps):
+            if self.now in itertools.accumulate(self.stage_steps):
                 self.stage_begins(self.stage)
-            step = compiled.get(self._pattern())
+            if ready.get("iterator") is not iterator:
+                ready.clear()
+                ready["iterator"] = iterator
+            step = ready.get(self._pattern())
             if step is None:
-                step = self._make_function(self._seeded_train_step)
+                function = compiled.get(self._pattern()) or self._make_step()
+                # A function would look for the graph of its arguments half a millisecond long.
+                step = function if self.run_eagerly else function.get_concrete_function(iterator)
+                # Tracing may have met new periods.
+                compiled[self._pattern()], ready[self._pattern()] = function, step
             logs.update(step(iterator))
-            compiled.setdefault(self._pattern(), step)  # tracing may have met new periods
-            self._now += 1
-            self.step.assign(self._now)
+            self.now += 1
             return dict(logs)  # terms that were not due keep their last value
 
         self.train_function = train_function
         return train_function
 
+    def _make_step(self):
+        """A step on the next batch of an iterator; it returns means over the replicas."""
+        strategy = self.distribute_strategy
+
+        def step(iterator):
+            logs = strategy.run(self._seeded_train_step, args=(next(iterator),))
+            logs = {name: strategy.reduce("MEAN", term, axis=None) for name, term in logs.items()}
+            with tf.control_dependencies(logs.values()):  # no step without a batch
+                self.step.assign_add(1)
+            return logs
+
+        if self.run_eagerly:
+            return step
+        return tf.function(step, autograph=False)
+
     def _maybe_symbolic_build(self, **kwargs):
         """Builds nothing: Keras' own reads a batch for it, and fails where there are workers."""
 
     def _seeded_train_step(self, data):
+        if not all(value.shape[:1].is_fully_defined() for value in tf.nest.flatten(data)):
+            raise BadInput(
+                "The graph of a step has a fixed number of examples, and these batches may differ "
+                "in theirs. Take whole ones: dataset.batch(n, drop_remainder=True)."
+            )
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with random.scope(self.seed, self.step, replica):
             logs = self.train_step(data)
@@ -333,9 +359,6 @@ class BaseModel(keras.Model):
                 f"and {type(self).__name__}.train_step used them all in every move. Take them "
                 "apart: `for batch in self.split(data): self.update(...)`."
             )
-        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-            # There Keras averages logs over their first axis.
-            logs = {name: value[tf.newaxis] for name, value in logs.items()}
         return logs
 
     def get_config(self):

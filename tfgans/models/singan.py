@@ -463,7 +463,7 @@ class SinGAN(BaseModel):
 
     def preview(self, data):
         """The image, its reconstruction and seven samples at the scale of the last step."""
-        k = sum(self._now > k * self.scale_steps for k in range(1, len(self.shapes)))
+        k = sum(self.now > k * self.scale_steps for k in range(1, len(self.shapes)))
         pictures = [
             self.real(k, data["image"][:1]),
             self.reconstruction(k),

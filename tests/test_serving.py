@@ -58,7 +58,11 @@ image = s["serving_default"](**inputs)["image"]
 again = s["synthesis"](w=s["mapping"](**inputs)["w"])["image"]
 one = s["serving_default"](**{k: v[:1] for k, v in inputs.items()})["image"]
 sample = s["sample"](seed=tf.constant(5, tf.int64), n=tf.constant(4, tf.int64))["image"]
-np.savez(sys.argv[3], image=image, again=again, one=one, sample=sample,
+with tf.GradientTape() as tape:
+    tape.watch(inputs["z"])
+    energy = tf.reduce_sum(s["serving_default"](**inputs)["image"] ** 2)
+gradient = tape.gradient(energy, inputs["z"])
+np.savez(sys.argv[3], image=image, again=again, one=one, sample=sample, gradient=gradient,
     uint8=s["uint8"](**inputs)["image"])
 """
 
@@ -70,8 +74,15 @@ def test_a_fresh_process_without_tfgans_gets_the_images_of_keras(released, tmp_p
     command = [sys.executable, "-c", STRANGER, folder, "inputs.npz", "outputs.npz"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "custom gradients" not in done.stderr
     found = np.load(tmp_path / "outputs.npz")
-    ours = model(given["z"], label=given.get("label"), truncation=given["truncation"]).numpy()
+    z = tf.constant(given["z"])
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        ours = model(z, label=given.get("label"), truncation=given["truncation"])
+        energy = tf.reduce_sum(ours**2)
+    gradient, ours = tape.gradient(energy, z).numpy(), ours.numpy()
+    np.testing.assert_allclose(found["gradient"], gradient, atol=rounding(model, gradient))
     tolerance = rounding(model, ours)
     np.testing.assert_allclose(found["image"], ours, atol=tolerance)
     np.testing.assert_allclose(found["again"], ours, atol=tolerance)

@@ -60,7 +60,6 @@ def compiled(function):
     """
     by_xla = tf.function(function, jit_compile=True, autograph=False)
 
-    @tf.autograph.experimental.do_not_convert
     @functools.wraps(function)
     def call(*tensors):
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
@@ -68,4 +67,5 @@ def compiled(function):
         narrow = min(tensor.dtype.size for tensor in tensors) == 2
         return (by_xla if here == "gpu" or here == "cpu" and narrow else function)(*tensors)
 
-    return call
+    del call.__wrapped__  # autograph would convert and call that instead
+    return tf.autograph.experimental.do_not_convert(call)

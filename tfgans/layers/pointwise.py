@@ -9,6 +9,7 @@ gradients can be trained.
 
 import tensorflow as tf
 
+from tfgans.layers.gradients import own_gradient
 from tfgans.machine import compiled
 
 SLOPE = 0.2  # of every leaky ReLU here
@@ -56,8 +57,7 @@ def _slope_times(dy, y):
     return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=SLOPE)
 
 
-@tf.autograph.experimental.do_not_convert  # which would take the gradient away
-@tf.custom_gradient
+@own_gradient
 def scale_channels(x, scale):
     """Multiplies each channel of each image by a number: [N, H, W, C], [N, C] -> [N, H, W, C]."""
 
@@ -67,15 +67,13 @@ def scale_channels(x, scale):
     return _times(x, scale), gradient
 
 
-@tf.autograph.experimental.do_not_convert
-@tf.custom_gradient
+@own_gradient
 def leaky_relu_gradient(dy, y):
     """What comes back through a leaky ReLU with the output y: [N, H, W, C] twice -> the same."""
     return _slope_times(dy, y), lambda ddy: (leaky_relu_gradient(ddy, y), None)
 
 
-@tf.autograph.experimental.do_not_convert
-@tf.custom_gradient
+@own_gradient
 def biased_leaky_relu(x, bias):
     """Leaky ReLU of slope 0.2 after a bias: [N, H, W, C], [C] -> [N, H, W, C]."""
     y = tf.nn.leaky_relu(tf.nn.bias_add(x, bias), SLOPE)  # oneDNN joins them to a convolution
@@ -87,8 +85,7 @@ def biased_leaky_relu(x, bias):
     return y, gradient
 
 
-@tf.autograph.experimental.do_not_convert
-@tf.custom_gradient
+@own_gradient
 def styled_activation(x, scale, noise, bias):
     """leaky_relu(scale x + noise + bias), slope 0.2: what follows a modulated convolution.
 

@@ -10,6 +10,8 @@ import functools
 import keras
 import tensorflow as tf
 
+from tfgans.layers.gradients import own_gradient
+
 
 class Recomputing:
     """A network of which large parts keep only what goes into them, if asked to.
@@ -55,8 +57,7 @@ def _recomputed(function, split):
     for one of them only, and should not have to go back through the other.
     """
 
-    @tf.autograph.experimental.do_not_convert
-    @tf.custom_gradient
+    @own_gradient
     def call(*inputs):
         def gradient(*upstream):
             found = []

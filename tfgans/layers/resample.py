@@ -9,6 +9,8 @@ be differentiated as often as wanted; `tf.image.resize` drops its second derivat
 import numpy as np
 import tensorflow as tf
 
+from tfgans.layers.gradients import own_gradient
+
 BINOMIAL = (1, 3, 3, 1)
 
 
@@ -37,7 +39,7 @@ def upfirdn(x, kernel, up=(1, 1), down=(1, 1), padding=(0, 0, 0, 0)):
     kh, kw = kernel.shape
     height, width = x.shape[1:3]
 
-    @tf.custom_gradient
+    @own_gradient
     def apply(x):
         y = _forward(x, kernel, up, down, padding)
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput, nearest
+from tfgans.layers.gradients import plain_gradients
 
 
 class BaseModel(keras.Model):
@@ -405,9 +406,10 @@ class BaseModel(keras.Model):
             more: Endpoints beyond the model's own, in the same form.
         """
         archive = keras.export.ExportArchive()
-        for name, (function, signature) in (self.endpoints() | (more or {})).items():
-            archive.add_endpoint(name, function, input_signature=signature)
-        archive.write_out(str(path), verbose=False)
+        with plain_gradients():
+            for name, (function, signature) in (self.endpoints() | (more or {})).items():
+                archive.add_endpoint(name, function, input_signature=signature)
+            archive.write_out(str(path), verbose=False)
 
 
 def part_of(args, part, parts):

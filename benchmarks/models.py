@@ -63,7 +63,7 @@ def operations(graph):
     for op in needed(graph):
         total += 2 * multiplications(op)
         if op.type in ("While", "StatelessWhile"):  # of `tf.map_fn`, which says how many rounds
-            rounds = tf.get_static_value(op.inputs[1])
+            rounds = int(tf.get_static_value(op.inputs[1]))
             total += rounds * operations(graph._get_function(op.get_attr("body").name).graph)
     return total
 

@@ -305,21 +305,18 @@ class BaseModel(keras.Model):
         self.now = int(self.step.numpy())
         if self.train_function is not None and not force:
             return self.train_function
-        compiled, ready, logs = {}, {}, {}
+        compiled, logs = {}, {}
 
         def train_function(iterator):
             if self.now in itertools.accumulate(self.stage_steps):
                 self.stage_begins(self.stage)
-            if ready.get("iterator") is not iterator:
-                ready.clear()
-                ready["iterator"] = iterator
-            step = ready.get(self._pattern())
-            if step is None:
-                function = compiled.get(self._pattern()) or self._make_step()
-                # A function would look for the graph of its arguments half a millisecond long.
+            function, spec, step = compiled.get(self._pattern(), (None, None, None))
+            if spec != iterator.element_spec:
+                function = function or self._make_step()
+                # The graph itself: to find it by its arguments takes half a millisecond each time.
                 step = function if self.run_eagerly else function.get_concrete_function(iterator)
-                # Tracing may have met new periods.
-                compiled[self._pattern()], ready[self._pattern()] = function, step
+                # Under a pattern with all periods that tracing has met.
+                compiled[self._pattern()] = function, iterator.element_spec, step
             logs.update(step(iterator))
             self.now += 1
             return dict(logs)  # terms that were not due keep their last value

@@ -9,7 +9,6 @@ Multiplications are those of matrix products and convolutions, also inside of lo
 """
 
 import argparse
-import json
 import math
 import os
 import pathlib
@@ -18,6 +17,7 @@ import statistics
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
+import record  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from stylegan2 import multiplications, peak, seconds_of  # noqa: E402
 
@@ -107,6 +107,7 @@ def main():
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path)
     args = parser.parse_args()
     rows = []
+    print(record.machine())
     print(f"{'demo of':13} batch examples/s (least - most) of peak  Mflop each  graph")
     for name in args.names:
         row = measure(name, args.changes, args.rounds)
@@ -118,8 +119,7 @@ def main():
             f"{row['operations per example'] / 1e6:11.1f} {row['operations in the graph']:6}",
             flush=True,
         )
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    record.write(args.json, rows)
 
 
 if __name__ == "__main__":

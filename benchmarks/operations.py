@@ -7,7 +7,6 @@ moved at least where everything element-wise is fused into them. Other models: t
 """
 
 import argparse
-import json
 import math
 import multiprocessing
 import os
@@ -16,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import record  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from models import Steps, operations  # noqa: E402
 from stylegan2 import multiplications, per_period  # noqa: E402
@@ -97,16 +97,18 @@ def main():
     print(f"{'':20} {'trained, 10^6':>13}" + "".join(f"{word:>10}" for word in COLUMNS))
     # Each in a process of its own, which gives all memory back.
     new = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(1, mp_context=new, max_tasks_per_child=1)
-    for name in args.names:
-        row = pool.submit(count, name, args.changes).result()
-        rows.append(row)
-        numbers = "".join(f"{row[word] / 1e9:10.4g}" for word in COLUMNS if word in row)
-        trained = sum(row["parameters"].values()) / 1e6
-        bound = f"  at most {args.peak / row['training']:.3g} examples/s" if args.peak else ""
-        print(f"{name:20} {trained:13.4g}{numbers}{bound}", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    with ProcessPoolExecutor(1, mp_context=new, max_tasks_per_child=1) as pool:
+        for name in args.names:
+            row = pool.submit(count, name, args.changes).result()
+            rows.append(row)
+            numbers = "".join(f"{row[word] / 1e9:10.4g}" for word in COLUMNS if word in row)
+            trained = sum(row["parameters"].values()) / 1e6
+            bound = ""
+            if args.peak:
+                rates = [f"{args.peak / row[word]:.3g}" for word in COLUMNS[:2] if word in row]
+                bound = f"  at most {' and '.join(rates)} examples/s"
+            print(f"{name:20} {trained:13.4g}{numbers}{bound}", flush=True)
+    record.write(args.json, rows)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ StyleGAN2 at 256x256 (at most 128 channels) is timed here.
 
 import argparse
 import io
-import json
 import os
 import pathlib
 import statistics
@@ -19,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import record
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -121,6 +122,7 @@ def main():
         print(read(args.read))
         return
     step, rows = args.step or training_step(), []
+    print(record.machine())
     print(f"the training step takes {step:.2f} images/s")
     print(f"{'256x256 from':12} kB each cores images/s (least - most)  times the step")
     with tempfile.TemporaryDirectory() as root:
@@ -140,8 +142,7 @@ def main():
                     f"({min(found):.0f} - {max(found):.0f}) {median / step:10.0f}",
                     flush=True,
                 )
-    if args.json:
-        args.json.write_text(json.dumps({"step": step, "rows": rows}, indent=1) + "\n")
+    record.write(args.json, rows, step=step)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Each figure is the median of several processes of its own:
 """
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -18,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import record
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -140,6 +141,7 @@ def main():
     calls |= {f"first {k}": lambda w=w: in_own_process("first", w) for k, w in FIRST.items()}
     calls |= {f"fit {k}": lambda w=w: in_own_process("fit", w) for k, w in FIT.items()}
     rows = []
+    print(record.machine())
     print(f"{'':22} median (least - most)   target")
     for name, call in calls.items():
         if args.only and name.split()[0] not in args.only:
@@ -152,8 +154,7 @@ def main():
         middle, least, most = map(form.format, (rows[-1]["median"], found[0], found[-1]))
         below = f"   < {form.format(target)}" if target else ""
         print(f"{name:22} {middle:>8} ({least} - {most}){below}", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    record.write(args.json, rows)
 
 
 if __name__ == "__main__":

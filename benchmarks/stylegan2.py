@@ -31,6 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+import record  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import tfgans  # noqa: E402
@@ -166,14 +167,10 @@ def per_period_of_peer(times):
 
 
 def rounds(count, calls):
-    """Median seconds of each call, all called in turn `count` times after one to warm up."""
+    """`count` times the seconds of each call, all called in turn after one to warm up."""
     for call in calls.values():
         call()
-    seconds = {name: [] for name in calls}
-    for _ in range(count):
-        for name, call in calls.items():
-            seconds[name].append(call())
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return [{name: call() for name, call in calls.items()} for _ in range(count)]
 
 
 def five(call):
@@ -197,32 +194,42 @@ def measure(size, precision, peer, official, count):
     calls["peak"] = lambda: 1 / peak(number)
     found = rounds(count, calls)
 
-    def part(of, prefix):
-        return {name.removeprefix(prefix): s for name, s in of.items() if name.startswith(prefix)}
+    def seconds(of, prefix):
+        """Of each row, in one round."""
+        times = {k.removeprefix(prefix): s for k, s in of.items() if k.startswith(prefix)}
+        period = per_period if prefix == "ours " or official else per_period_of_peer
+        served = [times.get(f"serve {n}", times[f"infer {n}"]) for n in (1, 8)]  # ours only
+        return [period(times), times["plain"], times["infer 1"], times["infer 8"], *served]
 
-    mine, theirs = part(found, "ours "), part(found, "peer ")
     work = {pattern: ours.operations(pattern) for pattern in ("plain", "path", "both")}
-    period = per_period if official else per_period_of_peer
-    rows = [
-        ("training", batch, per_period(mine), theirs and period(theirs)),
-        ("plain step", batch, mine["plain"], theirs.get("plain")),
-        ("inference", 1, mine["infer 1"], theirs.get("infer 1")),
-        ("inference", 8, mine["infer 8"], theirs.get("infer 8")),
-        ("exported", 1, mine["serve 1"], theirs.get("infer 1")),
-        ("exported", 8, mine["serve 8"], theirs.get("infer 8")),
-    ]
     generator = ours.generate.get_concrete_function(tf.TensorSpec([1, ours.model.latent_dim]))
     # [1, ...] for static shapes; linear in the batch
     image = 2 * sum(map(multiplications, needed(generator.graph)))
-    operations = [per_period(work), work["plain"], image, 8 * image, image, 8 * image]
+    rows = {
+        ("training", batch): per_period(work),
+        ("plain step", batch): work["plain"],
+        ("inference", 1): image,
+        ("inference", 8): 8 * image,
+        ("exported", 1): image,
+        ("exported", 8): 8 * image,
+    }
+    middle = {name: statistics.median(times[name] for times in found) for name in calls}
     results = []
-    for (what, n, seconds, other), flops in zip(rows, operations, strict=True):
-        share = flops / seconds * found["peak"]
-        ratio = f"{n / other:9.2f} {other / seconds:8.2f}x" if other else ""
-        print(f"{size:4} {what:11} {n:5} {n / seconds:9.2f} {share:8.0%} {ratio}", flush=True)
+    for k, ((what, n), flops) in enumerate(rows.items()):
+        mine = [n / seconds(times, "ours ")[k] for times in (middle, *found)]  # images/s
+        share = flops * mine[0] / n * middle["peak"]
         result = {"size": size, "what": what, "batch": n, "precision": precision}
-        result |= {"images_per_second": n / seconds, "share_of_peak": share}
-        results.append(result | ({"peer": n / other, "ratio": other / seconds} if other else {}))
+        result |= {"images_per_second": mine[0], "share_of_peak": share}
+        result |= {"least": min(mine[1:]), "most": max(mine[1:])}
+        span = f"({result['least']:.2f} - {result['most']:.2f})"
+        line = f"{size:4} {what:11} {n:5} {mine[0]:9.2f} {span:19} {share:8.0%}"
+        if peer:
+            theirs = [n / seconds(times, "peer ")[k] for times in (middle, *found)]
+            ratio, *ratios = (a / b for a, b in zip(mine, theirs, strict=True))
+            result |= {"peer": theirs[0], "ratio": ratio, "ratios": ratios}
+            line += f" {theirs[0]:9.2f} {ratio:8.2f}x ({min(ratios):.2f} - {max(ratios):.2f})"
+        print(line, flush=True)
+        results.append(result)
     return results
 
 
@@ -238,13 +245,14 @@ def main():
     args = parser.parse_args()
     keras.config.set_dtype_policy(args.precision)
     peer = None if args.no_peer else Peer(args.official)
+    print(record.machine())
     print(f"{args.precision}; images/s, share of the matrix-multiply peak, ratio to the peer")
-    print("size what        batch  images/s  of peak  peer's    ratio")
+    print("medians of rounds, in brackets least and most")
+    print(f"size what        batch  images/s {'':19}  of peak    peer's    ratio")
     results = []
     for size in args.sizes:
         results += measure(size, args.precision, peer, args.official, args.rounds)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+    record.write(args.json, results)
 
 
 if __name__ == "__main__":

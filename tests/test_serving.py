@@ -1,11 +1,11 @@
 """The exported model as a server and a stranger see it: no tfgans, the loader of the servers."""
 
-import math
 import pathlib
 import shutil
 import subprocess
 import sys
 
+import exported
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -91,12 +91,7 @@ def test_a_fresh_process_without_tfgans_gets_the_images_of_keras(released, tmp_p
     assert found["image"].dtype == np.float32 and found["uint8"].dtype == np.uint8
     np.testing.assert_array_equal(found["uint8"], images.to_uint8(found["image"]))
     # The averaged generator and nothing else: no discriminator, no optimizer, no live weights.
-    assert stored_parameters(folder) == model.generator_ema.count_params()
-
-
-def stored_parameters(folder):
-    stored = tf.train.list_variables(str(folder / "variables" / "variables"))
-    return sum(math.prod(shape) for name, shape in stored if "_CHECKPOINTABLE" not in name)
+    assert exported.stored(folder) == exported.served(model.generator_ema)
 
 
 @pytest.mark.parametrize("released", ["labels"], indirect=True)  # the one with most inputs

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgans import memory, random
 from tfgans.config import Config, names
 from tfgans.errors import BadInput
-from tfgans.layers.modulated_conv import modulated_conv, resampled_conv
+from tfgans.layers.modulated_conv import filtered_conv, modulated_conv
 from tfgans.layers.resample import downsample, upsample
 from tfgans.models import get
 from tfgans.models.stylegan2 import Generator, Mapping, StyleGAN2, base_grid
@@ -73,7 +73,7 @@ def test_variance_of_demodulated_layers_on_white_noise():
 
 def test_up_sampling_convolution_is_up_sampling_then_true_convolution():
     x, kernel = normal(2, 8, 8, 3), normal(3, 3, 3, 4)
-    y = resampled_conv(x, kernel, up=2)
+    y = filtered_conv(x, kernel, up=2)
     right = tf.nn.conv2d(upsample(x), kernel[::-1, ::-1], 1, "SAME")
     wrong = tf.nn.conv2d(upsample(x), kernel, 1, "SAME")
     inside = np.s_[:, 2:-2, 2:-2]

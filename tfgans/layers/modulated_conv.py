@@ -7,6 +7,7 @@ features is done to the weights, so that a style can no longer leave droplets in
 import tensorflow as tf
 
 from tfgans import machine
+from tfgans.layers.exporting import prepared
 from tfgans.layers.pointwise import scale_channels, styled_activation
 from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
 
@@ -47,8 +48,13 @@ def styled_conv(x, kernel, style, noise, bias, up=1, gain=1.0):
 
 def demodulation(kernel, style):
     """What divides each sample's modulated weights by their norm: [N, O], float32."""
-    energy = tf.matmul(tf.square(style), tf.reduce_sum(tf.square(kernel), axis=[0, 1]))
+    energy = tf.matmul(tf.square(style), prepared(_energy, kernel))
     return tf.math.rsqrt(energy + 1e-8)
+
+
+def _energy(kernel):
+    """Sums of squares: [k, k, I, O] -> [I, O]."""
+    return tf.reduce_sum(tf.square(kernel), axis=[0, 1])
 
 
 def _scaled_down(x, kernel, style):
@@ -68,20 +74,21 @@ def _modulated(x, kernel, style, up, down):
         kernels = tf.cast(kernel[0] * style[:, :, None], x.dtype)  # [N, I, O]
         return tf.reshape(tf.matmul(pixels, kernels), [-1, *x.shape[1:3], filters])
     if n is None or not machine.grouped_convolutions():
-        return resampled_conv(scale_channels(x, style), tf.cast(kernel, x.dtype), up, down)
+        return filtered_conv(scale_channels(x, style), kernel, up, down)
     kernels = kernel[None] * style[:, None, None, :, None]  # [N, k, k, I, O]
     kernels = tf.transpose(tf.cast(kernels, x.dtype), [1, 2, 3, 0, 4])  # [k, k, I, N, O]
     kernels = tf.reshape(kernels, [*kernel.shape[:3], n * filters])
     x = tf.transpose(x, [1, 2, 0, 3])  # [H, W, N, I]
     x = tf.reshape(x, [1, *x.shape[:2], n * channels])
-    x = resampled_conv(x, kernels, up, down, groups=n)
+    x = filtered_conv(x, kernels, up, down, groups=n)
     x = tf.reshape(x, [*x.shape[1:3], n, filters])
     return tf.transpose(x, [2, 0, 1, 3])
 
 
-def resampled_conv(x, kernel, up=1, down=1, groups=1):
+def filtered_conv(x, kernel, up=1, down=1, groups=1):
     """Convolution with the low-pass filter that its change of resolution needs."""
-    k, _, channels, filters = kernel.shape
+    k, _, _, filters = kernel.shape
+    kernel = prepared(_arranged, kernel, x.dtype, up, groups)
     if k == 1:
         x = downsample(x) if down == 2 else x
         x = tf.nn.conv2d(x, kernel, 1, "VALID")
@@ -91,12 +98,17 @@ def resampled_conv(x, kernel, up=1, down=1, groups=1):
         return tf.nn.conv2d(x, kernel, 2, "VALID")
     if up == 1:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
-    filters //= groups
-    # The transposed convolution wants [k, k, O, I] of each group.
-    kernel = tf.reshape(kernel, [k, k, channels, groups, filters])
-    kernel = tf.reshape(tf.transpose(kernel, [0, 1, 4, 3, 2]), [k, k, filters, groups * channels])
     height, width = (2 * side + k - 2 for side in x.shape[1:3])
-    x = tf.nn.conv2d_transpose(
-        x, kernel, [tf.shape(x)[0], height, width, groups * filters], 2, "VALID"
-    )
+    x = tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], height, width, filters], 2, "VALID")
     return upfirdn(x, fir_kernel(gain=4.0), padding=(1, 1, 1, 1))  # [N, 2H, 2W, O]
+
+
+def _arranged(kernel, dtype, up, groups):
+    """[k, k, I, O] as TensorFlow's convolutions take it; a transposed one wants [k, k, O, I]."""
+    kernel = tf.cast(kernel, dtype)
+    k, _, channels, filters = kernel.shape
+    if k == 1 or up == 1:
+        return kernel
+    kernel = tf.reshape(kernel, [k, k, channels, groups, filters // groups])
+    kernel = tf.transpose(kernel, [0, 1, 4, 3, 2])
+    return tf.reshape(kernel, [k, k, filters // groups, groups * channels])

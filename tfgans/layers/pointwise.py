@@ -9,7 +9,7 @@ gradients can be trained.
 
 import tensorflow as tf
 
-from tfgans.layers.gradients import own_gradient
+from tfgans.layers.exporting import own_gradient
 from tfgans.machine import compiled
 
 SLOPE = 0.2  # of every leaky ReLU here

@@ -10,7 +10,7 @@ import functools
 import keras
 import tensorflow as tf
 
-from tfgans.layers.gradients import own_gradient
+from tfgans.layers.exporting import is_exporting, own_gradient
 
 
 class Recomputing:
@@ -26,7 +26,7 @@ class Recomputing:
 
     def run(self, part, side, layers, *tensors):
         """`part(*tensors)`, which uses the weights of these layers on images of this side."""
-        if self.recompute_from is None or side < self.recompute_from:
+        if self.recompute_from is None or side < self.recompute_from or is_exporting():
             return part(*tensors)
         return recomputed(part, tensors, layers)
 

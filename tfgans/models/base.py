@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput, nearest
-from tfgans.layers.gradients import plain_gradients
+from tfgans.layers.exporting import exporting
 
 
 class BaseModel(keras.Model):
@@ -396,14 +396,15 @@ class BaseModel(keras.Model):
     def export(self, path, more=None):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
 
-        It holds only the networks that the endpoints read.
+        It holds only the networks that the endpoints read, their weights in part as the layers need
+        them (`layers.exporting`).
 
         Args:
             path: Folder.
             more: Endpoints beyond the model's own, in the same form.
         """
         archive = keras.export.ExportArchive()
-        with plain_gradients():
+        with exporting():
             for name, (function, signature) in (self.endpoints() | (more or {})).items():
                 archive.add_endpoint(name, function, input_signature=signature)
             archive.write_out(str(path), verbose=False)

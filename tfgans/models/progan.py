@@ -29,6 +29,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.equalized import EqualizedDense
+from tfgans.layers.exporting import prepared
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.pixel_norm import pixel_norm
 from tfgans.layers.resampled_conv import down_conv, up_conv
@@ -94,12 +95,16 @@ class EqualizedConv2D(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        kernel = self.kernel * self.scale
         if self.up:
-            return up_conv(x, kernel) + self.bias
+            return up_conv(x, self.kernel, self.scale) + self.bias
         if self.down:
-            return down_conv(x, kernel) + self.bias
+            return down_conv(x, self.kernel, self.scale) + self.bias
+        kernel = prepared(_scaled, self.kernel, x.dtype, self.scale)
         return tf.nn.conv2d(x, kernel, 1, "SAME") + self.bias
+
+
+def _scaled(kernel, dtype, scale):
+    return tf.cast(kernel, dtype) * scale
 
 
 def lrelu(x):

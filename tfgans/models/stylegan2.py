@@ -27,7 +27,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.layers.modulated_conv import modulated_conv, resampled_conv, styled_conv
+from tfgans.layers.modulated_conv import filtered_conv, modulated_conv, styled_conv
 from tfgans.layers.pixel_norm import pixel_norm
 from tfgans.layers.pointwise import biased_leaky_relu
 from tfgans.layers.recompute import Recomputing
@@ -121,8 +121,8 @@ class Conv(Network):
 
     def call(self, x, gain=1.0):
         dtype, act_gain = self.compute_dtype, gain * SQRT2 if self.use_bias else gain
-        kernel = tf.cast(self.kernel * (self.scale * act_gain), dtype)
-        x = resampled_conv(tf.cast(x, dtype), kernel, self.up, self.down)
+        kernel = self.kernel * (self.scale * act_gain)
+        x = filtered_conv(tf.cast(x, dtype), kernel, self.up, self.down)
         if not self.use_bias:
             return x
         x = biased_leaky_relu(x, tf.cast(self.bias * act_gain, dtype))

@@ -1,0 +1,61 @@
+"""What an export makes of weights alone is made once, and is what the layers make of them."""
+
+import exported
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgans.layers.exporting import exporting, prepared
+from tfgans.models.progan import ProGAN
+from tfgans.models.stylegan2 import StyleGAN2
+
+MODELS = {
+    "stylegan2": (StyleGAN2, {"style_dim": 8, "recompute_from": 8}),
+    "stylegan2-resnet": (StyleGAN2, {"style_dim": 8, "generator_architecture": "resnet"}),
+    "progan": (ProGAN, {}),
+}
+
+
+def build(name):
+    kind, settings = MODELS[name]
+    size = {"image_shape": (16, 16, 3), "latent_dim": 8, "channel_base": 128, "channel_max": 8}
+    return kind(**size, **settings)
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_exported_anywhere_it_does_the_same_and_stores_nothing_twice(
+    name, within, two_replicas, tmp_path
+):
+    with two_replicas.scope():
+        model = build(name)
+        if within:
+            model.export(tmp_path)
+    if not within:
+        model.export(tmp_path)
+    loaded = tf.saved_model.load(str(tmp_path))
+    z = tf.random.normal([2, 8])
+    given = {"z": z} | ({"truncation": tf.ones([2])} if name.startswith("style") else {})
+    found = loaded.signatures["serving_default"](**given)["image"]
+    np.testing.assert_allclose(found, model(**given), atol=1e-5)
+    assert exported.stored(tmp_path) == exported.served(model.sampling_generator)
+
+
+def test_only_an_export_prepares():
+    model = build("stylegan2")
+    kernel, calls = model.generator.synthesis.convs[0][0].kernel, []
+
+    def doubled(weight, times):
+        calls.append(times)
+        return weight * times
+
+    for _ in range(2):
+        before = prepared(doubled, kernel, 2.0)
+        np.testing.assert_array_equal(before, 2.0 * kernel.numpy())
+        kernel.assign(kernel + 1.0)
+    np.testing.assert_array_equal(prepared(doubled, tf.ones([2]), 3.0), [3.0, 3.0])
+    assert calls == [2.0, 2.0, 3.0]
+    with exporting():
+        for times in (2.0, 2.0, 4.0):
+            np.testing.assert_array_equal(prepared(doubled, kernel, times), times * kernel.numpy())
+    assert calls == [2.0, 2.0, 3.0, 2.0, 4.0]

@@ -315,7 +315,6 @@ LIKE_ONE_DEVICE = WITHOUT_BATCH_STATISTICS | {
 }
 # Instance normalization of a few pixels makes steep gradients: larger steps blow up any difference.
 RATES = {"cyclegan": 3e-5}
-ADAM = (keras.optimizers.Adam, tfgans.optimizers.Adam)
 
 
 def five_steps(name, strategy, parts=1):
@@ -329,7 +328,7 @@ def five_steps(name, strategy, parts=1):
         model, settings, source = new(name, **LIKE_ONE_DEVICE.get(name, {}))
         optimizers = {
             player: keras.optimizers.SGD(RATES.get(name, 1e-3))
-            if type(optimizer) in ADAM
+            if type(optimizer) is tfgans.optimizers.Adam
             else optimizer
             for player, optimizer in model.optimizers.items()
         }

@@ -309,13 +309,16 @@ def blobs(n, seed, dark, light):
 
 @pytest.mark.slow
 def test_there_and_back_on_blobs_and_their_negatives():
-    """A: dark on light, B: light on dark. After 300 steps the way back is within 0.15."""
+    """A: dark on light, B: light on dark. After 500 steps the way back is within 0.15.
+
+    Four seeds gave 0.113 to 0.130.
+    """
     model = CycleGAN(
-        image_shape=(16, 16, 1), width=8, blocks=1, patch_layers=1, hold_steps=300, decay_steps=1
+        image_shape=(16, 16, 1), width=8, blocks=1, patch_layers=1, hold_steps=500, decay_steps=1
     )
     model.compile({name: {"learning_rate": 1e-3} for name in model.players()})
     a, b = blobs(64, 0, -0.8, 0.8), blobs(64, 1, 0.8, -0.8)
     domains = tf.data.Dataset.from_tensor_slices({"a": a, "b": b}).repeat().batch(2, True)
-    model.fit(domains, steps_per_epoch=300, shuffle=False, verbose=0)
+    model.fit(domains, steps_per_epoch=500, shuffle=False, verbose=0)
     fake = model.generator_ab(a)
     assert np.abs(model.generator_ba(fake) - a).mean() < 0.15

@@ -22,6 +22,7 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import UpConv2D
 from tfgans.models.base import BaseModel
+from tfgans.optimizers import Adam
 
 
 def conv(filters, strides=1, kind=keras.layers.Conv2D):
@@ -107,7 +108,7 @@ class BEGAN(BaseModel):
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(
                 ends, [1e-4, 5e-5, 2.5e-5, 2e-5]
             )
-            return keras.optimizers.Adam(rate, epsilon=1e-8)
+            return Adam(rate, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}
 

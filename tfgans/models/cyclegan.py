@@ -25,7 +25,7 @@ from tfgans import images, random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.models.pix2pix import PREVIEW, build_patch_discriminator, start
-from tfgans.optimizers import HoldThenDecay
+from tfgans.optimizers import Adam, HoldThenDecay
 
 
 def instance_norm():
@@ -202,7 +202,7 @@ class CycleGAN(BaseModel):
     def default_optimizers(self):
         def adam():
             rate = HoldThenDecay(2e-4, self.hold_steps, self.decay_steps)
-            return keras.optimizers.Adam(rate, beta_1=0.5, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5, epsilon=1e-8)
 
         return {"discriminators": adam(), "generators": adam()}
 

@@ -24,6 +24,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.models.base import BaseModel
+from tfgans.optimizers import Adam
 
 
 def exp(v):
@@ -111,7 +112,7 @@ class FGAN(BaseModel):
 
     def default_optimizers(self):
         def adam():
-            return keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}
 

@@ -26,6 +26,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel, fresh_seed
+from tfgans.optimizers import Adam
 
 
 def normal(mean=0.0):
@@ -142,7 +143,7 @@ class InfoGAN(BaseModel):
 
     def default_optimizers(self):
         def adam(rate):
-            return keras.optimizers.Adam(rate, beta_1=0.5, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5, epsilon=1e-8)
 
         return {"discriminator": adam(2e-4), "generator": adam(1e-3)}
 

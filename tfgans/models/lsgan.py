@@ -22,6 +22,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.models.base import BaseModel
 from tfgans.models.dcgan import build_discriminator, stages_of
+from tfgans.optimizers import Adam
 
 
 def start():
@@ -91,7 +92,7 @@ class LSGAN(BaseModel):
 
     def default_optimizers(self):
         def adam():
-            return keras.optimizers.Adam(1e-3, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(1e-3, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}
 

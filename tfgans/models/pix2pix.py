@@ -23,6 +23,7 @@ from tfgans import images, random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
+from tfgans.optimizers import Adam
 
 PREVIEW = 8  # rows of a preview
 SEED = 0  # of the dropout where a server gives none
@@ -181,8 +182,8 @@ class Pix2Pix(BaseModel):
 
     def default_optimizers(self):
         return {
-            "discriminator": keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8),
-            "generator": keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8),
+            "discriminator": Adam(2e-4, beta_1=0.5, epsilon=1e-8),
+            "generator": Adam(2e-4, beta_1=0.5, epsilon=1e-8),
         }
 
     def judge(self, input, output):

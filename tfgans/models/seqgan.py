@@ -25,6 +25,7 @@ from tfgans import random
 from tfgans.data.tokens import Oracle, to_text
 from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
+from tfgans.optimizers import Adam
 
 MLE, DISCRIMINATOR, ADVERSARIAL = range(3)  # the stages
 
@@ -176,7 +177,7 @@ def build_discriminator(vocabulary_size, length, width, filter_widths, filters):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class ClippedAdam(keras.optimizers.Adam):
+class ClippedAdam(Adam):
     """Adam on gradients whose common norm is at most `norm`.
 
     Keras' own `global_clipnorm` clips the part of each replica; here it is the gradient of the
@@ -255,7 +256,7 @@ class SeqGAN(BaseModel):
         return {
             "generator_mle": ClippedAdam(0.01, norm=5.0, epsilon=1e-8),
             "generator": ClippedAdam(0.01, norm=5.0, epsilon=1e-8),
-            "discriminator": keras.optimizers.Adam(1e-4, epsilon=1e-8),
+            "discriminator": Adam(1e-4, epsilon=1e-8),
         }
 
     def latents(self, n):

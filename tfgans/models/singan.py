@@ -31,6 +31,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel, fresh_seed
+from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
 
 MARGIN = 5  # five 3x3 convolutions without padding take 5 pixels from each side
@@ -276,7 +277,7 @@ class SinGAN(BaseModel):
         def adam():
             last = self.network_steps * 1600 - 1  # update at the full rate
             rate = keras.optimizers.schedules.PiecewiseConstantDecay([last], [5e-4, 5e-5])
-            return keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
 
         return {player: adam() for player in self.players()}
 

@@ -30,6 +30,7 @@ from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.base import BaseModel
 from tfgans.models.wgan_gp import dequantized
+from tfgans.optimizers import Adam
 
 
 def glorot(gain=1.0):
@@ -240,7 +241,7 @@ class SNGAN(BaseModel):
     def default_optimizers(self):
         def adam(updates):
             rate = LinearDecay(2e-4, self.decay_start * updates, self.decay_end * updates)
-            return keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
+            return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
 
         return {"discriminator": adam(self.n_critic), "generator": adam(1)}
 

@@ -20,6 +20,7 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.models.base import BaseModel
+from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
 
 
@@ -118,7 +119,7 @@ class WGANGP(BaseModel):
     def default_optimizers(self):
         def adam(updates):
             rate = keras.optimizers.schedules.PolynomialDecay(2e-4, updates, 0.0)
-            return keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
+            return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
 
         return {
             "discriminator": adam(self.decay_steps * self.n_critic),

@@ -10,9 +10,11 @@ class Adam(keras.optimizers.Adam):
 
     Epsilon is added to the bias-corrected root, as in PyTorch.
 
-    Keras and TensorFlow add it to the uncorrected root, which in the first steps with beta_2 = 0.99
-    amounts to an epsilon ten times as large: enough to see in a comparison with an official
-    training step. One kernel does the whole update of a variable.
+    Keras, TensorFlow and Torch 7 (the code of BEGAN, InfoGAN, LSGAN, pix2pix and others) add it to
+    the uncorrected root, which in the first steps with beta_2 = 0.99 amounts to an epsilon ten
+    times as large: enough to see in a comparison with an official training step, and only where
+    gradients are about as small as epsilon. One kernel does the whole update of a variable, in
+    place of Keras' dozen passes over memory.
     """
 
     def apply(self, grads, trainable_variables=None):

@@ -28,6 +28,7 @@ def exporting():
 
 
 def is_exporting() -> bool:
+    """Whether the graph being made is for an exported model."""
     return _prepared.get() is not None
 
 
@@ -50,9 +51,9 @@ def prepared(function, weight, *settings):
     """`function(weight, *settings)`, a tensor, which an export keeps in place of the weight.
 
     Args:
-        function: A function of a module, not one made on the spot: each weight is prepared once
-            for each function and settings, however many endpoints ask.
-        weight: A Keras variable. With a tensor the function is called as ever.
+        function: A weight -> a tensor. A function of a module, not one made on the spot: what it
+            gives is kept once for each weight and settings, however many endpoints ask.
+        weight: A Keras variable. With a tensor the function is called as in training.
         settings: Anything hashable.
     """
     values = _prepared.get()

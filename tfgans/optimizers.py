@@ -14,7 +14,8 @@ class Adam(keras.optimizers.Adam):
     the uncorrected root, which in the first steps with beta_2 = 0.99 amounts to an epsilon ten
     times as large: enough to see in a comparison with an official training step, and only where
     gradients are about as small as epsilon. One kernel does the whole update of a variable, in
-    place of Keras' dozen passes over memory.
+    place of Keras' dozen passes over memory. Gradients of embeddings are summed for each row
+    first, as for any weight; Keras squares their parts one by one.
     """
 
     def apply(self, grads, trainable_variables=None):

@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tfgans.layers.exporting import exporting, prepared
+from tfgans.layers.resampled_conv import UpConv2D
+from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.progan import ProGAN
 from tfgans.models.stylegan2 import StyleGAN2
 
@@ -39,6 +41,16 @@ def test_exported_anywhere_it_does_the_same_and_stores_nothing_twice(
     found = loaded.signatures["serving_default"](**given)["image"]
     np.testing.assert_allclose(found, model(**given), atol=1e-5)
     assert exported.stored(tmp_path) == exported.served(model.sampling_generator)
+
+
+def test_a_normalized_kernel_is_not_replaced_by_the_stored_one():
+    layer = SpectralNorm(UpConv2D(4, 3, padding="same"))
+    x = tf.random.normal([2, 5, 5, 3])
+    wanted = layer(x)
+    with exporting():
+        np.testing.assert_allclose(layer(x), wanted, atol=1e-6)
+        plain = layer.layer(x)
+    assert np.abs(plain - wanted).max() > 1e-2  # the kernel as it is stored
 
 
 def test_only_an_export_prepares():

@@ -80,3 +80,11 @@ def test_adam_is_algorithm_1_of_its_paper():
         m, v = 0.5 * m + 0.5 * g, 0.9 * v + 0.1 * g**2
         expected = expected - 0.1 * (m / (1 - 0.5**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-3)
         np.testing.assert_allclose(w.numpy(), expected, rtol=1e-5)
+
+
+def test_adam_sums_the_gradient_of_a_row_that_is_read_twice():
+    table = tf.keras.Variable([[1.0], [2.0], [3.0]])
+    optimizer = Adam(0.1, epsilon=1e-8)
+    gradient = tf.IndexedSlices(tf.constant([[1.0], [3.0], [-2.0]]), tf.constant([1, 1, 2]), [3, 1])
+    optimizer.apply([gradient], [table])
+    np.testing.assert_allclose(table, [[1.0], [1.9], [3.1]], rtol=1e-6)

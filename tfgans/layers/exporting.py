@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 _prepared = contextvars.ContextVar("prepared", default=None)  # key: variable; None in training
+_replaced = contextvars.ContextVar("replaced", default=frozenset())  # ids of weights
 
 
 @contextlib.contextmanager
@@ -47,17 +48,34 @@ def own_gradient(function):
     return tf.autograph.experimental.do_not_convert(call)
 
 
+@contextlib.contextmanager
+def replaced(pairs):
+    """Layers find other tensors in the place of weights, in exports too.
+
+    Args:
+        pairs: [(Keras variable, tensor), ...].
+    """
+    before = _replaced.set(_replaced.get() | {id(weight) for weight, _ in pairs})
+    try:
+        with keras.StatelessScope(pairs):
+            yield
+    finally:
+        _replaced.reset(before)
+
+
 def prepared(function, weight, *settings):
     """`function(weight, *settings)`, a tensor, which an export keeps in place of the weight.
 
     Args:
         function: A weight -> a tensor. A function of a module, not one made on the spot: what it
             gives is kept once for each weight and settings, however many endpoints ask.
-        weight: A Keras variable. With a tensor the function is called as in training.
+        weight: A Keras variable. With a tensor, or where it is `replaced`, the function is called
+            as in training.
         settings: Anything hashable.
     """
     values = _prepared.get()
-    if values is None or not isinstance(weight, keras.Variable):
+    alone = isinstance(weight, keras.Variable) and id(weight) not in _replaced.get()
+    if values is None or not alone:
         return function(weight, *settings)
     key = (function, id(weight), *settings)
     if key not in values:

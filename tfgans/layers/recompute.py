@@ -7,10 +7,9 @@ went into the function.
 
 import functools
 
-import keras
 import tensorflow as tf
 
-from tfgans.layers.exporting import is_exporting, own_gradient
+from tfgans.layers.exporting import is_exporting, own_gradient, replaced
 
 
 class Recomputing:
@@ -43,8 +42,7 @@ def recomputed(function, tensors, layers):
     weights = [tf.convert_to_tensor(variable.value) for variable in variables]
 
     def with_weights(*inputs):
-        state = zip(variables, inputs[len(tensors) :], strict=True)
-        with keras.StatelessScope(state_mapping=list(state)):
+        with replaced(list(zip(variables, inputs[len(tensors) :], strict=True))):
             return function(*inputs[: len(tensors)])
 
     return _recomputed(with_weights, len(tensors))(*tensors, *weights)

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgans.layers.exporting import replaced
+
 
 @keras.saving.register_keras_serializable("tfgans")
 class SpectralNorm(keras.layers.Wrapper):
@@ -38,7 +40,7 @@ class SpectralNorm(keras.layers.Wrapper):
         sigma = tf.reduce_sum(v * tf.matmul(w, u))
         if training:
             self.u.assign(u)
-        with keras.StatelessScope([(stored, kernel / sigma)]):  # the layer reads this as its kernel
+        with replaced([(stored, kernel / sigma)]):  # the layer reads this as its kernel
             return self.layer(x)
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans import data, models, training
+from tfgans import data, models, storage, training
 from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
+from tfgans.strategy import choose_strategy, is_chief
 
 TRAIN = pathlib.Path(__file__).parent.parent / "tools" / "train.py"
 
@@ -96,8 +97,8 @@ def test_two_workers_train_one_model(tmp_path):
     lines = [re.search("step 20/20 .* left(.*)", output)[1] for output in (first, second)]
     assert lines[0] == lines[1]
     assert "Exported" in first and "Exported" not in second
-    assert [int(path.stem) for path in models.snapshots(run)] == [10, 20]
-    model = keras.models.load_model(models.find(run))
+    assert [int(path.stem) for path in storage.snapshots(run)] == [10, 20]
+    model = keras.models.load_model(storage.find(run))
     assert int(model.step.numpy()) == 20 and model.seed == training.STREAM
     assert all(np.isfinite(w.numpy()).all() for w in model.weights)
 
@@ -110,7 +111,7 @@ def test_two_workers_train_one_model(tmp_path):
 
     workers = start_workers(tmp_path, *arguments, "--set", "train.steps=1000000")
     end = time.time() + 200
-    while int(models.snapshots(run)[-1].stem) < 40:
+    while int(storage.snapshots(run)[-1].stem) < 40:
         assert time.time() < end and workers[0].poll() is None, "waited in vain"
         time.sleep(0.1)
     workers[1].kill()
@@ -198,7 +199,7 @@ def test_a_scope_and_a_dataset_of_ones_own_train_the_same(two_replicas):
     weights = []
     for by_hand in (False, True):
         with two_replicas.scope():
-            assert training.choose_strategy() is two_replicas
+            assert choose_strategy() is two_replicas
             model = training.build(settings)
         if by_hand:
             dataset = data.batches(model, source, settings.data, seed=0)
@@ -256,7 +257,7 @@ def task(kind, index, *others):
 
 
 def test_one_worker_writes(monkeypatch):
-    assert training.is_chief()
+    assert is_chief()
     for config, chief in (
         (task("worker", 0), True),
         (task("worker", 1), False),
@@ -264,19 +265,19 @@ def test_one_worker_writes(monkeypatch):
         (task("worker", 0, "chief"), False),
     ):
         monkeypatch.setenv("TF_CONFIG", config)
-        assert training.is_chief() is chief
+        assert is_chief() is chief
 
 
 def test_a_strategy_with_nothing_to_run_on_is_refused(monkeypatch, two_replicas):
-    assert training.choose_strategy("mirrored").num_replicas_in_sync == 2
+    assert choose_strategy("mirrored").num_replicas_in_sync == 2
     with pytest.raises(BadInput, match="TF_CONFIG on each machine"):
-        training.choose_strategy("multiworker")
+        choose_strategy("multiworker")
     monkeypatch.setenv("TF_CONFIG", task("worker", 1))
     with pytest.raises(BadInput, match="worker of a cluster, and --strategy is mirrored"):
-        training.choose_strategy("mirrored")
+        choose_strategy("mirrored")
     monkeypatch.setenv("TF_CONFIG", "{'cluster': 1}")
     with pytest.raises(BadInput, match="no JSON"):
-        training.choose_strategy()
+        choose_strategy()
 
 
 def test_a_missing_tpu_gets_one_clear_line(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from tfgans import images, models, random, training
+from tfgans import images, models, random, storage, training
 from tfgans.config import Config
 
 SAMPLE = pathlib.Path(__file__).parent.parent / "tools" / "sample.py"
@@ -30,7 +30,7 @@ def released(request, tmp_path_factory):
         layer.noise_strength.assign(0.5)
     model.generator_ema.w_avg.assign(np.random.RandomState(1).randn(16))
     root = tmp_path_factory.mktemp(request.param) / "saved_models"
-    return model, training.release(model, "faces", root)
+    return model, storage.release(model, "faces", root)
 
 
 def inputs(model, n=3):
@@ -152,11 +152,11 @@ def test_one_folder_serves_keras_users_and_the_server(released, monkeypatch):
 
 def test_versions_count_up_and_the_highest_is_loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(models, "RELEASES", (tmp_path / "saved_models",))
+    monkeypatch.setattr(storage, "RELEASES", (tmp_path / "saved_models",))
     for seed in range(2):
         settings = Config.load("gan", "tiny", [f"train.seed={seed}"])
         last = training.build(settings)
-        assert training.release(last, "gan") == pathlib.Path(f"saved_models/gan/{seed + 1}")
+        assert storage.release(last, "gan") == pathlib.Path(f"saved_models/gan/{seed + 1}")
     np.testing.assert_array_equal(models.load("gan").sample(2, seed=0), last.sample(2, seed=0))
     assert sorted(path.name for path in (tmp_path / "saved_models/gan").iterdir()) == ["1", "2"]
     with pytest.raises(FileNotFoundError, match="Did you mean 'gan'"):
@@ -207,7 +207,7 @@ def test_the_release_that_comes_with_the_package(tmp_path, monkeypatch):
     assert pictures[:, :2, :2].mean() < -0.95  # a piece of clothing on black
     assert pictures.max(axis=(1, 2, 3)).min() > -0.5
     assert np.abs(pictures[0] - pictures[10]).mean() > 0.02  # two of one class
-    folder = models.find("stylegan2-fashion").parent
+    folder = storage.find("stylegan2-fashion").parent
     served = tf.saved_model.load(str(folder)).signatures["sample"]
     found = served(seed=tf.constant(0, "int64"), n=tf.constant(20, "int64"))["image"]
     np.testing.assert_allclose(found, pictures, atol=1e-5)

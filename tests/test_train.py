@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgans import callbacks, models, training
+from tfgans import callbacks, models, storage, training
 from tfgans.config import Config
+from tfgans.strategy import choose_strategy
 
 TRAIN = pathlib.Path(__file__).parent.parent / "tools" / "train.py"
 GAN = ["gan", "--tiny", "--set", "train.tick=10"]
@@ -27,7 +28,7 @@ def command(*args):
 
 
 def state(run):
-    model = keras.models.load_model(models.find(run))
+    model = keras.models.load_model(storage.find(run))
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
@@ -62,7 +63,7 @@ def test_a_run_leaves_pictures_log_curves_snapshots_and_a_release(whole, tool):
     assert names == [*(f"{k:08}.png" for k in range(0, 61, 10)), "real.png"]
     with Image.open(run / "samples" / "00000060.png") as picture:
         assert picture.size == (64, 64)
-    assert [path.name for path in models.snapshots(run)] == ["00000050.keras", "00000060.keras"]
+    assert [path.name for path in storage.snapshots(run)] == ["00000050.keras", "00000060.keras"]
     assert list((run / "tensorboard").iterdir())
     with Image.open(run / "curves.png") as picture:
         assert picture.size[0] > 400
@@ -82,18 +83,18 @@ def test_interrupted_and_killed_runs_go_on_to_the_same_end(tool, tmp_path, monke
     """Ctrl-C in the middle, then SIGKILL, then to the end: bit for bit the uninterrupted run."""
     endless = command(*GAN, "--run", "run", "--set", "train.steps=1000000")
     first = subprocess.Popen(endless, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: models.snapshots(tmp_path / "run"))
+    wait_for(lambda: storage.snapshots(tmp_path / "run"))
     first.send_signal(signal.SIGINT)
     output, _ = first.communicate(timeout=120)
     assert first.returncode == 130
     assert "Stopped; everything is saved in run. To go on: python" in output
-    stopped = int(models.snapshots(tmp_path / "run")[-1].stem)
+    stopped = int(storage.snapshots(tmp_path / "run")[-1].stem)
 
     second = subprocess.Popen(endless, cwd=tmp_path, stdout=subprocess.PIPE)
-    wait_for(lambda: int(models.snapshots(tmp_path / "run")[-1].stem) > stopped)
+    wait_for(lambda: int(storage.snapshots(tmp_path / "run")[-1].stem) > stopped)
     second.kill()
     second.communicate()
-    goal = int(models.snapshots(tmp_path / "run")[-1].stem) + 25
+    goal = int(storage.snapshots(tmp_path / "run")[-1].stem) + 25
     monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow, and not looked at
     done = tool(tmp_path, "train", *GAN, "--run", "run", "--set", f"train.steps={goal}")
     assert done.returncode == 0, done.stderr
@@ -118,7 +119,7 @@ def test_stylegan2_resumes_bit_for_bit_in_a_new_process(tmp_path):
     changes = ["train.tick=3", "train.steps=6", "model.r1_every=2", "model.path_length_every=2"]
     assert training.train(Config.load("stylegan2", "tiny", changes), tmp_path / "straight")
     shutil.copytree(tmp_path / "straight", tmp_path / "resumed")
-    half, whole = models.snapshots(tmp_path / "resumed")
+    half, whole = storage.snapshots(tmp_path / "resumed")
     assert half.stem == "00000003"
     whole.unlink()
     changes = [word for change in changes for word in ("--set", change)]
@@ -224,25 +225,25 @@ def test_not_a_number_stops_the_run_names_the_term_and_keeps_the_snapshot(tmp_pa
     source = training.resolve(settings)
     model = Poisoned(**settings.model)
     model.compile(run_eagerly=True)
-    dataset = training.batches(training.choose_strategy(), model, source, settings)
+    dataset = training.batches(choose_strategy(), model, source, settings)
     with pytest.raises(FloatingPointError, match="generator/fake") as error:
         model.fit(
             dataset, steps_per_epoch=40, shuffle=False, verbose=0,
             callbacks=[callbacks.StopOnNaN(10), callbacks.Snapshot(10, tmp_path, keep=5)],
         )  # fmt: skip
     assert "discriminator" not in str(error.value)
-    assert [int(path.stem) for path in models.snapshots(tmp_path)] == [10, 20]
+    assert [int(path.stem) for path in storage.snapshots(tmp_path)] == [10, 20]
 
 
 def test_a_damaged_snapshot_is_passed_over(whole, capsys, tmp_path):
     folder, _ = whole
     run = tmp_path / "run"
     (run / "snapshots").mkdir(parents=True)
-    for path in models.snapshots(folder / "run"):
+    for path in storage.snapshots(folder / "run"):
         (run / "snapshots" / path.name).write_bytes(path.read_bytes())
-    newest = models.snapshots(run)[-1]
+    newest = storage.snapshots(run)[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
-    model = training.resume(run)
+    model = storage.resume(run)
     assert int(model.step.numpy()) == 50
     assert "cannot be read" in capsys.readouterr().out
 
@@ -250,7 +251,7 @@ def test_a_damaged_snapshot_is_passed_over(whole, capsys, tmp_path):
 def test_a_snapshot_never_has_its_name_before_it_is_whole(tmp_path, monkeypatch):
     model = training.build(Config.load("gan", "tiny"))
     path = tmp_path / "snapshots" / "00000010.keras"
-    callbacks.save(model, path)
+    storage.save(model, path)
     good = path.read_bytes()
 
     def interrupted(where):
@@ -259,9 +260,9 @@ def test_a_snapshot_never_has_its_name_before_it_is_whole(tmp_path, monkeypatch)
 
     monkeypatch.setattr(model, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        callbacks.save(model, path)
+        storage.save(model, path)
     assert path.read_bytes() == good
-    assert models.snapshots(tmp_path) == [path]
+    assert storage.snapshots(tmp_path) == [path]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgans import images, training
+from tfgans import images, storage, training
 from tfgans.config import Config
 from tfgans.errors import BadInput
 
@@ -15,7 +15,7 @@ def released(request, tmp_path_factory):
     training.resolve(settings)
     model = training.build(settings)
     root = tmp_path_factory.mktemp("saved_models")
-    return model, training.release(model, request.param, root)
+    return model, storage.release(model, request.param, root)
 
 
 @pytest.fixture

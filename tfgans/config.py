@@ -14,7 +14,9 @@ import typing
 
 import yaml
 
+from tfgans.data.settings import Data
 from tfgans.errors import BadInput, nearest
+from tfgans.models import get
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
 CONFIGS = (PACKAGE.parent / "configs", PACKAGE / "configs")  # in a clone, in an installation
@@ -35,33 +37,6 @@ CHOICES = {
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "train.on_nan": ("stop", "reload"),
 }
-
-
-@dataclasses.dataclass
-class Data:
-    """What to train on.
-
-    Args:
-        path: A folder, zip, TFRecord, IDX, CIFAR or NumPy path, or "synthetic".
-        batch_size: Images per update, over all replicas together.
-        labels: Read labels too; the model is then conditional on them.
-        flip: Mirror every second image at random; both images of a pair.
-        jitter: Make images this many pixels higher and wider than the model wants them, and cut a
-            window at random; the same one out of both images of a pair.
-        direction: "a_to_b" or "b_to_a": which image of a pair is the input, which the target.
-        broken: What to do with an unreadable image: "skip" reports it and takes the next one,
-            "fail" stops the run.
-        value_range: [lowest, highest] value of the stored pixels, needed for float arrays only.
-    """
-
-    path: str | None = None
-    batch_size: int = 64
-    labels: bool = False
-    flip: bool = False
-    jitter: int = 0
-    direction: str = "a_to_b"
-    broken: str = "skip"
-    value_range: list | None = None
 
 
 @dataclasses.dataclass
@@ -158,8 +133,6 @@ class Config:
     @classmethod
     def from_dict(cls, tree: dict) -> "Config":
         """Builds and checks a configuration; `to_dict` gives the same tree back."""
-        from tfgans.models import get  # the models import nothing of this module
-
         tree = copy.deepcopy(mapping("A configuration", tree))
         check_words("section", tree, [f.name for f in dataclasses.fields(cls)])
         if "architecture" not in tree:

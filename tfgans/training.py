@@ -5,99 +5,30 @@ with metrics also metrics/, metrics.csv, metrics.png, best.keras.
 Starting a run that exists continues it.
 """
 
-import contextlib
-import inspect
-import json
-import math
 import os
 import pathlib
-import re
-import shutil
-import textwrap
-import zipfile
 
 import keras
 import tensorflow as tf
 
-from tfgans import callbacks, config, data, durable, memory, metrics, models
+from tfgans import callbacks, config, data, durable, metrics, models, storage
 from tfgans.errors import BadInput
+from tfgans.storage import Refused
+from tfgans.strategy import choose_strategy, is_chief
 
 PREVIEW = 64  # images in a sample grid, at most
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
-STRATEGIES = ("auto", "mirrored", "multiworker", "tpu")
 RELOADS = 3  # times that a run goes back to a snapshot when numbers are not finite any more
 STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
-
-
-class Refused(BadInput):
-    """A run cannot go on as asked: what is in the way, and what to do."""
 
 
 class WorkerLost(BadInput):
     """Another worker of the cluster has ended: what to do."""
 
 
-def choose_strategy(kind: str = "auto") -> tf.distribute.Strategy:
-    """The distribution strategy of this process.
-
-    Args:
-        kind: One of `STRATEGIES`. "auto" is the caller's own `strategy.scope()` where there is
-            one, else "multiworker" where TF_CONFIG is set, else "mirrored" where there are several
-            GPUs, else one device.
-
-    Raises:
-        BadInput: There is nothing here that this strategy could run on.
-    """
-    if kind == "auto" and tf.distribute.has_strategy():
-        return tf.distribute.get_strategy()
-    if "TF_CONFIG" in os.environ:
-        try:
-            json.loads(os.environ["TF_CONFIG"])
-        except ValueError as error:
-            raise BadInput(f"TF_CONFIG is no JSON text ({error}). See docs/scale.md.") from None
-        if kind not in ("auto", "multiworker"):
-            raise BadInput(
-                f"TF_CONFIG makes this process a worker of a cluster, and --strategy is {kind}. "
-                "Take away one of the two: `unset TF_CONFIG`, or --strategy multiworker."
-            )
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if kind == "multiworker":
-        raise BadInput(
-            "--strategy multiworker needs the environment variable TF_CONFIG on each machine: "
-            "the addresses of all workers and the number of this one. See docs/scale.md."
-        )
-    if kind == "tpu":
-        return tpu_strategy()
-    if kind == "mirrored" or len(tf.config.list_logical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
-
-
-def tpu_strategy():
-    """All cores of the TPU named by TPU_NAME, or of this machine."""
-    name = os.environ.get("TPU_NAME", "local")
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, tf.errors.OpError) as error:
-        raise BadInput(
-            f"--strategy tpu found no TPU named {name!r}: {str(error).splitlines()[0]} Run it on "
-            "a TPU machine with TensorFlow for TPUs, or name one by TPU_NAME."
-        ) from None
-    return tf.distribute.TPUStrategy(resolver)
-
-
-def is_chief() -> bool:
-    """Whether this process writes the files; of several workers only one does."""
-    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
-    return (resolver.task_type, resolver.task_id) in ((None, None), (first, 0))
-
-
 def resolve(settings: config.Config):
     """Opens the data, and takes from them what the configuration leaves open."""
-    return data.resolve(settings, models.get(settings.architecture))
+    return data.resolve(settings.data, settings.model, models.get(settings.architecture))
 
 
 def build(settings: config.Config) -> keras.Model:
@@ -110,23 +41,9 @@ def build(settings: config.Config) -> keras.Model:
     return model
 
 
-def resume(run) -> keras.Model | None:
-    """The newest whole snapshot of a run, compiled, or None."""
-    for path in reversed(models.snapshots(run)):
-        try:
-            durable.check(path)
-            model = keras.models.load_model(path)
-        except Exception as error:  # a damaged archive fails in many ways
-            print(f"The snapshot {path} cannot be read ({error}); trying the one before.")
-            continue
-        print(f"Going on from {path}.")
-        return model
-    return None
-
-
 def begin(run, settings) -> keras.Model:
     """The model of a run where it goes on: from its newest whole snapshot, or a new one."""
-    model = resume(run) or build(settings)
+    model = storage.resume(run) or build(settings)
     model.accumulate = settings.train.accumulate
     return model
 
@@ -144,23 +61,9 @@ def check_run(run, settings, force):
                 + "\nTo start a new run: --run FOLDER. To go on with the new settings: --force."
             )
     if is_chief():
-        with writing(run):
+        with storage.writing(run):
             path.parent.mkdir(parents=True, exist_ok=True)
             durable.write_text(path, settings.to_yaml())
-
-
-@contextlib.contextmanager
-def writing(run):
-    """Says what to do when the files of a run cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        saved = models.snapshots(run)
-        last = f"The last whole snapshot is {saved[-1]}" if saved else "There is no snapshot yet"
-        raise Refused(
-            f"{run} cannot be written: {error}. {last}. Make room; the same command again goes on "
-            "from there."
-        ) from error
 
 
 def batches(strategy, model, source, settings):
@@ -204,7 +107,7 @@ def begin_together(strategy, run, settings) -> keras.Model:
             )
 
     with strategy.scope():
-        saved = models.snapshots(run)
+        saved = storage.snapshots(run)
         check(int(saved[-1].stem) if saved else 0)  # a new model and a loaded one never meet
         model = begin(run, settings)
         check(int(model.step.numpy()))  # one of them may have passed over a damaged snapshot
@@ -266,7 +169,7 @@ def fit(strategy, model, source, settings, run, signals):
     """Trains from the model's step to the end of the run."""
     left = settings.train.steps - int(model.step.numpy())
     try:
-        with writing(run):  # errors of reading the data come as TensorFlow's
+        with storage.writing(run):  # errors of reading the data come as TensorFlow's
             watchers = [signals, *watch(model, source, settings, run)]
             dataset = batches(strategy, model, source, settings)
             model.fit(dataset, steps_per_epoch=left, callbacks=watchers, shuffle=False, verbose=0)
@@ -317,89 +220,3 @@ def evaluator(model, settings):
     if metrics.METRICS[chosen.names[0]].best is None:
         raise BadInput(f"metrics.names begins with {chosen.names[0]}, which ranks no models.")
     return measure
-
-
-def release(model, name, root="saved_models", more=None) -> pathlib.Path:
-    """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
-
-    The folder appears under its number only when it is whole, so a server may watch the release.
-    The checksums of all its files are in `model.keras.sha256`.
-
-    Args:
-        model: Not compiled: the optimizers stay in the run.
-        name: Of the release.
-        root: Folder of all releases.
-        more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
-
-    Returns:
-        The folder <root>/<name>/<version>.
-
-    Raises:
-        Refused: It cannot be written.
-    """
-    folder = pathlib.Path(root) / name
-    version = models.latest_version(folder) + 1
-    partial = folder / f"partial-{version}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        model.export(partial, more)
-        model.save(partial / "whole.keras")
-        with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
-            with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
-                for name in whole.namelist():
-                    packed.writestr(name, whole.read(name))
-        (partial / "whole.keras").unlink()
-        served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
-        durable.write_checksums(partial / "model.keras", served)
-        durable.publish(partial, folder / str(version))
-    except (OSError, tf.errors.OpError) as error:
-        raise Refused(
-            f"{folder / str(version)} cannot be written: {error} Nothing of it is left there; make "
-            "room, then: python tools/export.py RUN NAME"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder / str(version)
-
-
-def catalog() -> str:
-    """All models: name, paper, kind of data, and their configurations."""
-    configs = {name: config.Config.load(name).architecture for name in config.names()}
-    lines = []
-    for name, model in models.MODELS.items():
-        doc = inspect.getmodule(model).__doc__
-        title = doc.splitlines()[0].split(" — ")[1].rstrip(".")
-        paper = re.search(r"arXiv:\d{4}\.\d{4,5}", doc)[0]
-        settings = " ".join(c for c, architecture in configs.items() if architecture == name)
-        lines.append(f"{name}: {title}, {paper}; data: {model.data_kind}")
-        lines.append(textwrap.fill(settings, 100, initial_indent="    ", subsequent_indent="    "))
-    return "\n".join(lines)
-
-
-def describe(settings: config.Config) -> str:
-    """The resolved configuration, the size of each network, and an estimate of the memory."""
-    source = resolve(settings)
-    model = build(settings)
-    lines = [settings.to_yaml(), "Trainable parameters:"]
-    for player, networks in model.players().items():
-        for network in networks:
-            count = sum(math.prod(w.shape) for w in network.trainable_variables)
-            lines.append(f"  {player}: {network.name}: {count:,}")
-    n = settings.data.batch_size * model.n_critic
-    batch = {
-        name: tf.TensorSpec([n, *spec.shape], spec.dtype)
-        for name, spec in data.reader(model, source, settings.data).signature.items()
-    }
-    need = memory.training_memory(model, batch)
-    lines.append(
-        f"Memory of a process on a CPU, estimated: {need.process / 1e9:.2f} GB: "
-        f"{memory.PROCESS / 1e9:.2f} GB TensorFlow, "
-        f"{need.stored / 1e9:.2f} GB weights, averages and optimizers, "
-        f"{need.operations * memory.OPERATION / 1e9:.2f} GB graphs, "
-        f"{need.filters / 1e9:.2f} GB copies of filters, "
-        f"{memory.SPARE * need.step / 1e9:.2f} GB for a step of {n} images. "
-        f"Of an accelerator alone: {(need.stored + need.step) / 1e9:.2f} GB and some workspace. "
-        "Less: train.accumulate, data.batch_size, or a smaller width in model."
-    )
-    return "\n".join(lines)

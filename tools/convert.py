@@ -9,7 +9,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfgans import config, pretrained, training  # noqa: E402
+from tfgans import config, pretrained, storage  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
 
 
@@ -32,7 +32,7 @@ def main():
 
     model = pretrained.load(args.file, **changes)
     out = pathlib.Path(args.out or f"saved_models/{pathlib.Path(args.file).stem}")
-    folder = training.release(model, out.name, out.parent)
+    folder = storage.release(model, out.name, out.parent)
     print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
     print(f"  python tools/sample.py {out}")
     if args.run:

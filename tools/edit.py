@@ -18,7 +18,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfgans import images, latents, models, training  # noqa: E402
+from tfgans import images, latents, models, storage  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
 from tfgans.latents import attributes, edits, find  # noqa: E402
 
@@ -57,7 +57,7 @@ def main():
         print("Columns: unedited, " + ", ".join(f"+ {edit.name}" for edit in moves))
         if args.export:
             more = {"edit": edits.endpoint(space, moves)}
-            print(f"Written: {training.release(space.model, args.export, more=more)}")
+            print(f"Written: {storage.release(space.model, args.export, more=more)}")
     else:
         layers = latents.layers_of(args.layers, space.num_ws)
         if args.method in find.UNSUPERVISED:

@@ -5,7 +5,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfgans import models, training  # noqa: E402
+from tfgans import models, storage  # noqa: E402
 from tfgans.errors import run_tool  # noqa: E402
 
 
@@ -15,7 +15,7 @@ def main():
     parser.add_argument("name", help="of the release: saved_models/NAME/<next version>")
     parser.add_argument("--root", default="saved_models", metavar="DIR", help="of all releases")
     args = parser.parse_args()
-    folder = training.release(models.load(args.model), args.name, args.root)
+    folder = storage.release(models.load(args.model), args.name, args.root)
     print(f"Written: {folder}")
 
 

@@ -10,8 +10,10 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfgans import config, machine, models, training  # noqa: E402
+from tfgans import catalog, config, models, storage, training  # noqa: E402
 from tfgans.errors import run_tool  # noqa: E402
+from tfgans.ops import machine  # noqa: E402
+from tfgans.strategy import STRATEGIES, is_chief  # noqa: E402
 
 
 def main():
@@ -24,15 +26,13 @@ def main():
     parser.add_argument("--demo", action="store_true", help="the small setting, also with --data")
     parser.add_argument("--tiny", action="store_true", help="seconds, to see that it works")
     parser.add_argument("--dry-run", action="store_true", help="print settings and sizes, stop")
-    parser.add_argument(
-        "--strategy", choices=training.STRATEGIES, default="auto", help="see docs/scale.md"
-    )
+    parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="see docs/scale.md")
     parser.add_argument(
         "--force", action="store_true", help="go on with other settings than before"
     )
     args = parser.parse_args()
     if args.list or not args.name:
-        print(training.catalog())
+        print(catalog.catalog())
         return 0
 
     section = "tiny" if args.tiny else "demo" if args.demo else None
@@ -53,7 +53,7 @@ def main():
         print(f"Running {name} in full. A small setting: add --demo.")
     print(machine.describe())
     if args.dry_run:
-        print(training.describe(settings))
+        print(catalog.describe(settings))
         return 0
 
     run = args.run or f"runs/{name}" + (f"-{section}" if section else "")
@@ -61,10 +61,10 @@ def main():
     if not training.train(settings, run, args.force, args.strategy):
         print(f"Stopped; everything is saved in {run}. To go on: {again}")
         return 130
-    if not training.is_chief():
+    if not is_chief():
         return 0
     model = models.load(run)
-    folder = training.release(model, name)
+    folder = storage.release(model, name)
     samples = "sample" in model.endpoints()
     print(
         f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"

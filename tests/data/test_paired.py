@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from tfgans.config import Config, Data
-from tfgans.data import DataError, batches, resolve
+from tfgans.data import DataError, batches
 from tfgans.data.paired import Pairs, open_pairs, pair
 from tfgans.models import get
+from tfgans.training import resolve
 
 
 def model(image_shape=(8, 8, 3), input_channels=3):
@@ -159,12 +160,12 @@ def test_size_and_channels_come_from_the_data(tmp_path, pictures):
         ("b_to_a", {"image_shape": [12, 12, 1], "input_channels": 3}),
     ):
         chosen = settings(tmp_path, direction=direction)
-        assert isinstance(resolve(chosen, get("pix2pix")), Pairs)
+        assert isinstance(resolve(chosen), Pairs)
         assert chosen.model == wanted
 
 
 def test_synthetic_pairs_show_one_scene():
-    pairs = resolve(settings("synthetic"), get("pix2pix"))
+    pairs = resolve(settings("synthetic"))
     assert pairs.input.read(5).shape == pairs.target.read(5).shape == (256, 256, 3)
     drawing, picture = (images.read(7).astype(int) for images in (pairs.input, pairs.target))
     ground = (drawing == 230).all(axis=-1)
@@ -185,5 +186,7 @@ def test_settings_of_other_kinds_are_refused():
         ("pix2pix", "labels", True),
     ):
         tree = {"architecture": name, "data": {"path": "synthetic", word: value}}
-        with pytest.raises(DataError, match=f"data.{word} is .*{name}.*knows no {word}"):
-            resolve(Config.from_dict(tree), get(name))
+        with pytest.raises(
+            DataError, match=f"data.{word} is .*{get(name).__name__}.*knows no {word}"
+        ):
+            resolve(Config.from_dict(tree))

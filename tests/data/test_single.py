@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgans import models
 from tfgans.config import Config, Data
-from tfgans.data import DataError, batches, resolve
+from tfgans.data import DataError, batches
 from tfgans.data.single import Landscape, OneFile, draw_landscape, read, resize
+from tfgans.training import resolve
 
 
 def model(image_shape, shape=None):
@@ -39,7 +39,7 @@ def picture(tmp_path):
 def test_a_file_is_a_batch_of_copies_without_alpha(picture):
     path, pixels = picture
     config = settings(path)
-    source = resolve(config, models.SinGAN)
+    source = resolve(config)
     assert config.model == {"image_shape": [30, 40, 3]}
     batch = first(model((30, 40, 3)), source)
     assert batch.shape == (2, 30, 40, 3) and batch.dtype == np.float32
@@ -50,7 +50,7 @@ def test_a_file_is_a_batch_of_copies_without_alpha(picture):
 def test_a_file_is_cropped_and_shrunk(picture):
     path, pixels = picture
     config = settings(path, image_shape=[30, 30, 1])
-    source = resolve(config, models.SinGAN)
+    source = resolve(config)
     assert config.model == {"image_shape": [30, 30, 1]}
     batch = first(model((30, 30, 1), (10, 10)), source, 1)
     middle = pixels[:, 5:35, :3].astype("float32") @ [0.299, 0.587, 0.114] / 127.5 - 1
@@ -74,7 +74,7 @@ def test_read(picture):
 
 
 def test_landscape():
-    source = resolve(settings("synthetic", image_shape=[48, 64, 3]), models.SinGAN)
+    source = resolve(settings("synthetic", image_shape=[48, 64, 3]))
     batch = first(model((48, 64, 3)), source)
     np.testing.assert_allclose(batch[1], draw_landscape(48, 64) / 127.5 - 1, atol=1e-6)
     sky, grass = batch[0, :10].mean(axis=(0, 1)), batch[0, -5:].mean(axis=(0, 1))
@@ -86,9 +86,9 @@ def test_landscape():
 def test_what_is_not_one_image(tmp_path):
     for path, match in ((tmp_path, "a folder.*name its file"), (tmp_path / "x", "not there")):
         with pytest.raises(DataError, match=match):
-            resolve(settings(path), models.SinGAN)
+            resolve(settings(path))
     with pytest.raises(DataError, match="No image is given"):
-        resolve(Config(architecture="singan"), models.SinGAN)
+        resolve(Config(architecture="singan"))
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="a.png"):
         OneFile(tmp_path / "a.png")

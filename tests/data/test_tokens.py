@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfgans import data
-from tfgans.config import Config, Data
+from tfgans.config import Data
 from tfgans.data import DataError
 from tfgans.data.tokens import Oracle, open_tokens, to_text
 
@@ -92,18 +92,18 @@ def test_open_settings_come_from_the_data(file):
         def __init__(self, length=20, vocabulary_size=5000):
             pass
 
-    settings = Config("seqgan", data=Data(path=str(file)))
-    assert len(data.resolve(settings, Sequences)) == 12
-    assert settings.model == {"length": 5, "vocabulary_size": 40}
-    settings = Config("seqgan", {"vocabulary_size": 9, "length": 3}, data=Data(path="synthetic"))
-    source = data.resolve(settings, Sequences)
+    given = {}
+    assert len(data.resolve(Data(path=str(file)), given, Sequences)) == 12
+    assert given == {"length": 5, "vocabulary_size": 40}
+    given = {"vocabulary_size": 9, "length": 3}
+    source = data.resolve(Data(path="synthetic"), given, Sequences)
     assert source.sequences.shape == (10_000, 3) and source.vocabulary_size == 9
-    assert settings.model == {"vocabulary_size": 9, "length": 3}
+    assert given == {"vocabulary_size": 9, "length": 3}
     for word in ("labels", "flip"):
         with pytest.raises(DataError, match=f"data.{word} is True.*knows no {word}"):
-            data.resolve(Config("seqgan", data=Data(path="synthetic", **{word: True})), Sequences)
+            data.resolve(Data(path="synthetic", **{word: True}), {}, Sequences)
     with pytest.raises(DataError, match="No data are given"):
-        data.resolve(Config("seqgan"), Sequences)
+        data.resolve(Data(), {}, Sequences)
 
 
 def test_oracle_of_the_paper():

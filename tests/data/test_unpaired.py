@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tfgans.config import Config, Data
-from tfgans.data import DataError, batches, resolve
+from tfgans.data import DataError, batches
 from tfgans.data.unpaired import open_domains
-from tfgans.models import get
+from tfgans.training import resolve
 
 MODEL = types.SimpleNamespace(image_shape=(4, 4, 1), data_kind="unpaired", n_critic=1)
 
@@ -91,7 +91,7 @@ def test_broken_images_are_passed_over_in_one_domain_only(domains, capsys):
 
 def test_size_comes_from_the_data(domains, tmp_path):
     settings = Config.from_dict({"architecture": "cyclegan", "data": {"path": str(domains)}})
-    resolve(settings, get("cyclegan"))
+    resolve(settings)
     assert settings.model == {"image_shape": [4, 4, 1]}
     Image.new("L", (8, 4)).save(domains / "trainB/9.png")
     Image.new("L", (8, 4)).save(domains / "trainB/8.png")
@@ -99,7 +99,7 @@ def test_size_comes_from_the_data(domains, tmp_path):
         path.unlink()
     settings = Config.from_dict({"architecture": "cyclegan", "data": {"path": str(domains)}})
     with pytest.raises(DataError, match=r"\(4, 4, 1\).*\(4, 8, 1\).*model.image_shape"):
-        resolve(settings, get("cyclegan"))
+        resolve(settings)
     with pytest.raises(DataError, match="no two domains.*trainA and trainB"):
         open_domains(domains / "trainA")
 
@@ -107,7 +107,7 @@ def test_size_comes_from_the_data(domains, tmp_path):
 def test_synthetic_domains_share_no_scene():
     tree = {"architecture": "cyclegan", "data": {"path": "synthetic"}}
     tree["model"] = {"image_shape": [16, 16, 3]}
-    source = resolve(Config.from_dict(tree), get("cyclegan"))
+    source = resolve(Config.from_dict(tree))
     assert source.a.describe(len(source.a) - 1) == "synthetic scene 4095"
     assert source.b.describe(0) == "synthetic scene 4096"
     assert source.a.read(0).shape == source.b.read(0).shape == (16, 16, 3)

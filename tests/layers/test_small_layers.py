@@ -8,7 +8,7 @@ from tfgans import random
 from tfgans.layers.dropout import Dropout
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.layers.pixel_norm import pixel_norm
+from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
 
 

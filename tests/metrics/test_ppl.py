@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tfgans import models, random
 from tfgans.errors import BadInput
+from tfgans.features.lpips import lpips_input
 from tfgans.metrics import lpips, ppl, ppl_of_model
-from tfgans.metrics.lpips import lpips_input
 from tfgans.metrics.ppl import crop_face, shrink, slerp, trimmed_mean
 
 

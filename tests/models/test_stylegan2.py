@@ -8,10 +8,10 @@ import tensorflow as tf
 from tfgans import memory, random
 from tfgans.config import Config, names
 from tfgans.errors import BadInput
-from tfgans.layers.modulated_conv import filtered_conv, modulated_conv
-from tfgans.layers.resample import downsample, upsample
 from tfgans.models import get
 from tfgans.models.stylegan2 import Generator, Mapping, StyleGAN2, base_grid
+from tfgans.ops.modulated_conv import filtered_conv, modulated_conv
+from tfgans.ops.resample import downsample, upsample
 
 SMALL = {
     "image_shape": (16, 16, 3), "latent_dim": 16, "style_dim": 16, "mapping_layers": 2,

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.foreign.shapes import assign
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.layers.modulated_conv import modulated_conv
-from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
 from tfgans.models.stylegan2 import Discriminator, Generator, StyleGAN2, Synthesis
-from tfgans.pretrained.shapes import assign
+from tfgans.ops.modulated_conv import modulated_conv
+from tfgans.ops.resample import downsample, fir_kernel, upfirdn, upsample
 from tfgans.pretrained.stylegan2 import official_names
 
 HERE = pathlib.Path(__file__).parent.parent / "reference" / "stylegan2"

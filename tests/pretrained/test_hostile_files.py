@@ -30,8 +30,9 @@ from torch_files import Parameter, Storage, Tensor, _load_from_bytes, dumps, tor
 
 from tfgans import pretrained
 from tfgans.errors import BadInput
-from tfgans.pretrained import loading, pickles
-from tfgans.pretrained.torch_files import MAGIC_NUMBER
+from tfgans.foreign import pickles
+from tfgans.foreign.torch_files import MAGIC_NUMBER
+from tfgans.pretrained import loading
 
 
 class Call:

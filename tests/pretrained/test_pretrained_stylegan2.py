@@ -19,7 +19,7 @@ from torch_files import dumps
 
 from tfgans import models, pretrained
 from tfgans.errors import BadInput
-from tfgans.layers.resample import upsample
+from tfgans.ops.resample import upsample
 
 CASES = [  # generator, discriminator; protocols in PyTorch's form, in TensorFlow's (None: not)
     ("generator_skip_32/map2", "discriminator_resnet_32/resnet", 2, None),

@@ -20,7 +20,7 @@ from unittest import mock
 import keras
 import numpy as np
 
-from tfgans import callbacks, durable, models, training
+from tfgans import callbacks, durable, storage, training
 from tfgans.config import Config
 
 TRAIN = pathlib.Path(__file__).parents[2] / "tools" / "train.py"
@@ -49,7 +49,7 @@ def wait_for(condition, process, seconds=60):
 def kill_once(folder, inside, draws):
     """Resumes the run and kills it; returns what was found then."""
     run, shown = folder / "run", []
-    before = models.snapshots(run)
+    before = storage.snapshots(run)
     process = start(folder)
     for line in process.stdout:
         shown.append(line)
@@ -61,14 +61,14 @@ def kill_once(folder, inside, draws):
         wait_for(writing.exists, process)
         time.sleep(draws.uniform(0, 0.06))
     else:
-        wait_for(lambda: models.snapshots(run), process)  # else there is nothing to lose
+        wait_for(lambda: storage.snapshots(run), process)  # else there is nothing to lose
         time.sleep(draws.uniform(0, 2))
     process.send_signal(signal.SIGKILL)
     rest, _ = process.communicate()
     shown += rest.splitlines()
     resumed = [line for line in shown if line.startswith("Going on from")]
     trained = [int(line.split()[1].split("/")[0]) for line in shown if line.startswith("step ")]
-    snapshots = models.snapshots(run)
+    snapshots = storage.snapshots(run)
     for path in snapshots:
         assert durable.checksums(path).exists(), f"{path} has no checksum"
         durable.check(path)  # each snapshot that has its name is whole
@@ -81,7 +81,7 @@ def kill_once(folder, inside, draws):
 
 def state(run):
     """All numbers of the newest snapshot."""
-    model = keras.models.load_model(models.find(run))
+    model = keras.models.load_model(storage.find(run))
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
@@ -94,7 +94,7 @@ def kill(folder, kills, seed=0) -> str:
     for number in range(kills):
         found.append(kill_once(folder, number % 2 == 0, draws))
         print(f"kill {number + 1}: {found[-1]}", flush=True)
-    goal = int(models.snapshots(folder / "run")[-1].stem) + 3
+    goal = int(storage.snapshots(folder / "run")[-1].stem) + 3
     for run in ("run", "undisturbed"):
         settings = Config.load("gan", "tiny", [*SETTINGS, f"train.steps={goal}"])
         with mock.patch.object(callbacks.log, "draw_curves"):  # slow, and not looked at

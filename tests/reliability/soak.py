@@ -16,8 +16,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tfgans import callbacks, models, training  # noqa: E402
+from tfgans import callbacks, models, storage, training  # noqa: E402
 from tfgans.config import Config  # noqa: E402
+from tfgans.strategy import choose_strategy  # noqa: E402
 
 WARM = 0.3  # part of the samples before memory counts: allocators fill their pools
 
@@ -65,7 +66,7 @@ def train(minutes, run) -> str:
     model = training.build(settings)
     watch = Watch(settings.train.tick, 60 * minutes)
     watchers = [*training.watch(model, source, settings, run), watch]
-    dataset = training.batches(training.choose_strategy(), model, source, settings)
+    dataset = training.batches(choose_strategy(), model, source, settings)
     model.fit(dataset, steps_per_epoch=10**8, callbacks=watchers, shuffle=False, verbose=0)
     (start, first), (end, last) = watch.points[int(len(watch.points) * WARM)], watch.points[-1]
     began = watch.points[0][0]
@@ -81,7 +82,7 @@ def train(minutes, run) -> str:
 def serve(calls, threads, run, root) -> str:
     """Exports the model and calls it from many threads; all answers must be those of Keras."""
     model = models.load(run)
-    release = training.release(model, "soak", root)
+    release = storage.release(model, "soak", root)
     serving = tf.saved_model.load(str(release)).signatures["serving_default"]
     draws = np.random.RandomState(0)
     inputs = [

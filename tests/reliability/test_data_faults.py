@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from faults import CASES, encoded, records, with_good, zipped
 
-from tfgans.config import Config, Data
+from tfgans.config import Data
 from tfgans.data import BrokenImage, DataError, check, open_images, paired, single, tokens, unpaired
 from tfgans.data.check import check as check_set
 from tfgans.data.images import ImageReader
@@ -149,14 +149,6 @@ def test_a_set_with_nothing_whole_says_so_while_training(tmp_path):
 # Other kinds of data.
 
 
-def settings(architecture, path):
-    return Config(architecture, data=Data(path=str(path)))
-
-
-def arguments(shape):
-    return {"image_shape": shape}
-
-
 @pytest.mark.parametrize(
     "files, message",
     [
@@ -172,7 +164,7 @@ def test_pairs(tmp_path, files, message):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(encoded("PNG", np.zeros([8, width, 3], "uint8")))
     with pytest.raises(DataError, match=message):
-        paired.resolve(settings("pix2pix", tmp_path), arguments((8, 8, 3)))
+        paired.resolve(Data(path=str(tmp_path)), {}, {"image_shape": (8, 8, 3)})
 
 
 @pytest.mark.parametrize("folders", [[], ["trainA"], ["trainA", "trainB"]])
@@ -180,14 +172,16 @@ def test_domains(tmp_path, folders):
     for name in folders:
         (tmp_path / name).mkdir()
     with pytest.raises(DataError, match="No images in" if len(folders) == 2 else "no two domains"):
-        unpaired.resolve(settings("cyclegan", tmp_path), arguments((8, 8, 3)))
+        unpaired.resolve(Data(path=str(tmp_path)), {}, {"image_shape": (8, 8, 3)})
 
 
 @pytest.mark.parametrize("data", [b"", b"text", encoded("PNG")[:100], encoded("JPEG")[:300]])
 def test_a_single_image(tmp_path, data):
     (tmp_path / "one.png").write_bytes(data)
     with pytest.raises((DataError, BrokenImage), match="one.png"):
-        source = single.resolve(settings("singan", tmp_path / "one.png"), arguments((8, 8, 3)))
+        source = single.resolve(
+            Data(path=str(tmp_path / "one.png")), {}, {"image_shape": (8, 8, 3)}
+        )
         source.read(0)
 
 

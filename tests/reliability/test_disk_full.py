@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tfgans import durable, models, training
+from tfgans import durable, models, storage, training
 from tfgans.config import Config
 
 TRAIN = pathlib.Path(__file__).parents[2] / "tools" / "train.py"
@@ -38,9 +38,9 @@ def names(folder):
 @pytest.mark.parametrize("size", [100, 80_000])  # room for no settings, for no snapshot
 def test_training_says_so_and_goes_on_when_there_is_room(tmp_path, size):
     assert training.train(settings(5), tmp_path)
-    (saved,) = models.snapshots(tmp_path)
+    (saved,) = storage.snapshots(tmp_path)
     before = names(tmp_path / "snapshots")
-    with files_of_at_most(size), pytest.raises(training.Refused) as error:
+    with files_of_at_most(size), pytest.raises(storage.Refused) as error:
         training.train(settings(10), tmp_path)
     words = str(error.value)
     assert "cannot be written: [Errno 27] File too large" in words
@@ -49,16 +49,16 @@ def test_training_says_so_and_goes_on_when_there_is_room(tmp_path, size):
     durable.check(saved)
     if size == 80_000:  # the others differ in how they fail, not in what is left
         assert training.train(settings(10), tmp_path)
-        assert [int(path.stem) for path in models.snapshots(tmp_path)] == [5, 10]
+        assert [int(path.stem) for path in storage.snapshots(tmp_path)] == [5, 10]
 
 
 def test_a_release_is_written_whole_or_not_at_all(tmp_path):
     model = models.MODELS["gan"](**settings(1).model)
     for size in (100, 10_000, 60_000):
-        with files_of_at_most(size), pytest.raises(training.Refused, match="1 cannot be written"):
-            training.release(model, "shapes", tmp_path)
+        with files_of_at_most(size), pytest.raises(storage.Refused, match="1 cannot be written"):
+            storage.release(model, "shapes", tmp_path)
         assert not os.listdir(tmp_path / "shapes")
-    assert training.release(model, "shapes", tmp_path) == tmp_path / "shapes" / "1"
+    assert storage.release(model, "shapes", tmp_path) == tmp_path / "shapes" / "1"
 
 
 SCRIPT = """

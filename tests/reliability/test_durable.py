@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tfgans import callbacks, durable, models, training
+from tfgans import callbacks, durable, models, storage, training
 from tfgans.config import Config
 
 
@@ -20,7 +20,7 @@ def model():
 def released(model, tmp_path_factory):
     root = tmp_path_factory.mktemp("releases")
     plain = type(model).from_config(model.get_config())
-    return [training.release(plain, "shapes", root) for _ in range(2)]
+    return [storage.release(plain, "shapes", root) for _ in range(2)]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def calls(monkeypatch):
 
 def test_a_snapshot_reaches_the_disk_before_it_gets_its_name(model, calls, tmp_path):
     path = tmp_path / "snapshots" / "00000010.keras"
-    callbacks.save(model, path)
+    storage.save(model, path)
     partial, folder = path.parent / "partial", path.parent
     assert calls == [
         ("fsync", partial / "00000010.keras.sha256"),
@@ -58,7 +58,7 @@ def test_a_snapshot_reaches_the_disk_before_it_gets_its_name(model, calls, tmp_p
 
 def test_a_release_reaches_the_disk_before_it_gets_its_number(model, calls, tmp_path):
     plain = type(model).from_config(model.get_config())
-    folder = training.release(plain, "shapes", tmp_path)
+    folder = storage.release(plain, "shapes", tmp_path)
     renamed = calls.index(("replace", tmp_path / "shapes" / "partial-1", folder))
     synced = {call[1].relative_to(tmp_path / "shapes" / "partial-1") for call in calls[:renamed]}
     parts = {path.relative_to(folder) for path in folder.rglob("*")}
@@ -119,7 +119,7 @@ def test_a_missing_part_and_altered_checksums_are_found(released, tmp_path):
 
 
 def test_the_release_that_comes_with_the_package_is_whole():
-    path = models.find("stylegan2-fashion")
+    path = storage.find("stylegan2-fashion")
     assert durable.checksums(path).exists()
     durable.check(path)
 
@@ -127,10 +127,10 @@ def test_the_release_that_comes_with_the_package_is_whole():
 def test_an_altered_snapshot_is_passed_over_and_the_one_before_named(model, capsys, tmp_path):
     """Also where the byte is one that a zip does not check: Keras reads the file without a word."""
     for step in (10, 20):
-        callbacks.save(model, tmp_path / "snapshots" / f"{step:08}.keras")
-    first, second = models.snapshots(tmp_path)
+        storage.save(model, tmp_path / "snapshots" / f"{step:08}.keras")
+    first, second = storage.snapshots(tmp_path)
     flip(second, 10)  # the time of day in the first header of the zip
-    assert training.resume(tmp_path) is not None
+    assert storage.resume(tmp_path) is not None
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2 and "00000020.keras is altered" in printed[0]
     assert "trying the one before" in printed[0] and printed[1] == f"Going on from {first}."

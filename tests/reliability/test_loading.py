@@ -10,7 +10,7 @@ import keras
 import pytest
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from tfgans import models, training
+from tfgans import models, storage
 from tfgans.config import Config
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -72,15 +72,15 @@ def test_a_keras_file_with_code_in_it_is_refused(kind, model, tmp_path, capsys):
     for name in (path, tmp_path / "run"):
         with pytest.raises((ValueError, TypeError)):
             models.load(name)
-    assert training.resume(tmp_path / "run") is None
+    assert storage.resume(tmp_path / "run") is None
     assert "cannot be read" in capsys.readouterr().out
     assert not mark.exists()
 
 
 def test_releases_are_pure_saved_models(model, tmp_path):
     """No operation in them calls Python, or reads or writes files of its own."""
-    ours = training.release(model, "shapes", tmp_path)
-    for release in (ours, models.find("stylegan2-fashion").parent):
+    ours = storage.release(model, "shapes", tmp_path)
+    for release in (ours, storage.find("stylegan2-fashion").parent):
         saved = SavedModel.FromString((release / "saved_model.pb").read_bytes())
         graph = saved.meta_graphs[0].graph_def
         functions = graph.library.function
@@ -92,6 +92,6 @@ def test_releases_are_pure_saved_models(model, tmp_path):
 
 
 def test_a_release_needs_no_file_outside_its_folder(model, tmp_path):
-    release = training.release(model, "shapes", tmp_path / "here")
+    release = storage.release(model, "shapes", tmp_path / "here")
     shutil.move(release, tmp_path / "elsewhere")
     assert models.load(tmp_path / "elsewhere").sample(2, seed=0).shape == (2, 8, 8, 1)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans import callbacks, models, training
+from tfgans import callbacks, models, storage, training
 from tfgans.config import Config
+from tfgans.strategy import choose_strategy
 
 NAN = float("nan")
 
@@ -58,11 +59,11 @@ def settings(*changes, steps=40):
 
 def steps_and_weights(run):
     """Of each snapshot its step; the weights of the newest, all of both finite."""
-    for path in models.snapshots(run):
+    for path in storage.snapshots(run):
         model = keras.models.load_model(path)
         weights = [w.numpy() for w in [*model.variables, *model.optimizers["generator"].variables]]
         assert all(np.isfinite(weight).all() for weight in weights)
-    return [int(path.stem) for path in models.snapshots(run)], weights
+    return [int(path.stem) for path in storage.snapshots(run)], weights
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_number_that_is_none_in_the_data(tmp_path):
         training.train(settings(*changes), tmp_path / "run")
     assert "the loss was not finite any more: discriminator/real" in str(error.value)
     assert "tools/data.py check" in str(error.value)
-    assert not models.snapshots(tmp_path / "run")
+    assert not storage.snapshots(tmp_path / "run")
 
 
 def test_reload_goes_on_from_the_snapshot_with_other_random_numbers(poison, tmp_path, capsys):
@@ -104,11 +105,11 @@ def test_reload_goes_on_from_the_snapshot_with_other_random_numbers(poison, tmp_
     assert printed.count("Going on from") == printed.count("00000010.keras") == 1
     steps, weights = steps_and_weights(tmp_path / "whole")
     assert steps == [30, 40]
-    seeds = [keras.models.load_model(p).seed for p in models.snapshots(tmp_path / "whole")]
+    seeds = [keras.models.load_model(p).seed for p in storage.snapshots(tmp_path / "whole")]
     assert seeds == [training.STREAM] * 2
 
     shutil.copytree(tmp_path / "whole", tmp_path / "parts")
-    models.snapshots(tmp_path / "parts")[-1].unlink()
+    storage.snapshots(tmp_path / "parts")[-1].unlink()
     training.train(settings("train.on_nan=reload"), tmp_path / "parts")
     assert "parts/snapshots/00000030.keras" in capsys.readouterr().out
     for ours, theirs in zip(weights, steps_and_weights(tmp_path / "parts")[1], strict=True):
@@ -118,7 +119,7 @@ def test_reload_goes_on_from_the_snapshot_with_other_random_numbers(poison, tmp_
 def test_reload_takes_the_data_in_another_order():
     model = training.build(settings())
     source = training.resolve(settings())
-    strategy = training.choose_strategy()
+    strategy = choose_strategy()
     first = []
     for stream in (0, 0, 1):
         model.seed = stream * training.STREAM

@@ -12,7 +12,7 @@ from tfgans.callbacks.measure import Measure, best_row, no_better
 from tfgans.callbacks.nan import StopOnNaN
 from tfgans.callbacks.on_tick import OnTick
 from tfgans.callbacks.progress import Progress
-from tfgans.callbacks.snapshot import Snapshot, save
+from tfgans.callbacks.snapshot import Snapshot
 from tfgans.callbacks.stop import StopOnSignal
 
 __all__ = [
@@ -30,5 +30,4 @@ __all__ = [
     "no_better",
     "read_rows",
     "sample_grids",
-    "save",
 ]

@@ -3,10 +3,9 @@
 import pathlib
 import time
 
-from tfgans import metrics
+from tfgans import metrics, storage
 from tfgans.callbacks.log import draw_curves, read_rows, write_rows
 from tfgans.callbacks.on_tick import OnTick
-from tfgans.callbacks.snapshot import save
 
 
 class Measure(OnTick):
@@ -42,7 +41,7 @@ class Measure(OnTick):
         draw_curves(self.rows, self.run / "metrics.png", "images")
         best = best_row(self.rows, self.settings)
         if best is row:
-            save(self.model, self.run / "best.keras")
+            storage.save(self.model, self.run / "best.keras")
         seen = "  ".join(f"{name.removeprefix('metrics/')} {v}" for name, v in values.items())
         place = "the best so far" if best is row else f"the best was step {best['step']}"
         print(f"step {step}  {seen}  ({place}; {time.time() - began:.0f} s)", flush=True)

@@ -1,11 +1,9 @@
 """Everything that a run needs to go on, on the disk."""
 
 import pathlib
-import shutil
 
-from tfgans import durable
+from tfgans import storage
 from tfgans.callbacks.on_tick import OnTick
-from tfgans.models import snapshots
 
 
 class Snapshot(OnTick):
@@ -25,8 +23,8 @@ class Snapshot(OnTick):
         self.run, self.keep = pathlib.Path(run), keep
 
     def on_tick(self, step, logs):
-        save(self.model, self.run / "snapshots" / f"{step:08}.keras")
-        for old in snapshots(self.run)[: -self.keep]:
+        storage.save(self.model, self.run / "snapshots" / f"{step:08}.keras")
+        for old in storage.snapshots(self.run)[: -self.keep]:
             old.unlink()
         for sums in (self.run / "snapshots").glob("*.sha256"):
             if not sums.with_suffix("").exists():
@@ -35,19 +33,3 @@ class Snapshot(OnTick):
     def on_train_end(self, logs=None):  # stopped in the middle of a tick, or after the last one
         if self.recent:
             self.on_tick(int(self.model.step.numpy()), {})
-
-
-def save(model, path):
-    """Writes a `.keras` file and its checksum; until both are whole, what was there stays."""
-    path = pathlib.Path(path)
-    partial = path.parent / "partial"  # Keras may put temporary files beside what it writes
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        written = partial / path.name
-        model.save(written)
-        durable.write_checksums(written, [written])
-        durable.publish(durable.checksums(written), durable.checksums(path))
-        durable.publish(written, path)
-    finally:
-        shutil.rmtree(partial)

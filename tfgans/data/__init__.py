@@ -1,10 +1,9 @@
 """Data: from a path to batches.
 
-A kind of data (the model's `data_kind`) is a module with two names. `resolve(settings, arguments)`
-opens what `data.path` names and takes from it what the configuration leaves open; `Reader` turns
-places in an endless random order into arrays. `batches` is the same for all kinds: the order is a
-function of (seed, step), so that a run which is resumed, or spread over workers, sees the same
-examples as one that is not.
+A kind of data (the model's `data_kind`) is a module with two names. `resolve` opens the path and
+takes from the data what the model's arguments leave open; `Reader` turns places in an endless
+random order into arrays. `batches` is the same for all kinds: the order is a function of
+(seed, step), so a run that is resumed, or spread over workers, sees the same examples as another.
 """
 
 import dataclasses
@@ -14,12 +13,21 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from tfgans.config import Config, Data
 from tfgans.data import images, paired, single, tokens, unpaired
 from tfgans.data.opening import open_images
+from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
 
-__all__ = ["BrokenImage", "DataError", "Images", "batches", "open_images", "reader", "resolve"]
+__all__ = [
+    "BrokenImage",
+    "Data",
+    "DataError",
+    "Images",
+    "batches",
+    "open_images",
+    "reader",
+    "resolve",
+]
 
 KINDS = {
     "images": images,
@@ -32,8 +40,13 @@ KINDS = {
 COMMON = ("path", "batch_size", "broken", "value_range")  # settings of `Data` for all kinds
 
 
-def resolve(settings: Config, model_class: type):
-    """Opens the data for a model, and fills `settings.model` with what they decide.
+def resolve(settings: Data, given: dict, model_class: type):
+    """Opens the data for a model, and takes from them what its arguments leave open.
+
+    Args:
+        settings: Path and options of the data.
+        given: The arguments of the model that are given; it gets those that the data decide.
+        model_class: The model's class.
 
     Returns:
         The source, as `batches` wants it.
@@ -44,19 +57,19 @@ def resolve(settings: Config, model_class: type):
     """
     kind = KINDS[model_class.data_kind]
     for field in dataclasses.fields(Data):
-        word, value = field.name, getattr(settings.data, field.name)
+        word, value = field.name, getattr(settings, field.name)
         if value != field.default and word not in (*COMMON, *kind.Reader.settings):
             raise DataError(
-                f"data.{word} is {value!r}, and {settings.architecture} takes data of the kind "
+                f"data.{word} is {value!r}, and {model_class.__name__} takes data of the kind "
                 f"{model_class.data_kind!r}, which knows no {word}.",
                 "Leave it out.",
             )
     parameters = inspect.signature(model_class.__init__).parameters
-    arguments = {name: parameter.default for name, parameter in parameters.items()}
-    return kind.resolve(settings, arguments)
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    return kind.resolve(settings, given, defaults)
 
 
-def reader(model, source, config: Data):
+def reader(model, source, settings: Data):
     """What reads examples of `source` for a model.
 
     It has `signature`, name -> TensorSpec of one example; `unit`, the plural of what an example is;
@@ -68,11 +81,11 @@ def reader(model, source, config: Data):
     Raises:
         DataError: The data or the settings do not fit the model.
     """
-    return KINDS[model.data_kind].Reader(model, source, config)
+    return KINDS[model.data_kind].Reader(model, source, settings)
 
 
 def batches(
-    model, source, config: Data, seed: int, start: int = 0, shard: tuple = (0, 1)
+    model, source, settings: Data, seed: int, start: int = 0, shard: tuple = (0, 1)
 ) -> tf.data.Dataset:
     """Endless batches of examples for a model, in random order.
 
@@ -82,7 +95,7 @@ def batches(
     Args:
         model: Its data_kind and n_critic, and what the reader of that kind looks at.
         source: From `resolve`.
-        config: Its batch_size, and what the reader looks at.
+        settings: Its batch_size, and what the reader looks at.
         seed: Integer, at least 0.
         start: Training steps already done. Costs nothing.
         shard: (k, n): the k-th of n equal, contiguous parts of each batch, for worker k of n.
@@ -94,17 +107,17 @@ def batches(
 
     Raises:
         DataError: The data or the settings do not fit the model.
-        tf.errors.InvalidArgumentError: From an iterator: an image is broken and config.broken is
+        tf.errors.InvalidArgumentError: From an iterator: an image is broken and settings.broken is
             "fail", or all images are broken. `source.failure` is then the error itself.
     """
-    whole = config.batch_size * model.n_critic
+    whole = settings.batch_size * model.n_critic
     part, rest = divmod(whole, shard[1])
     if rest:
         raise DataError(
             f"{whole} images per step cannot be shared equally by {shard[1]} workers.",
             f"Set data.batch_size to a multiple of {shard[1]}.",
         )
-    examples, first = reader(model, source, config), shard[0] * part
+    examples, first = reader(model, source, settings), shard[0] * part
     signature = examples.signature
 
     @functools.lru_cache(maxsize=4)  # a batch can span the end of one pass and the next one

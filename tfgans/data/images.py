@@ -5,35 +5,36 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from tfgans.config import Config, Data
 from tfgans.data.convert import aligned, crop_resize, mirrored, to_channels, to_float
 from tfgans.data.opening import open_images
+from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
 from tfgans.data.synthetic import SyntheticImages
 
 
-def resolve(settings: Config, arguments: dict) -> Images:
+def resolve(settings: Data, given: dict, defaults: dict) -> Images:
     """Opens the data, and takes from them what the configuration leaves open.
 
     That is the size and channels of the images, and the number of classes where labels are wanted.
 
     Args:
-        settings: `settings.model` gets what the data decide.
-        arguments: The constructor's arguments of the model with their defaults.
+        settings: Path and options of the data.
+        given: The arguments of the model that are given; it gets those that the data decide.
+        defaults: All arguments of its constructor, with their defaults.
     """
-    shape = settings.model.get("image_shape")
-    if settings.data.path == "synthetic":
-        shape = shape or arguments["image_shape"]
-        if settings.data.labels and not settings.model.get("num_classes"):
+    shape = given.get("image_shape")
+    if settings.path == "synthetic":
+        shape = shape or defaults["image_shape"]
+        if settings.labels and not given.get("num_classes"):
             raise DataError(
                 "Synthetic images can have any number of classes.",
                 "Say how many: --set model.num_classes=2",
             )
-    source = open_source(settings.data, shape, settings.model.get("num_classes", 0))
-    if settings.data.path != "synthetic" and shape is None:
-        settings.model["image_shape"] = list(common_shape(source))
-    if settings.data.labels and "num_classes" not in settings.model:
-        settings.model["num_classes"] = source.num_classes
+    source = open_source(settings, shape, given.get("num_classes", 0))
+    if settings.path != "synthetic" and shape is None:
+        given["image_shape"] = list(common_shape(source))
+    if settings.labels and "num_classes" not in given:
+        given["num_classes"] = source.num_classes
     return source
 
 

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import tensorflow as tf
 
-from tfgans.config import Config, Data
 from tfgans.data.convert import aligned, cut, prepare
 from tfgans.data.files import FolderImages
 from tfgans.data.images import check_policy, common_shape, read_whole, report_conversion
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
+from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
 
 FOLDERS = (("A", "B"), ("a", "b"), ("input", "target"), ("trainA", "trainB"))
@@ -92,26 +92,27 @@ class Pairs:
         return input, target
 
 
-def resolve(settings: Config, arguments: dict) -> Pairs:
+def resolve(settings: Data, given: dict, defaults: dict) -> Pairs:
     """Opens the pairs, and takes from them what the configuration leaves open.
 
     That is the size of the images, and the channels of target and input.
 
     Args:
-        settings: `settings.model` gets what the data decide.
-        arguments: The constructor's arguments of the model with their defaults.
+        settings: Path and options of the data.
+        given: The arguments of the model that are given; it gets those that the data decide.
+        defaults: All arguments of its constructor, with their defaults.
     """
-    data, shape = settings.data, settings.model.get("image_shape")
-    if data.path == "synthetic":
-        shape = shape or arguments["image_shape"]
+    shape = given.get("image_shape")
+    if settings.path == "synthetic":
+        shape = shape or defaults["image_shape"]
         a, b = (SyntheticScenes(shape, textured) for textured in (False, True))
-        return pair(a, b, data)
-    pairs = pair(*open_pairs(data.path, data.value_range), data)
+        return pair(a, b, settings)
+    pairs = pair(*open_pairs(settings.path, settings.value_range), settings)
     if shape is None:
-        settings.model["image_shape"] = list(common_shape(pairs.target))
+        given["image_shape"] = list(common_shape(pairs.target))
         least, most = pairs.input.smallest[2], pairs.input.largest[2]
         if least == most:
-            settings.model.setdefault("input_channels", most)
+            given.setdefault("input_channels", most)
     return pairs
 
 

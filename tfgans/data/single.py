@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfgans.config import Config, Data
 from tfgans.data.convert import crop_resize, to_float
 from tfgans.data.files import FileImages, open_file
+from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
 
@@ -72,21 +72,22 @@ def draw_landscape(height, width) -> np.ndarray:
     return np.clip(picture, 0, 255).astype("uint8")
 
 
-def resolve(settings: Config, arguments: dict) -> Images:
+def resolve(settings: Data, given: dict, defaults: dict) -> Images:
     """Opens the image; its size becomes the model's image_shape where that is not given.
 
     Args:
-        settings: `settings.model` gets what the image decides.
-        arguments: The constructor's arguments of the model with their defaults.
+        settings: Path and options of the data.
+        given: The arguments of the model that are given; it gets those that the data decide.
+        defaults: All arguments of its constructor, with their defaults.
     """
-    shape = settings.model.get("image_shape")
-    if settings.data.path == "synthetic":
-        return Landscape(shape or arguments["image_shape"])
-    if settings.data.path is None:
+    shape = given.get("image_shape")
+    if settings.path == "synthetic":
+        return Landscape(shape or defaults["image_shape"])
+    if settings.path is None:
         raise DataError("No image is given.", 'Set data.path: an image file, or "synthetic".')
-    source = OneFile(existing(settings.data.path), settings.data.value_range)
+    source = OneFile(existing(settings.path), settings.value_range)
     if shape is None:
-        settings.model["image_shape"] = [*source.shape[:2], arguments["image_shape"][2]]
+        given["image_shape"] = [*source.shape[:2], defaults["image_shape"][2]]
     return source
 
 

@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfgans.config import Config, Data
+from tfgans.data.settings import Data
 from tfgans.data.source import DataError
 
 SYNTHETIC = 10_000  # sequences
@@ -160,23 +160,23 @@ def sigmoid(x):
     return 0.5 + 0.5 * np.tanh(0.5 * x)  # does not overflow
 
 
-def resolve(settings: Config, arguments: dict) -> Tokens:
+def resolve(settings: Data, given: dict, defaults: dict) -> Tokens:
     """Opens the data, and takes from them the length and the vocabulary where these are open.
 
     Args:
-        settings: `settings.model` gets what the data decide.
-        arguments: The constructor's arguments of the model with their defaults.
+        settings: Path and options of the data.
+        given: The arguments of the model that are given; it gets those that the data decide.
+        defaults: All arguments of its constructor, with their defaults.
     """
-    config, model = settings.data, settings.model
-    if config.path is None:
+    if settings.path is None:
         raise DataError("No data are given.", 'Set data.path: a text file, or "synthetic".')
-    if config.path == "synthetic":
-        arguments = arguments | model
-        oracle = Oracle(arguments["vocabulary_size"])
-        return Tokens("synthetic", oracle.sample(SYNTHETIC, arguments["length"]))
-    source = open_tokens(config.path, model.get("length"))
-    model.setdefault("length", source.length)
-    model.setdefault("vocabulary_size", source.vocabulary_size)
+    if settings.path == "synthetic":
+        model = defaults | given
+        oracle = Oracle(model["vocabulary_size"])
+        return Tokens("synthetic", oracle.sample(SYNTHETIC, model["length"]))
+    source = open_tokens(settings.path, given.get("length"))
+    given.setdefault("length", source.length)
+    given.setdefault("vocabulary_size", source.vocabulary_size)
     return source
 
 

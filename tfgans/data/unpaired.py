@@ -6,11 +6,11 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfgans.config import Config, Data
 from tfgans.data.convert import aligned, cut
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
+from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
 FOLDERS = (("trainA", "trainB"), ("A", "B"), ("a", "b"))
@@ -26,20 +26,21 @@ class Domains:
     failure: ValueError | None = None  # see `Images`
 
 
-def resolve(settings: Config, arguments: dict) -> Domains:
+def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
     """Opens the two domains, and takes the size of the images from them if it is left open.
 
     Args:
-        settings: `settings.model` gets what the data decide.
-        arguments: The constructor's arguments of the model with their defaults.
+        settings: Path and options of the data.
+        given: The arguments of the model that are given; it gets those that the data decide.
+        defaults: All arguments of its constructor, with their defaults.
     """
-    data, shape = settings.data, settings.model.get("image_shape")
-    if data.path == "synthetic":
-        shape = shape or arguments["image_shape"]
+    shape = given.get("image_shape")
+    if settings.path == "synthetic":
+        shape = shape or defaults["image_shape"]
         drawings = SyntheticScenes(shape, textured=False)
         # Pictures of other scenes: no drawing has its picture in the set.
         return Domains(drawings, SyntheticScenes(shape, textured=True, first=len(drawings)))
-    domains = open_domains(data.path, data.value_range)
+    domains = open_domains(settings.path, settings.value_range)
     if shape is None:
         a, b = common_shape(domains.a), common_shape(domains.b)
         if a != b:
@@ -48,7 +49,7 @@ def resolve(settings: Config, arguments: dict) -> Domains:
                 "(height, width, channels).",
                 "Say what to make of both: --set 'model.image_shape=[256, 256, 3]'.",
             )
-        settings.model["image_shape"] = list(a)
+        given["image_shape"] = list(a)
     return domains
 
 

@@ -21,7 +21,7 @@ from google.protobuf import message
 from tfgans.durable import sha256
 from tfgans.errors import BadInput
 from tfgans.features.extractor import Extractor, compiled
-from tfgans.pretrained import read_state_dict
+from tfgans.foreign import read_state_dict
 
 SIDE = 299
 EPSILON = 0.001  # of all batch normalizations

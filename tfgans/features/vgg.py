@@ -20,8 +20,8 @@ import tensorflow as tf
 from tfgans.durable import sha256
 from tfgans.errors import BadInput
 from tfgans.features.extractor import Extractor
-from tfgans.metrics.lpips import lpips, lpips_input, unit
-from tfgans.pretrained import read_state_dict
+from tfgans.features.lpips import lpips, lpips_input, unit
+from tfgans.foreign import read_state_dict
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 TORCH_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # features.<i>.weight

@@ -1,1 +1,1 @@
-"""Building blocks that two or more models use, one class per file."""
+"""Keras layers: each is a paper's own idea, or two models use it. One class per file."""

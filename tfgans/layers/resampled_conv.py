@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgans.layers.exporting import prepared
+from tfgans.ops.exporting import prepared
 
 
 def widened(kernel, flipped=False):

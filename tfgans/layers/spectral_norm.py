@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfgans.layers.exporting import replaced
+from tfgans.ops.exporting import replaced
 
 
 @keras.saving.register_keras_serializable("tfgans")

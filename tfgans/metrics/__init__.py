@@ -5,6 +5,7 @@ images of a model or a folder and of a data set through a feature network, and r
 together with the protocol they were measured by.
 """
 
+from tfgans.features.lpips import lpips
 from tfgans.metrics.density_coverage import density_coverage
 from tfgans.metrics.evaluation import METRICS, Evaluator, check_model, describe, evaluate
 from tfgans.metrics.fid import Moments, fid, fid_of_moments, frechet_distance
@@ -12,7 +13,6 @@ from tfgans.metrics.improved_pr import improved_precision_recall
 from tfgans.metrics.inception_score import inception_score
 from tfgans.metrics.intra_fid import intra_fid
 from tfgans.metrics.kid import kernel_distance, kid
-from tfgans.metrics.lpips import lpips
 from tfgans.metrics.ms_ssim import ms_ssim, ms_ssim_diversity
 from tfgans.metrics.ppl import ppl, ppl_of_model
 from tfgans.metrics.prd import prd, prd_summary

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 import tfgans
-from tfgans import data, durable, models
+from tfgans import data, durable, storage
 from tfgans.config import Data
 from tfgans.data.images import ImageReader, common_shape, open_source
 from tfgans.data.synthetic import WHITE, polygons
@@ -561,7 +561,7 @@ def check_model(model, metrics=(), truncation=None):
 def open_subject(name) -> tuple:
     """A model, or a set of images, and what a result says about it."""
     try:
-        path = models.find(name)
+        path = storage.find(name)
     except FileNotFoundError:
         folder = pathlib.Path(name).expanduser()
         if not folder.exists() or (folder / "snapshots").is_dir():

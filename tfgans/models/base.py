@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput, nearest
-from tfgans.layers.exporting import exporting
+from tfgans.ops.exporting import exporting
 
 
 class BaseModel(keras.Model):
@@ -397,7 +397,7 @@ class BaseModel(keras.Model):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
 
         It holds only the networks that the endpoints read, their weights in part as the layers need
-        them (`layers.exporting`).
+        them (`ops.exporting`).
 
         Args:
             path: Folder.

@@ -29,11 +29,11 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.equalized import EqualizedDense
-from tfgans.layers.exporting import prepared
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.layers.pixel_norm import pixel_norm
 from tfgans.layers.resampled_conv import down_conv, up_conv
 from tfgans.models.base import BaseModel
+from tfgans.ops.exporting import prepared
+from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
 

@@ -27,13 +27,13 @@ from tfgans.errors import BadInput
 from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.layers.modulated_conv import filtered_conv, modulated_conv, styled_conv
-from tfgans.layers.pixel_norm import pixel_norm
-from tfgans.layers.pointwise import biased_leaky_relu
-from tfgans.layers.recompute import Recomputing
-from tfgans.layers.resample import downsample, upsample
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
 from tfgans.models.progan import base_grid
+from tfgans.ops.modulated_conv import filtered_conv, modulated_conv, styled_conv
+from tfgans.ops.pixel_norm import pixel_norm
+from tfgans.ops.pointwise import biased_leaky_relu
+from tfgans.ops.recompute import Recomputing
+from tfgans.ops.resample import downsample, upsample
 from tfgans.optimizers import Adam
 from tfgans.penalties import input_gradient
 

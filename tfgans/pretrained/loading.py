@@ -5,12 +5,13 @@ import pathlib
 
 import keras
 
-from tfgans import callbacks, models
+from tfgans import models, storage
 from tfgans.config import Config
 from tfgans.errors import BadInput
-from tfgans.pretrained import pickles, progan, stylegan2, torch_files
-from tfgans.pretrained.pickles import Record
-from tfgans.pretrained.shapes import check_counts
+from tfgans.foreign import pickles, torch_files
+from tfgans.foreign.pickles import Record
+from tfgans.foreign.shapes import check_counts
+from tfgans.pretrained import progan, stylegan2
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
@@ -102,7 +103,7 @@ def begin_run(model, run) -> pathlib.Path:
     for word in ("name", "dtype"):
         del settings.model[word]
     model.compile(settings.optimizers, seed=settings.train.seed)
-    callbacks.save(model, run / "snapshots" / f"{int(model.step.numpy()):08}.keras")
+    storage.save(model, run / "snapshots" / f"{int(model.step.numpy()):08}.keras")
     path = run / "start.yaml"
     path.write_text(settings.to_yaml())
     return path

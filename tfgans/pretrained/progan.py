@@ -8,8 +8,8 @@ dense layers make and read are in the order channels, rows, columns.
 import numpy as np
 
 from tfgans.errors import BadInput
-from tfgans.pretrained.pickles import plain, to_array, to_dict
-from tfgans.pretrained.shapes import assign, channels_of, check_size, from_channels
+from tfgans.foreign.pickles import plain, to_array, to_dict
+from tfgans.foreign.shapes import assign, channels_of, check_size, from_channels
 
 LICENSE = (
     "Official weights are under CC BY-NC 4.0, not for commercial use: "

@@ -15,10 +15,10 @@ import re
 import numpy as np
 
 from tfgans.errors import BadInput
-from tfgans.layers.resample import BINOMIAL, fir_kernel
-from tfgans.pretrained.pickles import plain, to_array, to_dict
-from tfgans.pretrained.shapes import assign, channels_of, check_size, from_channels
-from tfgans.pretrained.torch_files import tensor
+from tfgans.foreign.pickles import plain, to_array, to_dict
+from tfgans.foreign.shapes import assign, channels_of, check_size, from_channels
+from tfgans.foreign.torch_files import tensor
+from tfgans.ops.resample import BINOMIAL, fir_kernel
 
 LICENSE = (
     "Official weights are under the Nvidia Source Code License, for research and evaluation only, "

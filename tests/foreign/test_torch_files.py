@@ -15,7 +15,7 @@ import pytest
 from torch_files import Parameter, Storage, Tensor, torch_file
 
 from tfgans.errors import BadInput
-from tfgans.pretrained import pickles, read_state_dict
+from tfgans.foreign import pickles, read_state_dict
 
 HERE = pathlib.Path(__file__).parent
 

@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 
 from tfgans.errors import BadInput
-from tfgans.layers.pointwise import (
+from tfgans.ops.machine import kind
+from tfgans.ops.pointwise import (
     biased_leaky_relu,
     scale_channels,
     styled_activation,
     sum_over_pixels,
 )
-from tfgans.machine import kind
 
 
 def numbers(*shape, seed=0):

@@ -9,7 +9,7 @@ import functools
 
 import tensorflow as tf
 
-from tfgans.layers.exporting import is_exporting, own_gradient, replaced
+from tfgans.ops.exporting import is_exporting, own_gradient, replaced
 
 
 class Recomputing:

@@ -15,8 +15,8 @@ import zipfile
 import numpy as np
 
 from tfgans.errors import BadInput
-from tfgans.pretrained import pickles
-from tfgans.pretrained.pickles import Record, to_array
+from tfgans.foreign import pickles
+from tfgans.foreign.pickles import Record, to_array
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 STORAGES = {

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfgans import memory
-from tfgans.layers.recompute import recomputed
+from tfgans.ops.recompute import recomputed
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ be differentiated as often as wanted; `tf.image.resize` drops its second derivat
 import numpy as np
 import tensorflow as tf
 
-from tfgans.layers.exporting import own_gradient
+from tfgans.ops.exporting import own_gradient
 
 BINOMIAL = (1, 3, 3, 1)
 

@@ -9,8 +9,8 @@ gradients can be trained.
 
 import tensorflow as tf
 
-from tfgans.layers.exporting import own_gradient
-from tfgans.machine import compiled
+from tfgans.ops.exporting import own_gradient
+from tfgans.ops.machine import compiled
 
 SLOPE = 0.2  # of every leaky ReLU here
 

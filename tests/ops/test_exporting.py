@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans.layers.exporting import exporting, prepared
 from tfgans.layers.resampled_conv import UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.progan import ProGAN
 from tfgans.models.stylegan2 import StyleGAN2
+from tfgans.ops.exporting import exporting, prepared
 
 MODELS = {
     "stylegan2": (StyleGAN2, {"style_dim": 8, "recompute_from": 8}),

@@ -6,10 +6,10 @@ features is done to the weights, so that a style can no longer leave droplets in
 
 import tensorflow as tf
 
-from tfgans import machine
-from tfgans.layers.exporting import prepared
-from tfgans.layers.pointwise import scale_channels, styled_activation
-from tfgans.layers.resample import downsample, fir_kernel, upfirdn, upsample
+from tfgans.ops import machine
+from tfgans.ops.exporting import prepared
+from tfgans.ops.pointwise import scale_channels, styled_activation
+from tfgans.ops.resample import downsample, fir_kernel, upfirdn, upsample
 
 
 def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1):

@@ -1,0 +1,1 @@
+"""Arithmetic without weights. A fast form names the plain formula that it equals."""

@@ -1,0 +1,191 @@
+"""Runs, snapshots and releases: where they lie, how they are written and read.
+
+A run is a folder, runs/<name>/, with its snapshots in snapshots/<step>.keras. A version of a
+release is a folder, saved_models/<name>/<number>/, with a SavedModel and `model.keras`.
+"""
+
+import contextlib
+import pathlib
+import shutil
+import zipfile
+
+import keras
+import tensorflow as tf
+
+from tfgans import durable
+from tfgans.errors import BadInput, nearest
+
+PACKAGE = pathlib.Path(__file__).resolve().parent
+RELEASES = (  # where releases are looked up: your own, those of a clone, those of an installation
+    pathlib.Path("saved_models"),
+    PACKAGE.parent / "saved_models",
+    PACKAGE / "saved_models",
+)
+
+
+class Refused(BadInput):
+    """A run cannot go on as asked: what is in the way, and what to do."""
+
+
+def load(name) -> keras.Model:
+    """Loads a trained model, ready to sample from.
+
+    Args:
+        name: Name of a release ("stylegan2-fashion": the highest version under saved_models/),
+            or a path to a release, to one version of it, to a run, or to a `.keras` file.
+
+    Returns:
+        The model with its own settings, not compiled.
+
+    Raises:
+        FileNotFoundError: There is no such model.
+        Altered: A file is not what was written, by the checksums beside it.
+    """
+    path = find(name)
+    try:
+        durable.check(path)
+    except durable.Altered as error:
+        raise durable.Altered(f"{error} {instead_of(path)}") from None
+    return keras.models.load_model(path, compile=False)
+
+
+def instead_of(path) -> str:
+    """What to load instead of a damaged snapshot or version."""
+    if path.name == "model.keras" and path.parent.name.isdigit():
+        older = [p for p in versions(path.parent.parent) if int(p.name) < int(path.parent.name)]
+    else:
+        older = sorted(p for p in path.parent.glob("[0-9]*.keras") if p.name < path.name)
+    return f"The one before: {older[-1]}" if older else "Replace it by a whole copy."
+
+
+def find(name) -> pathlib.Path:
+    """The `.keras` file that `load` reads. Raises FileNotFoundError."""
+    path = pathlib.Path(name).expanduser()
+    if path.suffix == ".keras" and path.is_file():
+        return path
+    if path.suffix == ".pkl":
+        raise BadInput(
+            f"{path} is a pickle: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
+            f"`python tools/convert.py {path}` makes a release of them."
+        )
+    if (path / "snapshots").is_dir():
+        if saved := snapshots(path):
+            return saved[-1]
+        raise FileNotFoundError(f"The run {path} has not saved anything yet.")
+    named = [] if path.is_absolute() or path.parts[0] in (".", "..") else RELEASES
+    for folder in [path, *(root / path for root in named)]:
+        if (folder / "model.keras").is_file():
+            return folder / "model.keras"
+        version = folder / str(latest_version(folder)) / "model.keras"
+        if version.is_file():
+            return version
+    known = {p.parent.parent.name for root in RELEASES for p in root.glob("*/*/model.keras")}
+    raise FileNotFoundError(
+        f"No model at {path}: it is neither a run, nor a release, nor a .keras file. "
+        + nearest("release", str(name), known)
+        + f" To make one: python tools/train.py {path.name}"
+    )
+
+
+def versions(release) -> list:
+    """The folders of a release's versions, oldest first."""
+    found = [path for path in pathlib.Path(release).glob("[0-9]*") if path.name.isdigit()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def latest_version(release) -> int:
+    """The highest number among the versions of a release, 0 where there is none."""
+    return max((int(path.name) for path in versions(release)), default=0)
+
+
+def snapshots(run) -> list:
+    """The saved states of a run, oldest first: runs/<name>/snapshots/<step>.keras."""
+    return sorted((pathlib.Path(run) / "snapshots").glob("[0-9]*.keras"))
+
+
+def resume(run) -> keras.Model | None:
+    """The newest whole snapshot of a run, compiled, or None."""
+    for path in reversed(snapshots(run)):
+        try:
+            durable.check(path)
+            model = keras.models.load_model(path)
+        except Exception as error:  # a damaged archive fails in many ways
+            print(f"The snapshot {path} cannot be read ({error}); trying the one before.")
+            continue
+        print(f"Going on from {path}.")
+        return model
+    return None
+
+
+def save(model, path):
+    """Writes a `.keras` file and its checksum; until both are whole, what was there stays."""
+    path = pathlib.Path(path)
+    partial = path.parent / "partial"  # Keras may put temporary files beside what it writes
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        written = partial / path.name
+        model.save(written)
+        durable.write_checksums(written, [written])
+        durable.publish(durable.checksums(written), durable.checksums(path))
+        durable.publish(written, path)
+    finally:
+        shutil.rmtree(partial)
+
+
+@contextlib.contextmanager
+def writing(run):
+    """Says what to do when the files of a run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        saved = snapshots(run)
+        last = f"The last whole snapshot is {saved[-1]}" if saved else "There is no snapshot yet"
+        raise Refused(
+            f"{run} cannot be written: {error}. {last}. Make room; the same command again goes on "
+            "from there."
+        ) from error
+
+
+def release(model, name, root="saved_models", more=None) -> pathlib.Path:
+    """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
+
+    The folder appears under its number only when it is whole, so a server may watch the release.
+    The checksums of all its files are in `model.keras.sha256`.
+
+    Args:
+        model: Not compiled: the optimizers stay in the run.
+        name: Of the release.
+        root: Folder of all releases.
+        more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
+
+    Returns:
+        The folder <root>/<name>/<version>.
+
+    Raises:
+        Refused: It cannot be written.
+    """
+    folder = pathlib.Path(root) / name
+    version = latest_version(folder) + 1
+    partial = folder / f"partial-{version}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        model.export(partial, more)
+        model.save(partial / "whole.keras")
+        with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
+            with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
+                for name in whole.namelist():
+                    packed.writestr(name, whole.read(name))
+        (partial / "whole.keras").unlink()
+        served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
+        durable.write_checksums(partial / "model.keras", served)
+        durable.publish(partial, folder / str(version))
+    except (OSError, tf.errors.OpError) as error:
+        raise Refused(
+            f"{folder / str(version)} cannot be written: {error} Nothing of it is left there; make "
+            "room, then: python tools/export.py RUN NAME"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder / str(version)

@@ -12,7 +12,7 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import durable
+from tfgans import digests, durable, legacy
 from tfgans.errors import BadInput, nearest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
@@ -43,10 +43,25 @@ def load(name) -> keras.Model:
     """
     path = find(name)
     try:
-        durable.check(path)
+        return read(path, compile=False)
     except durable.Altered as error:
         raise durable.Altered(f"{error} {instead_of(path)}") from None
-    return keras.models.load_model(path, compile=False)
+
+
+def read(path, compile=True) -> keras.Model:
+    """The model in a `.keras` file, which is proved to be the one that was saved.
+
+    Raises:
+        Altered: The file is not the one that was written, by the checksums beside it; or the model
+            is not the one that was saved, by the digests in it. The message names the first file or
+            variable that differs.
+    """
+    durable.check(path)
+    with legacy.upgraded(path) as file:
+        try:
+            return keras.models.load_model(file, compile=compile)
+        except ValueError as error:
+            raise durable.Altered(f"{path} cannot be loaded: {digests.reason(error)}") from error
 
 
 def instead_of(path) -> str:
@@ -104,16 +119,25 @@ def snapshots(run) -> list:
 
 
 def resume(run) -> keras.Model | None:
-    """The newest whole snapshot of a run, compiled, or None."""
-    for path in reversed(snapshots(run)):
+    """The newest whole snapshot of a run, compiled; None for a run without snapshots.
+
+    Raises:
+        Refused: The run has snapshots, and none of them can be read.
+    """
+    saved = snapshots(run)
+    for path in reversed(saved):
         try:
-            durable.check(path)
-            model = keras.models.load_model(path)
+            model = read(path)
         except Exception as error:  # a damaged archive fails in many ways
             print(f"The snapshot {path} cannot be read ({error}); trying the one before.")
             continue
         print(f"Going on from {path}.")
         return model
+    if saved:
+        raise Refused(
+            f"{run} has {len(saved)} snapshots, and none of them can be read; the lines above say "
+            "why. To start anew, give another folder: --run FOLDER."
+        )
     return None
 
 

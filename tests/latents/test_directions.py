@@ -168,7 +168,7 @@ def test_sefa_of_a_generator(space):
     """Against the definition: what the first operation does to a step."""
     weights = sefa.first_weights(space, [0, 1, 2])
     synthesis = space.generator.synthesis
-    layers = [synthesis.convs[0][0], *synthesis.convs[1]]
+    layers = synthesis.convs[:3]
     assert weights.shape == (sum(layer.affine.units for layer in layers), 10)
     n = np.random.RandomState(0).randn(1, 10).astype("float32")
     outputs = [layer.affine(n) - layer.affine(0 * n) for layer in layers]

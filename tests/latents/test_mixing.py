@@ -38,7 +38,7 @@ def test_all_layers_give_the_other_image_and_complements_exchange(space):
 def activations(space, monkeypatch, ws):
     """Outputs of all convolutions."""
     seen = []
-    kind = type(space.generator.synthesis.convs[0][0])
+    kind = type(space.generator.synthesis.convs[0])
     original = kind.call
     monkeypatch.setattr(kind, "call", lambda *a, **k: seen.append(original(*a, **k)) or seen[-1])
     space.synthesize(ws)

@@ -33,9 +33,7 @@ def test_truncation_in_w(space, model):
 
 def test_explicit_noise(space, model):
     ws = space.of_seeds([0, 1])
-    stored = [
-        c.noise.numpy()[None, ..., None] for b in model.generator_ema.synthesis.convs for c in b
-    ]
+    stored = [c.noise.numpy()[None, ..., None] for c in model.generator_ema.synthesis.convs]
     assert [list(image.shape[1:]) for image in stored] == space.noise_shapes
     assert len(stored) == space.num_ws - 1
     images = space.synthesize(ws, stored).numpy()

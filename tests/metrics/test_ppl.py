@@ -58,7 +58,7 @@ def stylegan2(**changes):
     """8x8, with noise that matters."""
     settings = {"latent_dim": 6, "style_dim": 5, "mapping_layers": 1, "channel_max": 8}
     model = models.StyleGAN2((8, 8, 3), channel_base=64, **settings | changes)
-    for conv in sum(model.generator_ema.synthesis.convs, []):
+    for conv in model.generator_ema.synthesis.convs:
         conv.noise_strength.assign(0.5)
     return model
 
@@ -73,7 +73,7 @@ def test_a_model_has_the_speed_of_its_images(space, num_classes):
     label = model.one_hot(classes)
     with random.scope(5, step=1):
         start, end = model.latents(12), model.latents(12)
-        noise = [random.normal([1, *conv.size, 1]) for conv in sum(generator.synthesis.convs, [])]
+        noise = [random.normal([1, *conv.size, 1]) for conv in generator.synthesis.convs]
     if space == "w":
         start, end = generator.mapping(start, label=label), generator.mapping(end, label=label)
 

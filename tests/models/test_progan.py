@@ -191,10 +191,10 @@ def test_networks_of_the_paper():
     assert count([generator]) == 23_079_115 and count([discriminator]) == 23_087_249
     levels = {6: (23_044_309, 23_052_353), 3: (20_719_628, 20_726_785)}
     for level, expected in levels.items():
-        finer = [conv for block in generator.blocks[level:] for conv in block]
+        finer = list(generator.convs[2 * level :])
         finer += generator.to_rgb[level + 1 :]
         assert count([generator]) - count(finer) == expected[0]
-        finer = [conv for block in discriminator.blocks[level:] for conv in block]
+        finer = list(discriminator.convs[2 * level :])
         finer += discriminator.from_rgb[level + 1 :]
         assert count([discriminator]) - count(finer) == expected[1]
     assert [layer.kernel.shape[2] for layer in generator.to_rgb] == [512] * 4 + [
@@ -203,17 +203,17 @@ def test_networks_of_the_paper():
     scales = {
         generator.dense: SQRT2 / 4 / 512**0.5,
         generator.conv: SQRT2 / (9 * 512) ** 0.5,
-        generator.blocks[7][0]: SQRT2 / (9 * 32) ** 0.5,
+        generator.convs[14]: SQRT2 / (9 * 32) ** 0.5,
         generator.to_rgb[8]: 1 / 16**0.5,
         discriminator.from_rgb[0]: SQRT2 / 3**0.5,
-        discriminator.blocks[7][1]: SQRT2 / (9 * 16) ** 0.5,
+        discriminator.convs[15]: SQRT2 / (9 * 16) ** 0.5,
         discriminator.conv: SQRT2 / (9 * 513) ** 0.5,
         discriminator.dense: SQRT2 / (16 * 512) ** 0.5,
         discriminator.output_dense: 1 / 512**0.5,
     }
     for layer, scale in scales.items():
         assert layer.scale == pytest.approx(scale, rel=1e-6), layer.name
-    for w in (generator.dense.kernel, generator.blocks[0][1].kernel, discriminator.dense.kernel):
+    for w in (generator.dense.kernel, generator.convs[1].kernel, discriminator.dense.kernel):
         assert w.numpy().std() == pytest.approx(1.0, rel=0.01)  # stored unscaled
 
 

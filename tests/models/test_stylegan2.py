@@ -186,7 +186,7 @@ def test_skip_generator_adds_up_sampled_images():
         rgb.kernel.assign(rgb.kernel * 0.0)
     ws = normal(2, synthesis.num_ws, 16)
     x = tf.tile(synthesis.constant[None], [2, 1, 1, 1])
-    conv = synthesis.convs[0][0]
+    conv = synthesis.convs[0]
     x = conv(x, ws[:, 0], conv.noise_image(2, "none"))
     first = synthesis.to_rgb[0](x, ws[:, 1])
     expected = upsample(upsample(first))
@@ -202,7 +202,7 @@ def test_noise_is_one_map_per_sample_scaled_by_one_number_per_layer():
             return synthesis(ws, noise=noise).numpy()
 
     np.testing.assert_allclose(image(0), image(1), atol=1e-6)  # strengths start at 0
-    layer = synthesis.convs[2][1]
+    layer = synthesis.convs[4]
     layer.noise_strength.assign(1.0)
     assert layer.noise_strength.shape == ()
     first = image(0)
@@ -485,7 +485,7 @@ def test_half_precision_leaves_z_and_labels_as_given():
 def test_recomputed_parts_change_the_memory_and_not_the_numbers(architecture):
     settings = {"generator_architecture": architecture, "discriminator_architecture": architecture}
     model = small(**settings)
-    model.generator.synthesis.convs[-1][0].noise_strength.assign(0.5)
+    model.generator.synthesis.convs[-2].noise_strength.assign(0.5)
     real = normal(4, *model.image_shape)
 
     def run(player, loss, *args):

@@ -55,7 +55,7 @@ def test_a_normalized_kernel_is_not_replaced_by_the_stored_one():
 
 def test_only_an_export_prepares():
     model = build("stylegan2")
-    kernel, calls = model.generator.synthesis.convs[0][0].kernel, []
+    kernel, calls = model.generator.synthesis.convs[0].kernel, []
 
     def doubled(weight, times):
         calls.append(times)

@@ -69,14 +69,14 @@ def test_training_goes_on(converted):
     # Adam's first step is its learning rate, for each weight. R1 makes a second one of D, at most
     # 2^0.5 times as long.
     g, average, d = small_weights()
-    live = model.generator.synthesis.convs[1][0].kernel.numpy()
+    live = model.generator.synthesis.convs[1].kernel.numpy()
     moved = np.abs(live - kernel(g, "synthesis.b8.conv0")).max()
     np.testing.assert_allclose(moved, 0.002 * 4 / 5, rtol=0.01)
     moved = np.abs(model.discriminator.conv.kernel.numpy() - kernel(d, "b4.conv")).max()
     assert 0 < moved < 2.42 * 0.002 * 16 / 17
     decay = 0.5 ** (4 / 10_000)
     wanted = decay * kernel(average, "synthesis.b8.conv0") + (1 - decay) * live
-    mean = model.generator_ema.synthesis.convs[1][0].kernel.numpy()
+    mean = model.generator_ema.synthesis.convs[1].kernel.numpy()
     np.testing.assert_allclose(mean, wanted, atol=1e-5)
 
 

@@ -84,7 +84,7 @@ def test_images_and_scores(g_case, d_case, form, protocol, tmp_path):
     np.testing.assert_array_equal(generator.w_avg, g_weights["mapping.w_avg"])
     np.testing.assert_array_equal(model.generator.w_avg, live["mapping.w_avg"])
     kernel = live["synthesis.b8.conv0.weight"].transpose(2, 3, 1, 0)
-    np.testing.assert_array_equal(model.generator.synthesis.convs[1][0].kernel, kernel)
+    np.testing.assert_array_equal(model.generator.synthesis.convs[1].kernel, kernel)
     if d_case:
         label = tf.constant(d["c"]) if d_settings["c_dim"] else None
         score = model.discriminator(tf.constant(np.transpose(d["img"], (0, 2, 3, 1))), label=label)
@@ -151,7 +151,7 @@ def test_tensorflow_keeps_up_sampling_kernels_as_correlations(tmp_path):
     """Its definition of the layer: FIR up-sampling, then a correlation with the stored kernel."""
     g_weights, d_weights = weights_of()
     model = pretrained.load(tensorflow_file(tmp_path / "f.pkl", g_weights, d_weights))
-    conv = model.generator.synthesis.convs[1][0]
+    conv = model.generator.synthesis.convs[1]
     network = tensorflow_generator(g_weights)
     stored = dict(network.state["components"]["synthesis"].state["variables"])
     kernel = np.ascontiguousarray(stored["8x8/Conv0_up/weight"])

@@ -72,7 +72,8 @@ def test_a_keras_file_with_code_in_it_is_refused(kind, model, tmp_path, capsys):
     for name in (path, tmp_path / "run"):
         with pytest.raises((ValueError, TypeError)):
             models.load(name)
-    assert storage.resume(tmp_path / "run") is None
+    with pytest.raises(storage.Refused, match="1 snapshots, and none of them can be read"):
+        storage.resume(tmp_path / "run")
     assert "cannot be read" in capsys.readouterr().out
     assert not mark.exists()
 

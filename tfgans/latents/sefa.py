@@ -23,7 +23,7 @@ def first_weights(space, layers):
     the weights of its first dense layer.
     """
     if space.has_styles:
-        convs = sum(space.generator.synthesis.convs, [])
+        convs = space.generator.synthesis.convs
         return np.concatenate([convs[k].affine.kernel.numpy().T for k in layers if k < len(convs)])
     dims = space.dims["z"]
     kernels = [w for w in space.generator.weights if len(w.shape) == 2 and w.shape[0] >= dims]

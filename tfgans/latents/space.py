@@ -38,7 +38,7 @@ class Space:
         self.num_ws = self.generator.synthesis.num_ws if self.has_styles else 1
         style_dim = model.style_dim if self.has_styles else model.latent_dim
         self.dims = {"z": model.latent_dim, "w": style_dim}
-        convs = sum(self.generator.synthesis.convs, []) if self.has_styles else []
+        convs = self.generator.synthesis.convs if self.has_styles else []
         self.noise_shapes = [[*conv.size, 1] for conv in convs]
 
     @property

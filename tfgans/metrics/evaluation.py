@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Callable
 from hashlib import sha256
 
-import keras
 import numpy as np
 
 import tfgans
@@ -567,7 +566,7 @@ def open_subject(name) -> tuple:
         if not folder.exists() or (folder / "snapshots").is_dir():
             raise
         return data.open_images(name), {"name": str(name), "kind": "images"}
-    model = keras.models.load_model(path, compile=False)
+    model = storage.read(path, compile=False)
     return model, describe(model, name)
 
 

@@ -79,7 +79,7 @@ def ppl_of_model(model, distance, n, space="w", sampling="end", labels=None, see
     model = in_float32(model)
     generator, styles = model.sampling_generator, hasattr(model.sampling_generator, "styles")
     labels = model.one_hot(labels)
-    shapes = [conv.size for convs in generator.synthesis.convs for conv in convs] if styles else []
+    shapes = [conv.size for conv in generator.synthesis.convs] if styles else []
 
     @tf.function
     def images_of(noise, points, label=None):

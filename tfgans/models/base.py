@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.digests import Digest, check_saved, variables_of
 from tfgans.errors import BadInput, nearest
 from tfgans.ops.exporting import exporting
 
@@ -49,6 +50,9 @@ class BaseModel(keras.Model):
         self._periods = set()  # every `due(every)` met so far
         self._was_split = False  # whether `train_step` has called `split`
         self.built = True  # the networks are built by the constructor
+        # Keras saves and loads attributes in the order of their names, private ones last. This one
+        # is the last of all; it is no layer of the game, so it is set past Keras' own tracking.
+        object.__setattr__(self, "_z_digest", Digest(lambda: variables_of(self)))
 
     # What a model may say differently.
 
@@ -392,6 +396,15 @@ class BaseModel(keras.Model):
         deserialize = keras.optimizers.deserialize
         optimizers = {player: deserialize(opt) for player, opt in config["optimizers"].items()}
         self.compile(optimizers, config["seed"])
+
+    def save(self, filepath, *args, **kwargs):
+        """Saves as `keras.Model.save` does, and reads the file back to prove that it is whole.
+
+        Raises:
+            Altered: A variable is not in the file as it is in the model.
+        """
+        super().save(filepath, *args, **kwargs)
+        check_saved(self, filepath)
 
     def export(self, path, more=None):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.

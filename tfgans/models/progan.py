@@ -142,10 +142,10 @@ class Generator(keras.layers.Layer):
         self.dense.build((None, latent_dim + num_classes))
         self.bias = self.add_weight(name="bias", shape=(channels[0],), initializer="zeros")
         self.conv = EqualizedConv2D(channels[0], channels[0], 3)
-        self.blocks = [
-            [EqualizedConv2D(old, new, 3, up=True), EqualizedConv2D(new, new, 3)]
-            for old, new in zip(channels, channels[1:], strict=False)
-        ]
+        self.convs = []  # two a level after the first
+        for old, new in zip(channels, channels[1:], strict=False):
+            up = EqualizedConv2D(old, new, 3, up=True)
+            self.convs.extend([up, EqualizedConv2D(new, new, 3)])
         self.to_rgb = [
             EqualizedConv2D(count, image_shape[2], 1, gain=1.0, dtype="float32")
             for count in channels
@@ -162,7 +162,7 @@ class Generator(keras.layers.Layer):
         x = tf.reshape(self.dense(pixel_norm(z)), [-1, *self.grid]) + self.bias
         x = pixel_norm(lrelu(x))
         maps = [pixel_norm(lrelu(self.conv(x)))]
-        for up, conv in self.blocks[:level]:
+        for up, conv in zip(self.convs[: 2 * level : 2], self.convs[1::2], strict=False):
             x = pixel_norm(lrelu(up(maps[-1])))
             maps.append(pixel_norm(lrelu(conv(x))))
         return maps
@@ -200,10 +200,10 @@ class Discriminator(keras.layers.Layer):
         self.height, width, levels = base_grid(image_shape)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.from_rgb = [EqualizedConv2D(image_shape[2], count, 1) for count in channels]
-        self.blocks = [
-            [EqualizedConv2D(new, new, 3), EqualizedConv2D(new, old, 3, down=True)]
-            for old, new in zip(channels, channels[1:], strict=False)
-        ]
+        self.convs = []  # two a level after the first, coarsest first
+        for old, new in zip(channels, channels[1:], strict=False):
+            down = EqualizedConv2D(new, old, 3, down=True)
+            self.convs.extend([EqualizedConv2D(new, new, 3), down])
         coarsest = channels[0]
         self.stddev = MinibatchStdDev(minibatch_group)
         self.conv = EqualizedConv2D(coarsest + 1, coarsest, 3, dtype="float32")
@@ -217,7 +217,7 @@ class Discriminator(keras.layers.Layer):
         level = (image.shape[1] // self.height).bit_length() - 1
         x = lrelu(self.from_rgb[level](image))
         for k in reversed(range(level)):
-            for conv in self.blocks[k]:
+            for conv in self.convs[2 * k : 2 * k + 2]:
                 x = lrelu(conv(x))
             if fade is not None and k == level - 1:
                 x = blend(x, lrelu(self.from_rgb[k](halve(image))), fade)

@@ -203,18 +203,18 @@ class Synthesis(Recomputing, Network):
         self.constant = self.add_weight(
             name="constant", shape=(height, width, channels[0]), initializer=standard_normal()
         )
-        self.convs, self.to_rgb, self.skips = [], [], []  # convs: [conv1], [conv0, conv1], ...
+        self.convs, self.to_rgb, self.skips = [], [], []  # two convs a level, one at the first
         for k in range(levels + 1):
             settings = {"dtype": precision(k, levels), "clamp": clamp}
             styled = settings | {"style_dim": style_dim}
             size = (height * 2**k, width * 2**k)
-            block = [StyledConv(channels[k], channels[k], size, **styled)]
-            if k > 0:
-                block.insert(0, StyledConv(channels[k - 1], channels[k], size, up=2, **styled))
             if k > 0 and architecture == "resnet":
                 skip = Conv(channels[k - 1], channels[k], 1, use_bias=False, up=2, **settings)
                 self.skips.append(skip)
-            self.convs.append(block)
+            if k > 0:
+                up = StyledConv(channels[k - 1], channels[k], size, up=2, **styled)
+                self.convs.append(up)
+            self.convs.append(StyledConv(channels[k], channels[k], size, **styled))
             if k == levels or architecture == "skip":
                 self.to_rgb.append(ToRGB(channels[k], image_shape[2], **styled))
 
@@ -222,8 +222,9 @@ class Synthesis(Recomputing, Network):
         image, index, ws = None, 0, tf.unstack(ws, axis=1)
         n = tf.shape(ws[0])[0]
         x = tf.tile(tf.expand_dims(self.constant, 0), [n, 1, 1, 1])
-        for k, block in enumerate(self.convs):
-            residual = None
+        levels = len(self.convs) // 2
+        for k in range(levels + 1):
+            block, residual = self.convs[max(2 * k - 1, 0) : 2 * k + 1], None
             if k > 0 and self.architecture == "resnet":
                 residual = self.skips[k - 1](x, gain=SQRT_HALF)
             for conv in block:
@@ -234,7 +235,7 @@ class Synthesis(Recomputing, Network):
                 index += 1
             if residual is not None:
                 x += residual
-            if self.architecture == "skip" or k == len(self.convs) - 1:
+            if self.architecture == "skip" or k == levels:
                 # A ToRGB shares its w with the first convolution of the next block.
                 rgb = self.to_rgb[k if self.architecture == "skip" else 0](x, ws[index])
                 image = rgb if image is None else upsample(image) + rgb
@@ -312,7 +313,7 @@ class Discriminator(Recomputing, Network):
         self.recompute_from = recompute_from
         height, width, levels = base_grid(image_shape)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
-        self.blocks, self.from_rgb, self.skips = [], [], []  # finest first
+        self.convs, self.from_rgb, self.skips = [], [], []  # two convs a level, finest first
         for k in range(levels, 0, -1):
             settings = {"clamp": clamp, "dtype": precision(k, levels)}
             if k == levels or architecture == "skip":
@@ -322,7 +323,7 @@ class Discriminator(Recomputing, Network):
                 self.skips.append(skip)
             conv0 = Conv(channels[k], channels[k], 3, **settings)
             conv1 = Conv(channels[k], channels[k - 1], 3, down=2, **settings)
-            self.blocks.append([conv0, conv1])
+            self.convs.extend([conv0, conv1])
         coarsest = channels[0]
         if levels == 0 or architecture == "skip":
             self.from_rgb.append(Conv(image_shape[2], coarsest, 1, clamp=clamp))
@@ -340,13 +341,13 @@ class Discriminator(Recomputing, Network):
 
     def call(self, image, label=None):
         x, from_rgb = None, iter(self.from_rgb)
-        for k, convs in enumerate(self.blocks):
+        for k in range(len(self.convs) // 2):
             if x is None or self.architecture == "skip":
                 rgb = next(from_rgb)(image)
                 x = rgb if x is None else x + tf.cast(rgb, x.dtype)
             if self.architecture == "skip":
                 image = downsample(image)
-            layers = [*convs, *self.skips[k : k + 1]]
+            layers = [*self.convs[2 * k : 2 * k + 2], *self.skips[k : k + 1]]
             x = self.run(functools.partial(self.block, k), min(x.shape[1:3]), layers, x)
         x = 0.0 if x is None else tf.cast(x, "float32")
         for last in from_rgb:
@@ -362,7 +363,7 @@ class Discriminator(Recomputing, Network):
 
     def block(self, k, x):
         """Two convolutions, and the shortcut of a residual discriminator."""
-        conv0, conv1 = self.blocks[k]
+        conv0, conv1 = self.convs[2 * k : 2 * k + 2]
         if not self.skips:
             return conv1(conv0(x))
         residual = self.skips[k](x, gain=SQRT_HALF)

@@ -83,9 +83,9 @@ def generator_names(generator) -> dict:
     names["4x4/Dense/bias"] = generator.bias, np.asarray
     names["lod"] = generator.lod, np.asarray
     add(names, "4x4/Conv", generator.conv)
-    for k, block in enumerate(generator.blocks, start=1):
-        for i, layer in enumerate(block):
-            add(names, f"{4 * 2**k}x{4 * 2**k}/Conv{i}", layer)
+    for i, layer in enumerate(generator.convs):
+        side = 8 * 2 ** (i // 2)
+        add(names, f"{side}x{side}/Conv{i % 2}", layer)
     for k, layer in enumerate(generator.to_rgb):
         add(names, f"ToRGB_lod{generator.levels - k}", layer)
     return names
@@ -102,11 +102,11 @@ def discriminator_names(discriminator) -> dict:
     add(names, "4x4/Dense0", discriminator.dense)
     names["4x4/Dense0/weight"] = discriminator.dense.kernel, from_hwc
     add(names, "4x4/Dense1", discriminator.output_dense)
-    for k, block in enumerate(discriminator.blocks, start=1):
-        for i, layer in enumerate(block):
-            add(names, f"{4 * 2**k}x{4 * 2**k}/Conv{i}", layer)
+    for i, layer in enumerate(discriminator.convs):
+        side = 8 * 2 ** (i // 2)
+        add(names, f"{side}x{side}/Conv{i % 2}", layer)
     for k, layer in enumerate(discriminator.from_rgb):
-        add(names, f"FromRGB_lod{len(discriminator.blocks) - k}", layer)
+        add(names, f"FromRGB_lod{len(discriminator.convs) // 2 - k}", layer)
     return names
 
 

@@ -53,15 +53,16 @@ def official_names(generator=None, discriminator=None) -> dict:
         mapping("mapping", generator.mapping)
         names["mapping.w_avg"] = generator.w_avg, np.asarray
         synthesis = generator.synthesis
-        levels = len(synthesis.convs) - 1
+        levels = len(synthesis.convs) // 2
         names["synthesis.b4.const"] = synthesis.constant, lambda c: np.transpose(c, (1, 2, 0))
-        for k, block in enumerate(synthesis.convs):
+        for i, layer in enumerate(synthesis.convs, start=1):  # the first level has conv1 only
+            name = f"synthesis.b{4 * 2 ** (i // 2)}.conv{i % 2}"
+            conv(name, layer)
+            dense(f"{name}.affine", layer.affine)
+            names[f"{name}.noise_strength"] = layer.noise_strength, np.asarray
+            names[f"{name}.noise_const"] = layer.noise, np.asarray
+        for k in range(levels + 1):
             b = f"synthesis.b{4 * 2**k}"
-            for layer, name in zip(block[::-1], ("conv1", "conv0"), strict=False):
-                conv(f"{b}.{name}", layer)
-                dense(f"{b}.{name}.affine", layer.affine)
-                names[f"{b}.{name}.noise_strength"] = layer.noise_strength, np.asarray
-                names[f"{b}.{name}.noise_const"] = layer.noise, np.asarray
             if synthesis.architecture == "skip" or k == levels:
                 rgb = synthesis.to_rgb[k if synthesis.architecture == "skip" else 0]
                 conv(f"{b}.torgb", rgb)
@@ -70,11 +71,11 @@ def official_names(generator=None, discriminator=None) -> dict:
                 conv(f"{b}.skip", synthesis.skips[k - 1])
     if discriminator is not None:
         d = discriminator
-        levels = len(d.blocks)
-        for i, (conv0, conv1) in enumerate(d.blocks):
+        levels = len(d.convs) // 2
+        for i in range(levels):
             b = f"b{4 * 2 ** (levels - i)}"
-            conv(f"{b}.conv0", conv0)
-            conv(f"{b}.conv1", conv1)
+            conv(f"{b}.conv0", d.convs[2 * i])
+            conv(f"{b}.conv1", d.convs[2 * i + 1])
             if d.architecture == "resnet":
                 conv(f"{b}.skip", d.skips[i])
             if i < len(d.from_rgb):

@@ -33,10 +33,12 @@ def describe(settings: config.Config) -> str:
         for network in networks:
             count = sum(math.prod(w.shape) for w in network.trainable_variables)
             lines.append(f"  {player}: {network.name}: {count:,}")
-    n = settings.data.batch_size * model.n_critic
+    n = settings.data.batch_size * model.batches_per_step
     batch = {
         name: tf.TensorSpec([n, *spec.shape], spec.dtype)
-        for name, spec in data.reader(model, source, settings.data).signature.items()
+        for name, spec in data.reader(
+            model, source, settings.data, len(model.stage_steps)
+        ).signature.items()
     }
     need = memory.training_memory(model, batch)
     lines.append(

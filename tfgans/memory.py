@@ -17,9 +17,6 @@ own memory holds the second and the fourth.
 """
 
 import dataclasses
-import math
-
-import tensorflow as tf
 
 PROCESS = 630_000_000
 OPERATION = 20_000
@@ -107,26 +104,10 @@ def training_memory(model, batch) -> Memory:
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
-    graphs = training_graphs(model, batch)
+    graphs = [step.graph for step in model.graphs(batch)]
     return Memory(
         stored=sum(size(v.value) for v in variables),
         step=max(map(peak_bytes, graphs)),
         operations=sum(len(graph.get_operations()) for graph in graphs),
         filters=sum(size(w.value) for w in model.trainable_variables if len(w.shape) == 4),
     )
-
-
-def training_graphs(model, batch) -> list:
-    """Each graph that a training meets, in the order in which it meets them."""
-    graphs = {}
-    begins = [sum(model.stage_steps[:k]) for k in range(len(model.stage_steps) + 1)]
-    for begin in begins:
-        number = begin
-        while number < begin + math.lcm(*model._periods):
-            model.now = number
-            if model._pattern() not in graphs:
-                step = tf.function(model._seeded_train_step, autograph=False)
-                graph = step.get_concrete_function(batch).graph
-                graphs[model._pattern()] = graph  # tracing may have met new periods
-            number += 1
-    return list(graphs.values())

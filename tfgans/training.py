@@ -19,7 +19,6 @@ from tfgans.strategy import choose_strategy, is_chief
 PREVIEW = 64  # images in a sample grid, at most
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 RELOADS = 3  # times that a run goes back to a snapshot when numbers are not finite any more
-STREAM = 2**32  # what each adds to the model's seed, in which snapshots keep it
 
 
 class WorkerLost(BadInput):
@@ -44,7 +43,7 @@ def build(settings: config.Config) -> keras.Model:
 def begin(run, settings) -> keras.Model:
     """The model of a run where it goes on: from its newest whole snapshot, or a new one."""
     model = storage.resume(run) or build(settings)
-    model.accumulate = settings.train.accumulate
+    model.accumulate, model.seed = settings.train.accumulate, settings.train.seed
     return model
 
 
@@ -69,8 +68,7 @@ def check_run(run, settings, force):
 def batches(strategy, model, source, settings):
     """The data from the model's step on, each worker and replica its own part of each batch."""
     replicas, start = strategy.num_replicas_in_sync, int(model.step.numpy())
-    seed = settings.train.seed + model.seed // STREAM * STREAM
-    whole = settings.data.batch_size * model.n_critic
+    whole = settings.data.batch_size * model.batches_per_step
     if settings.data.batch_size % replicas:
         raise data.DataError(
             f"A batch of {settings.data.batch_size} cannot be shared by {replicas} devices.",
@@ -79,7 +77,9 @@ def batches(strategy, model, source, settings):
 
     def pipeline(context):
         shard = (context.input_pipeline_id, context.num_input_pipelines)
-        dataset = data.batches(model, source, settings.data, seed, start=start, shard=shard)
+        dataset = data.batches(
+            model, source, settings.data, model.draw_seed, start=start, shard=shard
+        )
         dataset = dataset.rebatch(whole // replicas, drop_remainder=True)
         # Known to be endless, it keeps its static batch size on several workers too.
         return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -91,7 +91,8 @@ def preview_batch(model, source, settings):
     """Up to 64 fixed examples for the sample grid."""
     plain = {"batch_size": PREVIEW, "flip": False, "jitter": 0}
     some = config.Data(**vars(settings.data) | plain)
-    batch = next(iter(data.batches(model, source, some, settings.train.seed)))
+    last = len(model.stage_steps)
+    batch = next(iter(data.batches(model, source, some, settings.train.seed, stage=last)))
     return {name: value[:PREVIEW].numpy() for name, value in batch.items()}
 
 
@@ -153,14 +154,16 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
                 fit(strategy, model, source, settings, run, signals)
                 return not signals.stopped
             except FloatingPointError as error:
-                stream = model.seed // STREAM + 1
-                if settings.train.on_nan == "stop" or stream > RELOADS:
+                restarts = model.restarts + 1
+                if settings.train.on_nan == "stop" or restarts > RELOADS:
                     raise
-                print(f"{error}\nOther random numbers, for time {stream} of at most {RELOADS}:")
+                print(
+                    f"{error}\nRestart {restarts} of at most {RELOADS}, with other random numbers:"
+                )
             model = begin_together(strategy, run, settings)
-            # Of the stream that failed, not of the snapshot: a run that is killed and resumed
-            # goes through the same streams again.
-            model.seed = settings.train.seed + stream * STREAM
+            # Counted from the training that failed, not from the snapshot: a run that is killed and
+            # resumed goes through the same restarts again.
+            model.restarts = restarts
     finally:
         signals.give_back()
 
@@ -187,7 +190,8 @@ def fit(strategy, model, source, settings, run, signals):
 def watch(model, source, settings, run):
     """The callbacks of a run; of several workers only the first writes files."""
     tick, seed = settings.train.tick, settings.train.seed
-    seen = settings.data.batch_size * model.n_critic, data.KINDS[model.data_kind].Reader.unit
+    kind = data.KINDS[model.data_kind].Reader
+    seen = settings.data.batch_size * model.batches_per_step, kind.unit
     watchers = [
         callbacks.StopOnNaN(tick),
         callbacks.Progress(tick, settings.train.steps, *seen),
@@ -198,8 +202,8 @@ def watch(model, source, settings, run):
             callbacks.Log(tick, run, *seen),
             callbacks.SampleGrid(tick, run / "samples", examples, seed),
         ]
-        if model.data_kind == "images":
-            watchers.append(callbacks.CollapseMonitor(tick, examples["image"], seed))
+        if examples[kind.real].ndim == 4:  # pictures
+            watchers.append(callbacks.CollapseMonitor(tick, examples, kind.real, seed))
         if settings.metrics.names:
             measure = evaluator(model, settings)
             watchers.append(callbacks.Measure(tick, run, seen[0], measure, settings.metrics))

@@ -5,6 +5,7 @@ import collections
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from tfgans import random
 from tfgans.callbacks.gradients import gradient_norms
 from tfgans.callbacks.on_tick import OnTick
 
@@ -23,19 +24,21 @@ class CollapseMonitor(OnTick):
 
     Args:
         tick: Steps between ticks.
-        real: Real images [n, H, W, C] in [-1, 1].
-        seed: Of the samples.
+        examples: A batch of real data, a dict of arrays.
+        real: Key of the real images in it, [n, H, W, C] in [-1, 1].
+        seed: Seed of the samples.
     """
 
-    def __init__(self, tick, real, seed):
+    def __init__(self, tick, examples, real, seed):
         super().__init__(tick)
-        self.real, self.seed = real, seed
-        self.real_distance = mean_distance(real)
+        self.examples, self.seed = examples, seed
+        self.real_distance = mean_distance(examples[real])
         self.ticks = collections.Counter()  # how many in a row, for each verdict
         self.greatest = collections.Counter()  # gradient of each player
 
     def on_tick(self, step, logs):
-        fake = np.asarray(self.model.sample(len(self.real), seed=self.seed))
+        with random.scope(self.seed):
+            fake = np.asarray(self.model.outputs(self.examples))
         variety = mean_distance(fake) / self.real_distance
         losses = [logs.get(f"discriminator/{side}") for side in ("real", "fake")]
         self.note(

@@ -69,8 +69,8 @@ def resolve(settings: Data, given: dict, model_class: type):
     return kind.resolve(settings, given, defaults)
 
 
-def reader(model, source, settings: Data):
-    """What reads examples of `source` for a model.
+def reader(model, source, settings: Data, stage: int = 0):
+    """The reader that gives a model the examples of `source` for one of its stages.
 
     It has `signature`, name -> TensorSpec of one example; `unit`, the plural of what an example is;
     `settings`, the fields of `Data` that this kind knows beside the common ones; `draws`, how many
@@ -81,11 +81,17 @@ def reader(model, source, settings: Data):
     Raises:
         DataError: The data or the settings do not fit the model.
     """
-    return KINDS[model.data_kind].Reader(model, source, settings)
+    return KINDS[model.data_kind].Reader(model, source, settings, stage)
 
 
 def batches(
-    model, source, settings: Data, seed: int, start: int = 0, shard: tuple = (0, 1)
+    model,
+    source,
+    settings: Data,
+    seed: int,
+    start: int = 0,
+    shard: tuple = (0, 1),
+    stage: int | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of examples for a model, in random order.
 
@@ -93,32 +99,41 @@ def batches(
     step) + (place in the batch) depends on (seed, p) only.
 
     Args:
-        model: Its data_kind and n_critic, and what the reader of that kind looks at.
+        model: Its data_kind, batches_per_step and stages, and what the reader of its kind needs.
         source: From `resolve`.
         settings: Its batch_size, and what the reader looks at.
         seed: Integer, at least 0.
         start: Training steps already done. Costs nothing.
         shard: (k, n): the k-th of n equal, contiguous parts of each batch, for worker k of n.
+        stage: Read all batches for this stage; else each one for the stage of its step.
 
     Returns:
-        Dicts as the reader's signature says, with a batch axis of batch_size * n_critic / n.
+        Dicts as the reader's signature says; the batch axis is batch_size * batches_per_step / n.
         Images are float32 [B, height, width, channels] in [-1, 1], labels int32 [B] or
-        float32 [B, d].
+        float32 [B, d]. Sides that differ between stages are unknown to the graph.
 
     Raises:
         DataError: The data or the settings do not fit the model.
         tf.errors.InvalidArgumentError: From an iterator: an image is broken and settings.broken is
             "fail", or all images are broken. `source.failure` is then the error itself.
     """
-    whole = settings.batch_size * model.n_critic
+    whole = settings.batch_size * model.batches_per_step
     part, rest = divmod(whole, shard[1])
     if rest:
         raise DataError(
             f"{whole} images per step cannot be shared equally by {shard[1]} workers.",
             f"Set data.batch_size to a multiple of {shard[1]}.",
         )
-    examples, first = reader(model, source, settings), shard[0] * part
-    signature = examples.signature
+    first, readers = shard[0] * part, {}
+
+    def reader_of(stage):
+        shape = tuple(model.stage_shape(stage))
+        if shape not in readers:  # stages of one shape share it
+            readers[shape] = reader(model, source, settings, stage)
+        return readers[shape]
+
+    stages = range(len(model.stage_steps) + 1) if stage is None else [stage]
+    signature = common_signature([reader_of(k).signature for k in stages])
 
     @functools.lru_cache(maxsize=4)  # a batch can span the end of one pass and the next one
     def permutation(number, n, stream):
@@ -129,6 +144,7 @@ def batches(
 
     def load(step):
         step = int(step)
+        examples = reader_of(model.stage_of(step) if stage is None else stage)
         positions = range(step * whole + first, step * whole + first + part)
         # 1: other numbers than those of the order.
         draws = np.random.default_rng([seed, step, 1]).random([whole, examples.draws])
@@ -153,3 +169,14 @@ def batches(
     # two calls: while one waits for its last image, the next one keeps the threads busy
     dataset = tf.data.Dataset.counter(start).map(example, num_parallel_calls=2)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def common_signature(signatures) -> dict:
+    """Name -> TensorSpec that all stages have in common; sides that differ are unknown."""
+
+    def common(*specs):
+        dims = zip(*(spec.shape for spec in specs), strict=True)
+        shape = [sides[0] if len(set(sides)) == 1 else None for sides in dims]
+        return tf.TensorSpec(shape, specs[0].dtype)
+
+    return {name: common(*(given[name] for given in signatures)) for name in signatures[0]}

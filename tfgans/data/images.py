@@ -101,29 +101,34 @@ class Reader:
     """Feeds a model with images: "image", and "label" if the model has num_classes > 0.
 
     Args:
-        model: Its image_shape and num_classes are used.
+        model: Its image_shape, stage_shape and num_classes are used.
         source: Images of any size and number of channels: they are cropped, resized and
             converted (see `convert.py`).
         config: Its flip and broken are used.
+        stage: The stage of the model. Where its images are smaller than image_shape by a whole
+            factor, each pixel is the mean of a square of them.
 
     Raises:
         DataError: The images, labels or settings do not fit the model.
     """
 
     unit = "images"
+    real = "image"
     settings = ("labels", "flip")
     draws = 1  # whether to mirror
 
-    def __init__(self, model, source: Images, config: Data):
+    def __init__(self, model, source: Images, config: Data, stage: int):
         self.source, self.flip = source, config.flip
         report_conversion(source, *model.image_shape)
-        self.signature = {"image": tf.TensorSpec(model.image_shape)}
+        shape = tuple(model.stage_shape(stage))
+        self.signature = {"image": tf.TensorSpec(shape)}
         self.labels, num_classes = None, model.num_classes
         if num_classes:
             _check_labels(source, num_classes)
             self.labels = source.labels
             self.signature["label"] = tf.TensorSpec(self.labels.shape[1:], self.labels.dtype)
-        self.files = ImageReader(source, model.image_shape, config.broken)
+        factor = model.image_shape[0] // shape[0]
+        self.files = ImageReader(source, model.image_shape, config.broken, factor)
 
     def read(self, positions, order, draws):
         indices = [order(p, len(self.source)) for p in positions]
@@ -154,11 +159,19 @@ def report_conversion(source, height, width, channels):
 
 
 class ImageReader:
-    """Reads and converts many images at once, each broken one replaced by the next whole one."""
+    """Reads and converts many images at once, each broken one replaced by the next whole one.
 
-    def __init__(self, source, image_shape, policy):
+    Args:
+        source: The images.
+        image_shape: (height, width, channels) to which they are cropped and resized.
+        policy: "skip" or "fail", for broken images.
+        factor: Then each square of this many pixels a side becomes one, their mean.
+    """
+
+    def __init__(self, source, image_shape, policy, factor=1):
         check_policy(policy)
         self.source, self.image_shape, self.policy = source, image_shape, policy
+        self.factor = factor
         self.at_once = source.in_memory and source.shape[:2] == tuple(image_shape[:2])
         self.pool = ThreadPoolExecutor()
 
@@ -170,13 +183,17 @@ class ImageReader:
             mirror: Which of them to mirror, boolean [n]; None for none.
         """
         mirror = np.zeros(len(indices), bool) if mirror is None else mirror
-        images = aligned([len(indices), *self.image_shape])
         height, width, channels = self.image_shape
+        images = aligned([len(indices), height // self.factor, width // self.factor, channels])
         if self.at_once:
             indices = np.array(indices)
             stored = self.source.read(indices)
             stored[mirror] = mirrored(stored[mirror])
-            images[:] = to_float(stored, self.source.value_range, channels)
+            whole = to_float(stored, self.source.value_range, channels)
+            if self.factor == 1:
+                images[:] = whole
+            else:
+                images[:] = [shrunk(image, self.factor) for image in whole]
             return images, indices
         used = np.empty(len(indices), "int64")
 
@@ -184,10 +201,20 @@ class ImageReader:
             image, used[place] = read_whole(self.source, indices[place], self.policy)
             image = crop_resize(image, height, width)
             image = mirrored(image) if mirror[place] else image
-            images[place] = to_float(image, self.source.value_range, channels)
+            image = to_float(image, self.source.value_range, channels)
+            images[place] = shrunk(image, self.factor)
 
         list(self.pool.map(fill, range(len(indices))))
         return images, used
+
+
+def shrunk(image, factor):
+    """Means of squares: [H, W, C] -> [H / factor, W / factor, C]."""
+    if factor == 1:
+        return image
+    height, width, channels = image.shape
+    squares = image.reshape(height // factor, factor, width // factor, factor, channels)
+    return squares.mean(axis=(1, 3))
 
 
 def check_policy(policy):

@@ -187,10 +187,11 @@ class Reader:
     """
 
     unit = "pairs"
+    real = "target"
     settings = ("flip", "jitter", "direction")
     draws = 3  # window and mirror, see `cut`
 
-    def __init__(self, model, source: Pairs, config: Data):
+    def __init__(self, model, source: Pairs, config: Data, stage: int):
         check_policy(config.broken)
         self.source, self.config = source, config
         self.height, self.width, channels = model.image_shape

@@ -102,13 +102,14 @@ class Reader:
     """
 
     unit = "images"
+    real = "image"
     settings = ()
     draws = 0
 
-    def __init__(self, model, source: Images, config: Data):
+    def __init__(self, model, source: Images, config: Data, stage: int):
         height, width, channels = model.image_shape
         image = to_float(without_alpha(source.read(0)), source.value_range, channels)
-        self.image = resize(crop_resize(image, height, width), *model.shapes[-1])
+        self.image = resize(crop_resize(image, height, width), *model.stage_shape(stage)[:2])
         self.signature = {"image": tf.TensorSpec(self.image.shape)}
 
     def read(self, positions, order, draws):

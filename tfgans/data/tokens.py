@@ -193,10 +193,11 @@ class Reader:
     """
 
     unit = "sequences"
+    real = "tokens"
     settings = ()
     draws = 0
 
-    def __init__(self, model, source: Tokens, config: Data):
+    def __init__(self, model, source: Tokens, config: Data, stage: int):
         if source.length != model.length or source.vocabulary_size > model.vocabulary_size:
             raise DataError(
                 f"The sequences of {source.path} are {source.length} tokens long, their largest "

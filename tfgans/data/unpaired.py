@@ -87,10 +87,11 @@ class Reader:
     """
 
     unit = "pairs"
+    real = "b"
     settings = ("flip", "jitter")
     draws = 6  # window and mirror of a, and of b, see `cut`
 
-    def __init__(self, model, source: Domains, config: Data):
+    def __init__(self, model, source: Domains, config: Data, stage: int):
         self.source, self.flip = source, config.flip
         self.shape = height, width, channels = tuple(model.image_shape)
         size = height + config.jitter, width + config.jitter, channels

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 
 
 class Space:
@@ -26,7 +26,7 @@ class Space:
     """
 
     def __init__(self, model, label=None):
-        if model.data_kind == "tokens" or "sample" not in model.endpoints():
+        if model.data_kind == "tokens" or not isinstance(model, LatentModel):
             raise BadInput(f"{type(model).__name__} does not make images of latents.")
         if label is not None and label not in range(model.num_classes):
             raise BadInput(f"There is no class {label}: the model has {model.num_classes} classes.")
@@ -44,7 +44,7 @@ class Space:
     @property
     def gaussian(self):
         """Whether z ~ N(0, I)."""
-        return type(self.model).latents is BaseModel.latents
+        return self.model.prior == "normal"
 
     def sample_z(self, n, seed):
         """n draws of z, [n, latent_dim]: `RandomState(seed).randn(n, latent_dim)`.

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.base import BaseModel
 
 BATCH = 16  # pairs of images that are made at once
 
@@ -108,7 +107,7 @@ def check_space(model, space):
     kind = type(model).__name__
     if space == "w" and not hasattr(model.sampling_generator, "styles"):
         raise BadInput(f"{kind} has no w, so no path lengths in it: ask for those in z.")
-    if space == "z" and type(model).latents is not BaseModel.latents:
+    if space == "z" and model.prior != "normal":
         raise BadInput(f"The z of {kind} is not N(0, I): it has no path lengths in z.")
 
 

@@ -18,10 +18,9 @@ Reference: carpedm20/BEGAN-tensorflow.
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import UpConv2D
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
 
@@ -77,7 +76,7 @@ def build_autoencoder(image_shape, code_dim, width):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class BEGAN(BaseModel):
+class BEGAN(LatentModel):
     """Boundary equilibrium GAN on the paper's networks for 64x64 faces.
 
     Args:
@@ -89,6 +88,8 @@ class BEGAN(BaseModel):
         shared_z: Both players see the same latents, as in the code; else each draws its own.
         halving_steps: Steps after which the learning rate is halved, from 1e-4 to 2e-5.
     """
+
+    prior = (-1.0, 1.0)
 
     def __init__(
         self, image_shape=(64, 64, 3), latent_dim=64, width=128, gamma=0.5, k_rate=0.001,
@@ -111,9 +112,6 @@ class BEGAN(BaseModel):
             return Adam(rate, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}
-
-    def latents(self, n):
-        return random.uniform([n, self.latent_dim], -1.0, 1.0)
 
     def error(self, image):
         """L(v): mean absolute error of the rebuilt images, over pixels and batch."""

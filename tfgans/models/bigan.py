@@ -26,7 +26,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
 
@@ -175,7 +175,7 @@ class DecayAtTheEnd(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class BiGAN(BaseModel):
+class BiGAN(LatentModel):
     """BiGAN in its setting for permutation-invariant MNIST.
 
     Args:
@@ -200,6 +200,7 @@ class BiGAN(BaseModel):
         if variant == "bigan":
             self.generator, self.encoder = build_generator(*sizes), build_encoder(*sizes)
             self.discriminator = build_discriminator(*sizes)
+            self.prior = (-1.0, 1.0)
         elif variant == "ali":
             if tuple(image_shape[:2]) != (32, 32) or width % 64:
                 raise BadInput(
@@ -225,11 +226,6 @@ class BiGAN(BaseModel):
             return Adam(rate, beta_1=0.5, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}
-
-    def latents(self, n):
-        if self.variant == "ali":
-            return random.normal([n, self.latent_dim])
-        return random.uniform([n, self.latent_dim], -1.0, 1.0)
 
     def infer(self, image):
         """Encodings of images in training, drawn from N(mean, deviation) for "ali"."""

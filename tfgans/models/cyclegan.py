@@ -15,16 +15,13 @@ replicas share one pool of past fakes and play it through as one device would.
 Reference: junyanz/pytorch-CycleGAN-and-pix2pix; junyanz/CycleGAN.
 """
 
-from functools import partial
-
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tfgans import images, random
+from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.base import BaseModel
-from tfgans.models.pix2pix import PREVIEW, build_patch_discriminator, start
+from tfgans.models.pix2pix import build_patch_discriminator, start
+from tfgans.models.translation import TranslationModel
 from tfgans.optimizers import Adam, HoldThenDecay
 
 
@@ -153,7 +150,7 @@ def l1(x, y):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class CycleGAN(BaseModel):
+class CycleGAN(TranslationModel):
     """Translates between two domains, learned without pairs.
 
     Args:
@@ -206,21 +203,21 @@ class CycleGAN(BaseModel):
 
         return {"discriminators": adam(), "generators": adam()}
 
-    def generators_loss(self, fakes, a, b):
-        """`fakes`: a list that takes the translations, for the pools."""
+    def generators_loss(self, a, b):
+        """The terms, and the translations for the pools."""
         fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)
-        fakes.append((fake_a, fake_b))
         back_a = self.generator_ba(fake_b, training=True)
         back_b = self.generator_ab(fake_a, training=True)
         same_a, same_b = self.generator_ba(a, training=True), self.generator_ab(b, training=True)
         score_a = self.discriminator_a(fake_a, training=True)
         score_b = self.discriminator_b(fake_b, training=True)
         identity = self.identity_weight * self.cycle_weight
-        return {
+        terms = {
             "fake": squared(score_a, 1.0) + squared(score_b, 1.0),
             "cycle": self.cycle_weight * (l1(back_a, a) + l1(back_b, b)),
             "identity": identity * (l1(same_a, a) + l1(same_b, b)),
         }
+        return terms, (fake_a, fake_b)
 
     def discriminators_loss(self, a, b, old_a, old_b):
         real_a = self.discriminator_a(a, training=True)
@@ -233,27 +230,15 @@ class CycleGAN(BaseModel):
         }
 
     def train_step(self, data):
-        a, b, fakes = data["a"], data["b"], []
-        g = self.update("generators", partial(self.generators_loss, fakes), a, b)
-        fake_a, fake_b = (tf.concat(parts, axis=0) for parts in zip(*fakes, strict=True))
+        a, b = data["a"], data["b"]
+        g, (fake_a, fake_b) = self.update("generators", self.generators_loss, a, b)
         old_a, old_b = self.pool_a(fake_a), self.pool_b(fake_b)  # fakes of before this move
         d = self.update("discriminators", self.discriminators_loss, a, b, old_a, old_b)
         return g | d
 
-    def call(self, image):
-        return self.generator_ab(image, training=False)
-
-    def preview(self, data):
-        """Rows of a, its translation, and back; then of b."""
-        a, b = data["a"][: PREVIEW // 2], data["b"][: PREVIEW // 2]
-        fake_b, fake_a = self.generator_ab(a), self.generator_ba(b)
-        there = images.table(a, fake_b, self.generator_ba(fake_b))
-        return np.concatenate([there, images.table(b, fake_a, self.generator_ab(fake_a))])
-
-    def endpoints(self):
-        image = tf.TensorSpec([None, *self.image_shape], name="image")
+    def directions(self):
+        image = self.image_spec()
         return {
-            "serving_default": (lambda image: {"image": self(image)}, [image]),
-            "a_to_b": (lambda image: {"image": self(image)}, [image]),
-            "b_to_a": (lambda image: {"image": self.generator_ba(image)}, [image]),
+            "a_to_b": ({"a": image}, self.generator_ab),
+            "b_to_a": ({"b": image}, self.generator_ba),
         }

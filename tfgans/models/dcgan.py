@@ -20,9 +20,8 @@ Reference: Newmu/dcgan_code (faces/train_uncond_dcgan.py), soumith/dcgan.torch.
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
 
@@ -121,7 +120,7 @@ def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class DCGAN(BaseModel):
+class DCGAN(LatentModel):
     """Deep convolutional GAN, in the authors' setting for faces.
 
     Args:
@@ -132,6 +131,8 @@ class DCGAN(BaseModel):
         kernel_size: Of all convolutions: 5, or 4 for the variant in Torch.
         decay_weight: Weight of half the sum of squares of each player's weights.
     """
+
+    prior = (-1.0, 1.0)
 
     def __init__(
         self, image_shape=(64, 64, 3), latent_dim=100, width=128, kernel_size=5,
@@ -148,9 +149,6 @@ class DCGAN(BaseModel):
             return Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}
-
-    def latents(self, n):
-        return random.uniform([n, self.latent_dim], -1.0, 1.0)
 
     def decay(self, player):
         squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # sum(w^2) / 2
@@ -178,5 +176,5 @@ class DCGAN(BaseModel):
     def train_step(self, data):
         real = data["image"]
         d = self.update("discriminator", self.discriminator_loss, real)
-        g = self.update("generator", self.generator_loss, real.shape[0])
+        g = self.update("generator", self.generator_loss, n=real.shape[0])
         return d | g

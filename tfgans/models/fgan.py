@@ -21,9 +21,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.errors import BadInput, nearest
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
 
@@ -83,7 +82,7 @@ def build_discriminator(image_shape, width):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class FGAN(BaseModel):
+class FGAN(LatentModel):
     """GAN for any of eight f-divergences, in its setting for MNIST.
 
     Args:
@@ -95,6 +94,8 @@ class FGAN(BaseModel):
         discriminator_width: Units of the discriminator's hidden layers.
         saturating: G minimizes -E f*(T), the bound itself, instead of -E T.
     """
+
+    prior = (-1.0, 1.0)
 
     def __init__(
         self, image_shape=(28, 28, 1), divergence="gan", latent_dim=100, generator_width=1200,
@@ -116,9 +117,6 @@ class FGAN(BaseModel):
 
         return {"discriminator": adam(), "generator": adam()}
 
-    def latents(self, n):
-        return random.uniform([n, self.latent_dim], -1.0, 1.0)
-
     def discriminator_loss(self, real):
         """Minus the bound: the sum of the terms, negated, is the estimate of the divergence."""
         fake = self.generator(self.latents(real.shape[0]), training=True)
@@ -139,5 +137,5 @@ class FGAN(BaseModel):
     def train_step(self, data):
         real = data["image"]
         d = self.update("discriminator", self.discriminator_loss, real)
-        g = self.update("generator", self.generator_loss, real.shape[0])
+        g = self.update("generator", self.generator_loss, n=real.shape[0])
         return d | g

@@ -21,9 +21,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.layers.dropout import Dropout
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -100,7 +99,7 @@ class RisingMomentumSGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class GAN(BaseModel):
+class GAN(LatentModel):
     """The first GAN, in its setting for MNIST.
 
     Args:
@@ -113,6 +112,8 @@ class GAN(BaseModel):
         saturating: Minimize log(1 - D(G(z))) instead of -log D(G(z)).
         epoch_steps: Updates per pass over the data, the unit of the momentum's schedule.
     """
+
+    prior = (-(3**0.5), 3**0.5)
 
     def __init__(
         self, image_shape=(28, 28, 1), latent_dim=100, generator_width=1200,
@@ -137,9 +138,6 @@ class GAN(BaseModel):
 
         return {"discriminator": sgd(), "generator": sgd()}
 
-    def latents(self, n):
-        return random.uniform([n, self.latent_dim], -(3**0.5), 3**0.5)
-
     def discriminator_loss(self, real):
         fake = self.generator(self.latents(real.shape[0]), training=True)
         real_score = self.discriminator(real, training=True)
@@ -159,5 +157,5 @@ class GAN(BaseModel):
     def train_step(self, data):
         real = data["image"]
         d = self.update("discriminator", self.discriminator_loss, real)
-        g = self.update("generator", self.generator_loss, real.shape[0])
+        g = self.update("generator", self.generator_loss, n=real.shape[0])
         return d | g

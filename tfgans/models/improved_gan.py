@@ -26,8 +26,8 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
-from tfgans.models.base import BaseModel
 from tfgans.models.dcgan import stages_of
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam, HoldThenDecay
 
 
@@ -293,7 +293,7 @@ def initialize(network, x):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class ImprovedGAN(BaseModel):
+class ImprovedGAN(LatentModel):
     """GAN with the improved techniques, on the authors' networks for CIFAR-10.
 
     Args:
@@ -314,6 +314,7 @@ class ImprovedGAN(BaseModel):
         decay_steps: Length of the learning rate's schedule, in steps.
     """
 
+    prior = (0.0, 1.0)
     stage_steps = (1,)  # the first step also initializes the weights
 
     def __init__(
@@ -332,7 +333,7 @@ class ImprovedGAN(BaseModel):
         self.kernel_dim, self.history_weight = kernel_dim, history_weight
         self.real_target, self.reference_size = real_target, reference_size
         self.generator_moves, self.decay_steps = generator_moves, decay_steps
-        self.n_critic = 2 if feature_matching else 1  # G matches a batch of its own
+        self.batches_per_step = 2 if feature_matching else 1  # G matches a batch of its own
         self.generator = build_generator(image_shape, latent_dim, generator_width, reference_size)
         self.discriminator = build_discriminator(
             image_shape, discriminator_width, minibatch_kernels, kernel_dim
@@ -354,9 +355,6 @@ class ImprovedGAN(BaseModel):
             return Adam(rate, beta_1=0.5, epsilon=1e-4)
 
         return {"discriminator": adam(1), "generator": adam(self.generator_moves)}
-
-    def latents(self, n):
-        return random.uniform([n, self.latent_dim])
 
     def discriminator_loss(self, real):
         fake = self.generator(self.latents(real.shape[0]), training=True)

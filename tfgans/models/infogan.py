@@ -25,7 +25,8 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.base import BaseModel, fresh_seed
+from tfgans.models.latent import LatentModel
+from tfgans.models.serving import fresh_seed
 from tfgans.optimizers import Adam
 
 
@@ -102,7 +103,7 @@ def build_recognition(dense_width, width, leak, categories, continuous):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class InfoGAN(BaseModel):
+class InfoGAN(LatentModel):
     """InfoGAN in its setting for MNIST: one code of ten categories, two continuous ones.
 
     Args:
@@ -116,6 +117,8 @@ class InfoGAN(BaseModel):
         information_weight: Weight of L_I, the paper's lambda.
         learned_deviation: Q also predicts the deviation of continuous codes; else it is 1.
     """
+
+    prior = None  # `latents` draws it
 
     def __init__(
         self, image_shape=(28, 28, 1), noise_dim=62, categories=(10,), continuous=2,

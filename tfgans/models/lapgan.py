@@ -19,7 +19,6 @@ Reference: facebook/eyescream (cifar/scripts/train_cifar_coarse_to_fine.lua, tra
 """
 
 import math
-from functools import partial
 
 import keras
 import tensorflow as tf
@@ -27,8 +26,8 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
-from tfgans.models.base import BaseModel
 from tfgans.models.gan import RisingMomentumSGD
+from tfgans.models.latent import LatentModel
 
 
 def down(image):
@@ -116,7 +115,7 @@ class Cascade(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class LAPGAN(BaseModel):
+class LAPGAN(LatentModel):
     """Laplacian pyramid of GANs in its setting for CIFAR-10.
 
     The players of level k are discriminator_k and generator_k; level 0 is the finest.
@@ -131,6 +130,8 @@ class LAPGAN(BaseModel):
         pixel_std: Their deviation. The networks see images with mean 0 and deviation 1.
         epoch_steps: Steps per pass over the data, the unit of the schedules.
     """
+
+    prior = (-1.0, 1.0)
 
     def __init__(
         self, image_shape=(32, 32, 3), widths=(128, 64), coarse_latent_dim=100,
@@ -182,9 +183,6 @@ class LAPGAN(BaseModel):
 
         return {player: sgd() for player in self.players()}
 
-    def latents(self, n):
-        return random.uniform([n, self.latent_dim], -1.0, 1.0)
-
     def pyramid(self, image):
         """Details h_k and enlarged coarse images l_k of all levels; the coarsest l is 0."""
         image = (image - self.pixel_mean) / self.pixel_std
@@ -226,9 +224,8 @@ class LAPGAN(BaseModel):
     def train_step(self, data):
         logs = {}
         for k, (detail, coarse) in enumerate(self.pyramid(data["image"])):
-            d_loss, g_loss = partial(self.discriminator_loss, k), partial(self.generator_loss, k)
-            logs |= self.update(f"discriminator_{k}", d_loss, detail, coarse)
-            logs |= self.update(f"generator_{k}", g_loss, coarse)
+            logs |= self.update(f"discriminator_{k}", self.discriminator_loss, k, detail, coarse)
+            logs |= self.update(f"generator_{k}", self.generator_loss, k, coarse)
         return logs
 
     def call(self, z):

@@ -19,9 +19,8 @@ Reference: xudonmao/LSGAN (vgg.py, train_lsun.py).
 import keras
 import tensorflow as tf
 
-from tfgans import random
-from tfgans.models.base import BaseModel
 from tfgans.models.dcgan import build_discriminator, stages_of
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
 
@@ -67,7 +66,7 @@ def build_generator(image_shape, latent_dim, width):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class LSGAN(BaseModel):
+class LSGAN(LatentModel):
     """Least-squares GAN, in its setting for LSUN.
 
     Args:
@@ -79,6 +78,8 @@ class LSGAN(BaseModel):
         wanted: The paper's c, what G wants D to say of a fake. (a, b, c) = (-1, 1, 0) makes G
             minimize the Pearson chi-square divergence.
     """
+
+    prior = (-1.0, 1.0)
 
     def __init__(
         self, image_shape=(112, 112, 3), latent_dim=1024, width=64, fake_target=0.0,
@@ -95,9 +96,6 @@ class LSGAN(BaseModel):
             return Adam(1e-3, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}
-
-    def latents(self, n):
-        return random.uniform([n, self.latent_dim], -1.0, 1.0)
 
     def discriminator_loss(self, real):
         fake = self.generator(self.latents(real.shape[0]), training=True)
@@ -116,5 +114,5 @@ class LSGAN(BaseModel):
     def train_step(self, data):
         real = data["image"]
         d = self.update("discriminator", self.discriminator_loss, real)
-        g = self.update("generator", self.generator_loss, real.shape[0])
+        g = self.update("generator", self.generator_loss, n=real.shape[0])
         return d | g

@@ -19,14 +19,10 @@ before a normalization have none.
 import keras
 import tensorflow as tf
 
-from tfgans import images, random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
-from tfgans.models.base import BaseModel
+from tfgans.models.translation import TranslationModel
 from tfgans.optimizers import Adam
-
-PREVIEW = 8  # rows of a preview
-SEED = 0  # of the dropout where a server gives none
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -149,7 +145,7 @@ def build_patch_discriminator(
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class Pix2Pix(BaseModel):
+class Pix2Pix(TranslationModel):
     """Translates images into images, learned from pairs.
 
     Args:
@@ -165,6 +161,7 @@ class Pix2Pix(BaseModel):
     """
 
     data_kind = "paired"
+    noisy = True  # the generator has dropout in use, too
 
     def __init__(
         self, image_shape=(256, 256, 3), input_channels=3, width=64, patch_layers=3,
@@ -214,27 +211,6 @@ class Pix2Pix(BaseModel):
         g = self.update("generator", self.generator_loss, input, target)
         return d | g
 
-    def call(self, image):
-        return self.generator(image, training=False)
-
-    def preview(self, data):
-        """Rows of input, output, target."""
-        input, target = data["input"][:PREVIEW], data["target"][:PREVIEW]
-        return images.table(input, self(input), target)
-
-    def translate(self, image, seed):
-        """Translates images [n, H, W, input_channels]; the seed decides the dropout."""
-        with random.scope(seed):
-            return self(image)
-
-    def endpoints(self):
-        height, width, _ = self.image_shape
-        image = tf.TensorSpec([None, height, width, self.input_channels], name="image")
-        seed = tf.TensorSpec([], "int64", name="seed")
-        return {
-            "serving_default": (lambda image: {"image": self.translate(image, SEED)}, [image]),
-            "translate": (
-                lambda image, seed: {"image": self.translate(image, seed)},
-                [image, seed],
-            ),
-        }
+    def directions(self):
+        image = self.image_spec(channels=self.input_channels)
+        return {"translate": ({"input": image}, self.generator)}

@@ -31,7 +31,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.resampled_conv import down_conv, up_conv
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.ops.exporting import prepared
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
@@ -227,7 +227,7 @@ class Discriminator(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class ProGAN(BaseModel):
+class ProGAN(LatentModel):
     """Progressively growing GAN, for 1024x1024 images by default.
 
     Stage 0 trains at the first resolution. Then two stages belong to each: in stages 1, 3, 5, ...
@@ -281,6 +281,11 @@ class ProGAN(BaseModel):
         for optimizer in self.optimizers.values():
             forget(getattr(optimizer, "inner_optimizer", optimizer))  # inside of loss scaling
 
+    def stage_shape(self, stage):
+        missing = self.generator.levels - (stage + 1) // 2
+        height, width, channels = self.image_shape
+        return height >> missing, width >> missing, channels
+
     @property
     def level(self):
         """Doublings from the first grid to the images of this stage."""
@@ -302,7 +307,10 @@ class ProGAN(BaseModel):
 
     def shown(self, real):
         """Real images at the resolution of this stage, as blurred as the fakes."""
-        real = halve(real, 2 ** (self.generator.levels - self.level))
+        shape = self.stage_shape(self.stage)
+        if real.shape[1] is None:  # `tfgans.data` gives each stage its own size
+            real = tf.ensure_shape(real, [None, *shape])
+        real = halve(real, real.shape[1] // shape[0])
         return real if self.fade is None else blend(real, double(halve(real)), self.fade)
 
     def fakes(self, n, label):
@@ -337,7 +345,7 @@ class ProGAN(BaseModel):
         norm /= 2 ** (self.generator.levels - self.level)
         return tf.reduce_mean(tf.square(norm / self.penalty_target - 1.0))
 
-    def generator_loss(self, n, label):
+    def generator_loss(self, label, n):
         score, guess = self.judge(self.fakes(n, label))
         terms = {"wasserstein": -tf.reduce_mean(score)}
         if self.num_classes:
@@ -355,7 +363,7 @@ class ProGAN(BaseModel):
                 "train.accumulate or model.minibatch_group."
             )
         d = self.update("discriminator", self.discriminator_loss, real, label)
-        g = self.update("generator", self.generator_loss, n, label)
+        g = self.update("generator", self.generator_loss, label, n=n)
         lod = self.lod
         self.generator.lod.assign(lod)
         self.update_ema(self.generator_ema, self.generator, self.ema_decay)

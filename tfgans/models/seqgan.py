@@ -24,7 +24,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.data.tokens import Oracle, to_text
 from tfgans.layers.dropout import Dropout
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
 MLE, DISCRIMINATOR, ADVERSARIAL = range(3)  # the stages
@@ -201,7 +201,7 @@ class ClippedAdam(Adam):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class SeqGAN(BaseModel):
+class SeqGAN(LatentModel):
     """A recurrent generator of tokens, rewarded by a convolutional discriminator.
 
     Args:
@@ -221,6 +221,7 @@ class SeqGAN(BaseModel):
     """
 
     data_kind = "tokens"
+    prior = None  # `latents` draws it
 
     def __init__(
         self, vocabulary_size=5000, length=20, width=32, discriminator_width=64,

@@ -30,7 +30,8 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.base import BaseModel, fresh_seed
+from tfgans.models.latent import LatentModel
+from tfgans.models.serving import fresh_seed
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
 
@@ -211,7 +212,7 @@ class Pyramid(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class SinGAN(BaseModel):
+class SinGAN(LatentModel):
     """A pyramid of GANs that learns one image; stage k trains scale k, the others rest.
 
     Args:
@@ -266,6 +267,9 @@ class SinGAN(BaseModel):
         self.image = self.add_state(
             "image", 0.0, [1, *self.shapes[-1], channels], aggregation="only_first_replica"
         )
+
+    def stage_shape(self, stage):
+        return (*self.shapes[-1], self.image_shape[2])  # the same for all: each is made of it
 
     def players(self):
         generators, discriminators = self.generator.networks, self.discriminators
@@ -358,17 +362,16 @@ class SinGAN(BaseModel):
         real = self.real(k, data["image"])
         z = self.generator.split(self.fixed_latents())[k]
         coarse = self.generator.coarse(self.reconstruction(k - 1), z)
-        d_loss = partial(self.discriminator_loss, k)
-        g_loss = partial(self.generator_loss, k, coarse=coarse)
         for _ in range(self.network_steps):
-            d = self.update(f"discriminator_{k}", d_loss, real)
+            d = self.update(f"discriminator_{k}", self.discriminator_loss, k, real)
+        g_loss = partial(self.generator_loss, coarse=coarse)  # one image, no batch to be cut
         for _ in range(self.network_steps):
-            g = self.update(f"generator_{k}", g_loss, real)
+            g = self.update(f"generator_{k}", g_loss, k, real)
         return d | g
 
     # What the trained pyramid is good for. Images are [N, H, W, C] in [-1, 1].
 
-    def sample(self, n, seed=None, first=0, stretch=(1.0, 1.0)):
+    def sample(self, n, seed=None, *, first=0, stretch=(1.0, 1.0)):
         """Makes n random images; the same ones for the same seed.
 
         Args:

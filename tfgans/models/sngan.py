@@ -28,7 +28,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.models.wgan_gp import dequantized
 from tfgans.optimizers import Adam
 
@@ -188,7 +188,7 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class SNGAN(BaseModel):
+class SNGAN(LatentModel):
     """GAN with a spectrally normalized discriminator, on the residual networks for CIFAR-10.
 
     Args:
@@ -221,6 +221,7 @@ class SNGAN(BaseModel):
         self.discriminator_downs, self.discriminator_bias = discriminator_downs, discriminator_bias
         self.projection, self.hinge, self.n_critic = projection, hinge, n_critic
         self.decay_start, self.decay_end = decay_start, decay_end
+        self.batches_per_step = n_critic
         if architecture == "resnet":
             self.generator = build_generator(
                 image_shape, latent_dim, generator_channels, num_classes
@@ -280,7 +281,7 @@ class SNGAN(BaseModel):
 
     def train_step(self, data):
         batches = self.split(data)
-        g = self.update("generator", self.generator_loss, 2 * batches[0]["image"].shape[0])
+        g = self.update("generator", self.generator_loss, n=2 * batches[0]["image"].shape[0])
         for batch in batches:
             real = dequantized(batch["image"])  # as in WGAN-GP
             label = self.one_hot(batch.get("label"))

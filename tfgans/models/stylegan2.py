@@ -27,8 +27,9 @@ from tfgans.errors import BadInput
 from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.models.base import BaseModel, fresh_seed, to_uint8
+from tfgans.models.latent import LatentModel
 from tfgans.models.progan import base_grid
+from tfgans.models.serving import fresh_seed, to_uint8
 from tfgans.ops.modulated_conv import filtered_conv, modulated_conv, styled_conv
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.ops.pointwise import biased_leaky_relu
@@ -371,7 +372,7 @@ class Discriminator(Recomputing, Network):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class StyleGAN2(BaseModel):
+class StyleGAN2(LatentModel):
     """StyleGAN2, configuration F by default.
 
     Args:
@@ -478,11 +479,11 @@ class StyleGAN2(BaseModel):
             image = self.augmentation(image)
         return self.discriminator(image, label=label)
 
-    def generator_loss(self, n, label):
+    def generator_loss(self, label, n):
         fake = self.generator.synthesis(self.training_styles(n, label))
         return {"fake": tf.reduce_mean(tf.nn.softplus(-self.score(fake, label)))}
 
-    def path_length_penalty(self, n, label):
+    def path_length_penalty(self, label, n):
         n = max(n // self.path_length_shrink, 1)
         ws = self.training_styles(n, None if label is None else label[:n])
         with tf.GradientTape() as tape:
@@ -524,9 +525,9 @@ class StyleGAN2(BaseModel):
                 f"{self.minibatch_group}: change data.batch_size, "
                 "train.accumulate or model.minibatch_group."
             )
-        logs = self.update("generator", self.generator_loss, n, label)
+        logs = self.update("generator", self.generator_loss, label, n=n)
         if self.path_length_weight and self.due(self.path_length_every):
-            logs |= self.update("generator", self.path_length_penalty, n, label)
+            logs |= self.update("generator", self.path_length_penalty, label, n=n)
         logs |= self.update("discriminator", self.discriminator_loss, real, label)
         if self.due(self.r1_every):
             logs |= self.update("discriminator", self.r1_penalty, real, label)
@@ -557,10 +558,10 @@ class StyleGAN2(BaseModel):
         options = {"truncation": truncation, "cutoff": cutoff, "noise": noise}
         return self.generator_ema(z, label=self.one_hot(label), **options)
 
-    def sample(self, n, seed=None, truncation=None, labels=None):
+    def sample(self, n, seed=None, *, labels=None, truncation=None):
         """Makes n images, the same ones for the same seed; without labels of each class in turn."""
         with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n), *self.labels_for(n, labels), truncation=truncation)
+            return self(self.latents(n), *self.condition_for(n, labels), truncation=truncation)
 
     def endpoints(self):
         generator = self.generator_ema

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
-from tfgans.models.base import BaseModel
+from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
 
@@ -93,7 +93,7 @@ def dequantized(image):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class WGANGP(BaseModel):
+class WGANGP(LatentModel):
     """Wasserstein GAN with gradient penalty on the residual networks for CIFAR-10.
 
     Args:
@@ -113,6 +113,7 @@ class WGANGP(BaseModel):
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.n_critic, self.penalty_weight = n_critic, penalty_weight
         self.decay_steps = decay_steps
+        self.batches_per_step = n_critic
         self.generator = build_generator(image_shape, latent_dim, width)
         self.discriminator = build_critic(image_shape, width)
 
@@ -153,5 +154,5 @@ class WGANGP(BaseModel):
         for batch in self.split(data):
             real = dequantized(batch["image"])
             d = self.update("discriminator", self.discriminator_loss, real)
-        g = self.update("generator", self.generator_loss, 2 * real.shape[0])
+        g = self.update("generator", self.generator_loss, n=2 * real.shape[0])
         return d | g

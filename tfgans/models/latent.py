@@ -1,0 +1,98 @@
+"""Models that make something of latent vectors: how they are sampled, shown and served."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.models.base import BaseModel
+from tfgans.models.serving import COUNT, SEED, fresh_seed, to_uint8
+
+
+class LatentModel(BaseModel):
+    """A game whose generator turns latent vectors z into images.
+
+    Attributes:
+        prior: "normal" for z ~ N(0, I), or (lowest, highest) for uniform z; None for a model that
+            writes `latents`.
+        latent_dim: Length of z.
+    """
+
+    prior = "normal"
+
+    def latents(self, n):
+        """Draws n latent vectors from the prior, [n, latent_dim]."""
+        if self.prior == "normal":
+            return random.normal([n, self.latent_dim])
+        return random.uniform([n, self.latent_dim], *self.prior)
+
+    def call(self, z):
+        return self.sampling_generator(z, training=False)
+
+    @property
+    def sampling_generator(self):
+        """The averaged generator where there is one."""
+        return getattr(self, "generator_ema", self.generator)
+
+    def outputs(self, batch):
+        """Images of new latents under the conditions of a batch, [N, H, W, C] in [-1, 1]."""
+        n = len(next(iter(batch.values())))
+        return self(self.latents(n), *self.condition_of(batch))
+
+    def sample(self, n, seed=None, *, labels=None, condition=None):
+        """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed.
+
+        Args:
+            n: Number of images.
+            seed: Seed of the latents; without it new ones each time.
+            labels: For a model with classes: class numbers [n] or label vectors [n, num_classes];
+                without them each class in turn.
+            condition: For a model with a condition: its vectors, [n, condition_dim].
+        """
+        with random.scope(fresh_seed() if seed is None else seed):
+            return self(self.latents(n), *self.condition_for(n, labels, condition))
+
+    def condition_of(self, batch):
+        """(label,) or (condition,) of a batch where this model is conditional, else ()."""
+        if self.num_classes:
+            return (batch["label"],)
+        return (batch["condition"],) if self.condition_dim else ()
+
+    def condition_for(self, n, labels=None, condition=None):
+        """(label,) or (condition,) for n images, checked. Else ()."""
+        for word, given, known in (
+            ("classes", labels, self.num_classes),
+            ("condition", condition, self.condition_dim),
+        ):
+            if given is not None and not known:
+                raise BadInput(f"{type(self).__name__} has no {word} here, and takes none.")
+        if self.condition_dim:
+            if condition is None or tuple(np.shape(condition)) != (n, self.condition_dim):
+                came = "none" if condition is None else f"the shape {np.shape(condition)}"
+                raise BadInput(
+                    f"{type(self).__name__} needs a condition for each of {n} images, an array "
+                    f"[{n}, {self.condition_dim}]; given was {came}."
+                )
+            return (tf.convert_to_tensor(condition, "float32"),)
+        if not self.num_classes:
+            return ()
+        if labels is None:
+            return (tf.range(tf.cast(n, "int32")) % self.num_classes,)
+        if np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
+            raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
+        return (tf.convert_to_tensor(labels),)
+
+    def endpoints(self):
+        """serving_default and uint8 of z and its condition; sample of a seed and a number."""
+        inputs = [tf.TensorSpec([None, self.latent_dim], name="z")]
+        if self.num_classes:
+            inputs.append(tf.TensorSpec([None, self.num_classes], name="label"))
+        if self.condition_dim:
+            inputs.append(tf.TensorSpec([None, self.condition_dim], name="condition"))
+        found = {
+            "serving_default": (lambda *inputs: {"image": self(*inputs)}, inputs),
+            "uint8": (lambda *inputs: {"image": to_uint8(self(*inputs))}, inputs),
+        }
+        if not self.condition_dim:  # nobody can draw a text
+            found["sample"] = (lambda seed, n: {"image": self.sample(n, seed)}, [SEED, COUNT])
+        return found

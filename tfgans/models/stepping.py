@@ -1,0 +1,295 @@
+"""The machinery of a model: compiling its players, the graphs of its steps, its configuration.
+
+`BaseModel` says in which words a game is written. This file makes Keras run such a game: one graph
+for each stage and each answer of `due`, one optimizer for each player, a configuration that holds
+the constructor's arguments, and files that prove to be whole.
+"""
+
+import inspect
+import itertools
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgans import durable, random
+from tfgans.digests import Digest, check_saved, variables_of
+from tfgans.errors import BadInput, nearest
+
+RESTART = 2**32  # distance of the seeds of the random numbers before and after a restart
+
+
+class Stepping(keras.Model):
+    """A `keras.Model` that trains by `train_step`, one compiled graph for each kind of step.
+
+    Attributes:
+        step: Number of training steps made; saved.
+        now: The same as a plain integer, while training.
+        seed: Every random draw in training is a function of it; saved.
+        restarts: How often the training went back to a snapshot to go on with other random
+            numbers; saved.
+        batches_per_step: Number of batches that one step takes (`split` hands them out).
+        stage_steps: Lengths in steps of all stages but the last.
+        choices: All values that `choice` may return.
+        chosen: The value of `choice` for the current step.
+        accumulate: Number of parts in which each move takes its batch, to save memory.
+    """
+
+    batches_per_step = 1
+    stage_steps = ()
+    choices = (None,)
+    accumulate = 1
+
+    def __init__(self, name=None):
+        super().__init__(name=name, autocast=False)  # z and label as given; the layers cast
+        self.optimizers = {}
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self.now, self.chosen = 0, None
+        self.seed = self.restarts = 0
+        self._periods = set()  # every `due(every)` met so far
+        self._was_split = False  # True once `train_step` has called `split`
+        self._frozen = []  # networks from files, see `BaseModel.frozen`
+        self.built = True  # the networks are built by the constructor
+        # Keras saves and loads attributes in the order of their names, private ones last. This one
+        # is the last of all; it is no layer of the game, so it is set past Keras' own tracking.
+        object.__setattr__(self, "_z_digest", Digest(lambda: variables_of(self)))
+
+    # Players and their optimizers.
+
+    def compile(self, optimizers=None, seed=0, run_eagerly=False):
+        """Gives each player its optimizer, and loads the networks that losses look through.
+
+        Args:
+            optimizers: Player -> a Keras optimizer, or a dict of settings that replace some of the
+                paper's, such as `{"generator": {"learning_rate": 1e-3}}`.
+            seed: Start of all randomness in training.
+            run_eagerly: Run `train_step` without compiling it, to debug it.
+        """
+        # XLA is off: Keras would turn it on by itself on a GPU and each pattern of `due` answers
+        # would be compiled for minutes. One step per execution: `due` and `stage` count steps.
+        super().compile(optimizer=None, jit_compile=False, run_eagerly=run_eagerly)
+        self.seed, self.restarts = int(seed), 0
+        self.optimizers = self.default_optimizers()
+        for player, given in (optimizers or {}).items():
+            if player not in self.optimizers:
+                raise BadInput(nearest(f"player of {type(self).__name__}", player, self.optimizers))
+            if isinstance(given, dict):
+                paper = self.optimizers[player]
+                unknown = set(given) - set(paper.get_config())
+                for word in unknown:
+                    kind = f"setting of the {player}'s {type(paper).__name__}"
+                    raise BadInput(nearest(kind, word, paper.get_config()))
+                given = type(paper).from_config(paper.get_config() | given)
+            self.optimizers[player] = given
+        for player, optimizer in self.optimizers.items():
+            scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            if self.dtype_policy.compute_dtype == "float16" and not scaled:
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(self.weights_of(player))
+            self.optimizers[player] = optimizer
+        for network in self._frozen:
+            network.load()
+
+    # Steps.
+
+    @property
+    def stage(self):
+        """Number of the current stage, a plain int; each stage is its own graph."""
+        return self.stage_of(self.now)
+
+    def stage_of(self, step):
+        """Number of the stage to which a step belongs."""
+        return sum(step >= end for end in itertools.accumulate(self.stage_steps))
+
+    @property
+    def draw_seed(self):
+        """The seed of all draws since the last restart."""
+        return self.seed + RESTART * self.restarts
+
+    def _pattern(self):
+        """All that decides the graph of a step."""
+        due = (self.now % every == 0 for every in sorted(self._periods))
+        return self.stage, self.chosen, *due
+
+    def make_train_function(self, force=False):
+        """One compiled graph for each stage, choice, and pattern of `due` answers."""
+        self.now = int(self.step.numpy())
+        if self.train_function is not None and not force:
+            return self.train_function
+        compiled, logs = {}, {}
+
+        def train_function(iterator):
+            if self.now in itertools.accumulate(self.stage_steps):
+                self.stage_begins(self.stage)
+            self.chosen = self.choice()
+            function, spec, step = compiled.get(self._pattern(), (None, None, None))
+            if spec != iterator.element_spec:
+                function = function or self._make_step()
+                # The graph itself: to find it by its arguments takes half a millisecond each time.
+                step = function if self.run_eagerly else function.get_concrete_function(iterator)
+                # Tracing may have met new periods; the pattern now has them all.
+                compiled[self._pattern()] = function, iterator.element_spec, step
+            logs.update(step(iterator))
+            self.now += 1
+            return dict(logs)  # terms that were not due keep their last value
+
+        self.train_function = train_function
+        return train_function
+
+    def _make_step(self):
+        """A step on the next batch of an iterator; it returns means over the replicas."""
+        strategy = self.distribute_strategy
+
+        def step(iterator):
+            logs = strategy.run(self._seeded_train_step, args=(next(iterator),))
+            logs = {name: strategy.reduce("MEAN", term, axis=None) for name, term in logs.items()}
+            with tf.control_dependencies(logs.values()):  # no step without a batch
+                self.step.assign_add(1)
+            return logs
+
+        if self.run_eagerly:
+            return step
+        return tf.function(step, autograph=False)
+
+    def graphs(self, batch):
+        """The graphs of a training on one device, traced without running them.
+
+        Args:
+            batch: The data of one step, a dict of tensors or TensorSpecs.
+
+        Returns:
+            A list of concrete functions of a batch, in the order in which a training meets them.
+        """
+        found, now, chosen = {}, self.now, self.chosen
+        for begin in (0, *itertools.accumulate(self.stage_steps)):
+            number = begin
+            while number < begin + math.lcm(*self._periods):
+                for choice in self.choices:
+                    self.now, self.chosen = number, choice
+                    if self._pattern() not in found:
+                        step = tf.function(self._seeded_train_step, autograph=False)
+                        graph = step.get_concrete_function(batch)
+                        found[self._pattern()] = graph  # tracing may have met new periods
+                number += 1
+        self.now, self.chosen = now, chosen
+        return list(found.values())
+
+    def _maybe_symbolic_build(self, **kwargs):
+        """Builds nothing: Keras' own reads a batch for it, and fails where there are workers."""
+
+    def _seeded_train_step(self, data):
+        if not all(value.shape[:1].is_fully_defined() for value in tf.nest.flatten(data)):
+            raise BadInput(
+                "The graph of a step has a fixed number of examples, and these batches may differ "
+                "in theirs. Take whole ones: dataset.batch(n, drop_remainder=True)."
+            )
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        with random.scope(self.draw_seed, self.step, replica):
+            logs = self.train_step(data)
+        if self.batches_per_step > 1 and not self._was_split:
+            raise BadInput(
+                f"A step takes {self.batches_per_step} batches as one (n_critic or "
+                f"batches_per_step), and {type(self).__name__}.train_step used them all in every "
+                "move. Take them apart: `for batch in self.split(data): self.update(...)`."
+            )
+        return logs
+
+    # Configuration and files.
+
+    def get_config(self):
+        # Keras' own would report the default arguments instead of the given ones.
+        arguments = [
+            name
+            for name, parameter in inspect.signature(type(self).__init__).parameters.items()
+            if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        config = {name: plain(getattr(self, name)) for name in arguments}
+        return config | {"name": self.name, "dtype": self.dtype_policy.name}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(config.pop("dtype"))
+        try:
+            return cls(**config)
+        finally:
+            keras.config.set_dtype_policy(policy)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        serialize = keras.optimizers.serialize
+        return {
+            "optimizers": {player: serialize(opt) for player, opt in self.optimizers.items()},
+            "seed": self.seed,
+            "restarts": self.restarts,
+            "frozen": {network.path: network.sha256 for network in self._frozen},
+        }
+
+    def compile_from_config(self, config):
+        for network in self._frozen:
+            network.expected = config.get("frozen", {}).get(network.path)
+        deserialize = keras.optimizers.deserialize
+        optimizers = {player: deserialize(opt) for player, opt in config["optimizers"].items()}
+        self.compile(optimizers, config["seed"])
+        self.restarts = config.get("restarts", 0)  # version 0.1 has none
+
+    def save(self, filepath, *args, **kwargs):
+        """Saves as `keras.Model.save` does, and reads the file back to prove that it is whole.
+
+        Raises:
+            Altered: A variable is not in the file as it is in the model.
+        """
+        super().save(filepath, *args, **kwargs)
+        check_saved(self, filepath)
+
+
+class Frozen:
+    """A given network that losses look through, such as VGG; see `BaseModel.frozen`.
+
+    Args:
+        path: The file of its weights.
+        build: Path -> a function of tensors, its weights included.
+
+    Attributes:
+        sha256: Hash of the file, once it is loaded.
+        expected: Hash that it must have, for a training that goes on; None for any.
+    """
+
+    def __init__(self, path, build):
+        self.path, self.build = str(path), build
+        self.network = self.sha256 = self.expected = None
+
+    def load(self):
+        """Loads the network, once. Raises BadInput where it is another one than before."""
+        if self.network is None:
+            self.sha256 = durable.sha256(self.path)
+            if self.expected not in (None, self.sha256):
+                raise BadInput(
+                    f"{self.path} is another file than the one that this training began with: its "
+                    f"SHA-256 was {self.expected[:16]}..., and is {self.sha256[:16]}... Put the "
+                    "first one back, or begin a new run."
+                )
+            self.network = self.build(self.path)
+
+    def __call__(self, *args, **kwargs):
+        if self.network is None:
+            raise BadInput(f"{self.path} is loaded when training begins: call compile() before.")
+        return self.network(*args, **kwargs)
+
+
+def plain(value):
+    """Lists and tuples of Keras' tracking wrappers as Python lists."""
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return value

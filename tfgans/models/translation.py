@@ -1,0 +1,102 @@
+"""Models that turn images into images: how they are called, shown and served."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans import images, random
+from tfgans.models.base import BaseModel
+from tfgans.models.serving import SEED
+
+PREVIEW = 16  # rows in a sample grid, at most
+FIXED = 0  # seed of the noise where none is given
+
+
+class TranslationModel(BaseModel):
+    """A game whose generators translate images, with labels, maps, masks or styles if they want.
+
+    A model writes `directions`.
+
+    Attributes:
+        noisy: A translation draws random numbers, such as pix2pix's dropout: endpoints take a seed.
+    """
+
+    noisy = False
+
+    def directions(self):
+        """The translations it offers, the main one first.
+
+        Returns:
+            Name, such as "a_to_b" -> (inputs, function). `inputs` is batch key -> TensorSpec of it,
+            the image first, with the name that an endpoint gives it ("image", "label", "map",
+            "mask", "style"); the function takes these tensors and returns images [N, H, W, C].
+        """
+        raise NotImplementedError(f"{type(self).__name__} must write directions().")
+
+    def image_spec(self, name="image", channels=None):
+        """The TensorSpec of a batch of images, with another number of channels if given."""
+        *size, own = self.image_shape
+        return tf.TensorSpec([None, *size, channels or own], name=name)
+
+    def call(self, *inputs):
+        return self.translate(*inputs)
+
+    def translate(self, *inputs, direction=None, seed=None):
+        """Translates images.
+
+        Args:
+            inputs: As the direction wants them, images [N, H, W, C] in [-1, 1] first.
+            direction: A name of `directions`; the main one if not given.
+            seed: Seed of the noise, for a model that has some; without it that of the random scope.
+
+        Returns:
+            [N, H, W, C] in [-1, 1].
+        """
+        found = self.directions()
+        _, function = found[direction or next(iter(found))]
+        if seed is None:
+            return function(*inputs)
+        with random.scope(seed):
+            return function(*inputs)
+
+    def outputs(self, batch, direction=None):
+        """Translations of the inputs in a batch, [N, H, W, C] in [-1, 1]."""
+        found = self.directions()
+        inputs, function = found[direction or next(iter(found))]
+        return function(*(batch[key] for key in inputs))
+
+    def preview(self, batch):
+        """Rows of input, translation, and target or way back, for each direction."""
+        rows, found = [], self.directions()
+        batch = {key: value[: PREVIEW // len(found)] for key, value in batch.items()}
+        for (inputs, function), (_, back) in zip(
+            found.values(), reversed(found.values()), strict=True
+        ):
+            image = batch[next(iter(inputs))]
+            output = function(*(batch[key] for key in inputs))
+            columns = [image, output]
+            if "target" in batch:
+                columns.append(batch["target"])
+            elif back is not function:
+                columns.append(back(output))
+            rows.append(images.table(*columns))
+        return np.concatenate(rows)
+
+    def endpoints(self):
+        """Each direction by its name; the main one is also serving_default, with fixed noise."""
+        found = {}
+        for name, (inputs, function) in self.directions().items():
+            found.setdefault("serving_default", self._endpoint(function, inputs, seeded=False))
+            found[name] = self._endpoint(function, inputs, seeded=self.noisy)
+        return found
+
+    def _endpoint(self, function, inputs, seeded):
+        def fixed(*given):
+            with random.scope(FIXED):
+                return {"image": function(*given)}
+
+        def with_seed(*given):
+            with random.scope(given[-1]):
+                return {"image": function(*given[:-1])}
+
+        signature = list(inputs.values())
+        return (with_seed, [*signature, SEED]) if seeded else (fixed, signature)

@@ -48,7 +48,7 @@ def build(case):
     name, side, steps, changes = CASES[case]
     settings = Config.load(name, changes=[*changes, f"model.image_shape=[{side}, {side}, 3]"])
     model = training.build(settings)
-    n = settings.data.batch_size * model.n_critic
+    n = settings.data.batch_size * model.batches_per_step
     words = ("a", "b") if model.data_kind == "unpaired" else ("image",)
     return model, {word: tf.TensorSpec([n, *model.image_shape]) for word in words}, steps
 

@@ -9,7 +9,6 @@ Multiplications are those of matrix products and convolutions, also inside of lo
 """
 
 import argparse
-import math
 import os
 import pathlib
 import statistics
@@ -33,21 +32,14 @@ class Steps:
         source = training.resolve(settings)
         self.model = training.build(settings)
         self.batch = next(iter(data.batches(self.model, source, settings.data, seed=0)))
-        self.examples = settings.data.batch_size * self.model.n_critic
+        self.examples = settings.data.batch_size * self.model.batches_per_step
         first = sum(self.model.stage_steps)
         if first:
             self.model.now = first
             self.model.stage_begins(self.model.stage)
-        self.graphs, self.patterns, number = {}, [], first
-        while number < first + math.lcm(*self.model._periods):  # tracing meets the periods
-            self.model.step.assign(number)
-            self.model.now = number
-            if self.model._pattern() not in self.graphs:
-                step = tf.function(self.model._seeded_train_step, autograph=False)
-                graph = step.get_concrete_function(self.batch)
-                self.graphs[self.model._pattern()] = graph
-            self.patterns.append(self.model._pattern())
-            number += 1
+        self.model.step.assign(first)
+        self.graphs = self.model.graphs(self.batch)
+        self.patterns = [self.model.pattern(first + k) for k in range(self.model.period)]
 
     def time(self, pattern):
         return seconds_of(self.graphs[pattern], self.batch)

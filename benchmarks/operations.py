@@ -64,21 +64,21 @@ def of_stylegan2(settings):
         data["label"] = tf.TensorSpec([BATCH], "int32")
         inputs.append(tf.TensorSpec([BATCH, model.num_classes]))
 
-    def per_image(function, *inputs):
-        """Operations and bytes."""
-        graph = tf.function(function, autograph=False).get_concrete_function(*inputs).graph
+    def per_image(step):
+        """Operations and bytes of a concrete function."""
+        graph = step.graph
         products = [op for op in needed(graph) if multiplications(op)]
         moved = sum(size(t) for op in products for t in (*op.inputs, *op.outputs))
         return 2 * sum(map(multiplications, products)) / BATCH, moved / BATCH
 
-    work, moved = {}, {}
+    work, moved, graphs = {}, {}, model.graphs(data)
     for pattern, number in (("both", 0), ("plain", 1), ("path", 4)):
-        model.now = number
-        work[pattern], moved[pattern] = per_image(model._seeded_train_step, data)
+        work[pattern], moved[pattern] = per_image(graphs[model.pattern(number)])
+    generate = tf.function(lambda *inputs: model(*inputs), autograph=False)
     return {
         "image_shape": list(model.image_shape),
         "parameters": parameters(model),
-        "image": per_image(lambda *inputs: model(*inputs), *inputs)[0],
+        "image": per_image(generate.get_concrete_function(*inputs))[0],
         **work,
         "training": per_period(work),
         "bytes": per_period(moved),

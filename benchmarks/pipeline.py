@@ -75,7 +75,13 @@ def read(path):
     from tfgans import config, data
 
     model = types.SimpleNamespace(
-        data_kind="images", image_shape=(SIDE, SIDE, 3), num_classes=0, n_critic=1
+        data_kind="images",
+        image_shape=(SIDE, SIDE, 3),
+        num_classes=0,
+        batches_per_step=1,
+        stage_steps=(),
+        stage_of=lambda step: 0,
+        stage_shape=lambda stage: (SIDE, SIDE, 3),
     )
     settings = config.Data(path=path, batch_size=BATCH, flip=True)
     batches = iter(data.batches(model, data.open_images(path), settings, seed=0))

@@ -40,10 +40,9 @@ def count(name, batch):
         for player in model.players()
     }
     data, work = {"image": tf.TensorSpec([batch, *model.image_shape])}, {}
+    graphs = model.graphs(data)
     for pattern, number in (("both", 0), ("plain", 1), ("path", 4)):
-        model.now = number
-        step = tf.function(model._seeded_train_step, autograph=False)
-        graph = step.get_concrete_function(data).graph
+        graph = graphs[model.pattern(number)].graph
         work[pattern] = 2 * sum(map(multiplications, needed(graph))) / batch
     return parameters, work
 

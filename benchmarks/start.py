@@ -89,17 +89,16 @@ def of_fit(words):
         """After each step of `fit` and what the callbacks before do, the compiled step alone."""
 
         def on_train_begin(self, logs=None):
-            now, model.now = model.now, 1  # a step that is due for nothing
-            step = tf.function(model._seeded_train_step, autograph=False)
-            self.step, model.now = step.get_concrete_function(batch), now
+            graphs = model.graphs(batch)
+            self.step = graphs[model.pattern(1)]  # a step that is due for nothing
             self.last = None
 
         def on_train_batch_end(self, number, logs=None):
             start = time.perf_counter()
             np.array(list(self.step(batch).values()))
             end = time.perf_counter()
-            due = any((model.now - 1) % every == 0 for every in model._periods)
-            if number >= WARM and not due:
+            plain = model.pattern(model.now - 1) == model.pattern(1)
+            if number >= WARM and plain:
                 fit.append(start - self.last)
                 bare.append(end - start)
             self.last = end

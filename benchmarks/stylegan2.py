@@ -90,11 +90,9 @@ class Ours:
         self.model.compile()
         image = tf.random.stateless_uniform([batch, size, size, 3], [0, 0], -1, 1)
         self.data, self.steps = {"image": image}, {}
+        graphs = self.model.graphs(self.data)
         for pattern, number in (("both", 0), ("plain", 1), ("path", 4)):  # 0 is due for both
-            self.model.step.assign(number)
-            self.model.make_train_function()  # takes the number over
-            step = tf.function(self.model._seeded_train_step, autograph=False)
-            self.steps[pattern] = step.get_concrete_function(self.data)
+            self.steps[pattern] = graphs[self.model.pattern(number)]
         self.generate = tf.function(self.model.call)
         with tempfile.TemporaryDirectory() as folder:
             self.model.export(folder)

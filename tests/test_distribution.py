@@ -67,9 +67,9 @@ def numbered_images(path):
     source = training.resolve(settings)
     model = training.build(settings)
 
-    def met(stream, start, steps):
-        seed = stream * training.STREAM
-        found = data.batches(model, source, settings.data, seed, start=start).take(steps)
+    def met(restarts, start, steps):
+        model.restarts = restarts
+        found = data.batches(model, source, settings.data, model.draw_seed, start).take(steps)
         return {int(x) for step in found for x in np.rint(1000 * (step["image"][:, 0, 0, 0] + 1))}
 
     pixels[min(met(0, 10, 10) - met(0, 0, 10) - met(1, 10, 200))] = float("nan")
@@ -91,7 +91,7 @@ def test_two_workers_train_one_model(tmp_path):
     assert [worker.returncode for worker in workers] == [0, 0], first + second
     for output in (first, second):
         assert output.count("the loss was not finite any more: discriminator/real") == 1
-        assert output.count("Other random numbers, for time 1 of at most 3") == 1
+        assert output.count("Restart 1 of at most 3, with other random numbers") == 1
         assert output.count("Going on from runs/gan-tiny/snapshots/00000010.keras.") == 1
     # Both printed the losses of the whole batch.
     lines = [re.search("step 20/20 .* left(.*)", output)[1] for output in (first, second)]
@@ -99,7 +99,7 @@ def test_two_workers_train_one_model(tmp_path):
     assert "Exported" in first and "Exported" not in second
     assert [int(path.stem) for path in storage.snapshots(run)] == [10, 20]
     model = keras.models.load_model(storage.find(run))
-    assert int(model.step.numpy()) == 20 and model.seed == training.STREAM
+    assert int(model.step.numpy()) == 20 and model.restarts == 1
     assert all(np.isfinite(w.numpy()).all() for w in model.weights)
 
     workers = start_workers(

@@ -104,7 +104,7 @@ def training_memory(model, batch) -> Memory:
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
-    graphs = [step.graph for step in model.graphs(batch)]
+    graphs = [step.graph for step in model.graphs(batch).values()]
     return Memory(
         stored=sum(size(v.value) for v in variables),
         step=max(map(peak_bytes, graphs)),

@@ -1,11 +1,10 @@
 """What a training run reads: which images, in which order, in which form."""
 
-import types
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from stand_in import StandIn
 
 from tfgans.config import Data
 from tfgans.data import DataError, batches, open_images
@@ -14,8 +13,8 @@ from tfgans.data.synthetic import polygons
 
 
 def model(image_shape=(4, 4, 1), **attributes):
-    defaults = {"data_kind": "images", "n_critic": 1, "num_classes": 0}
-    return types.SimpleNamespace(image_shape=image_shape, **defaults | attributes)
+    defaults = {"data_kind": "images"}
+    return StandIn(image_shape=image_shape, **defaults | attributes)
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def which(dataset, steps):
 
 
 def test_element(numbers):
-    dataset = batches(model(n_critic=3), numbers, Data(batch_size=2), seed=0)
+    dataset = batches(model(batches_per_step=3), numbers, Data(batch_size=2), seed=0)
     assert dataset.element_spec == {"image": tf.TensorSpec([6, 4, 4, 1], tf.float32)}
     assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
     assert dataset.options().deterministic
@@ -77,8 +76,10 @@ def test_seed_decides(numbers):
 @pytest.mark.parametrize("start", [1, 4, 13])
 def test_start_is_skipping(folder, start):
     source, config = open_images(folder), Data(batch_size=4, flip=True)
-    whole = take(batches(model((6, 10, 3), n_critic=2), source, config, seed=3), start + 3)
-    resumed = take(batches(model((6, 10, 3), n_critic=2), source, config, 3, start=start), 3)
+    whole = take(batches(model((6, 10, 3), batches_per_step=2), source, config, seed=3), start + 3)
+    resumed = take(
+        batches(model((6, 10, 3), batches_per_step=2), source, config, 3, start=start), 3
+    )
     assert np.array_equal(whole[start:], resumed)
 
 
@@ -88,7 +89,7 @@ def test_start_far_away_costs_nothing(numbers):
 
 def test_workers_share_each_batch(folder):
     source, config = open_images(folder), Data(batch_size=6, flip=True)
-    critic = model((6, 10, 3), n_critic=2, num_classes=2)
+    critic = model((6, 10, 3), batches_per_step=2, num_classes=2)
     whole = take(batches(critic, source, config, 1), 5)
     parts = [take(batches(critic, source, config, 1, shard=(k, 3)), 5) for k in range(3)]
     assert parts[0].shape == (5, 4, 6, 10, 3)

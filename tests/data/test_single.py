@@ -1,10 +1,9 @@
 """One image as a data set."""
 
-import types
-
 import numpy as np
 import pytest
 from PIL import Image
+from stand_in import StandIn
 
 from tfgans.config import Config, Data
 from tfgans.data import DataError, batches
@@ -13,8 +12,10 @@ from tfgans.training import resolve
 
 
 def model(image_shape, shape=None):
-    return types.SimpleNamespace(
-        data_kind="single", n_critic=1, image_shape=image_shape, shapes=[shape or image_shape[:2]]
+    return StandIn(
+        data_kind="single",
+        image_shape=image_shape,
+        stage_shape=lambda stage: (*(shape or image_shape[:2]), image_shape[2]),
     )
 
 

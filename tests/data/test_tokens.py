@@ -1,10 +1,9 @@
 """Sequences of integers: the file, the oracle, the batches."""
 
-import types
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from stand_in import StandIn
 
 from tfgans import data
 from tfgans.config import Data
@@ -21,8 +20,8 @@ def file(tmp_path):
 
 
 def model(**attributes):
-    defaults = {"data_kind": "tokens", "n_critic": 1, "length": 5, "vocabulary_size": 40}
-    return types.SimpleNamespace(**defaults | attributes)
+    defaults = {"data_kind": "tokens", "length": 5, "vocabulary_size": 40}
+    return StandIn(**defaults | attributes)
 
 
 def test_file(file):
@@ -70,12 +69,12 @@ def test_text_is_what_is_read(tmp_path, file):
 
 def test_batches(file):
     source = open_tokens(file)
-    dataset = data.batches(model(n_critic=2), source, Data(batch_size=3), seed=0)
+    dataset = data.batches(model(batches_per_step=2), source, Data(batch_size=3), seed=0)
     assert dataset.element_spec == {"tokens": tf.TensorSpec([6, 5], tf.int32)}
     read = [batch["tokens"] for batch in dataset.take(4).as_numpy_iterator()]
     passes = np.array(read)[:, :, 0].reshape(2, 12)
     assert (np.sort(passes) == np.arange(12)).all() and (passes[0] != passes[1]).any()
-    again = data.batches(model(n_critic=2), source, Data(batch_size=3), seed=0, start=3)
+    again = data.batches(model(batches_per_step=2), source, Data(batch_size=3), seed=0, start=3)
     np.testing.assert_array_equal(next(iter(again))["tokens"], read[3])
 
 

@@ -1,17 +1,16 @@
 """Two domains: each in its own order, cut and mirrored by its own draws."""
 
-import types
-
 import numpy as np
 import pytest
 from PIL import Image
+from stand_in import StandIn
 
 from tfgans.config import Config, Data
 from tfgans.data import DataError, batches
 from tfgans.data.unpaired import open_domains
 from tfgans.training import resolve
 
-MODEL = types.SimpleNamespace(image_shape=(4, 4, 1), data_kind="unpaired", n_critic=1)
+MODEL = StandIn(image_shape=(4, 4, 1), data_kind="unpaired")
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def test_each_domain_has_its_own_jitter(tmp_path):
     for folder in ("A", "B"):
         (tmp_path / folder).mkdir()
         Image.fromarray(np.stack([y, x, 0 * x], axis=-1)).save(tmp_path / folder / "0.png")
-    model = types.SimpleNamespace(**vars(MODEL) | {"image_shape": (4, 4, 3)})
+    model = StandIn(**vars(MODEL) | {"image_shape": (4, 4, 3)})
     config = Data(batch_size=200, flip=True, jitter=2)
     batch = next(iter(batches(model, open_domains(tmp_path), config, 0)))
     places = []

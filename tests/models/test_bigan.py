@@ -114,7 +114,7 @@ def test_the_encoder_finds_back():
     model.compile({p: {"learning_rate": 1e-3} for p in ("discriminator", "generator")})
     keys = np.random.RandomState(0)
     prototypes = keys.randn(8, 4).astype("float32")
-    step = tf.function(model._seeded_train_step, autograph=False)
+    (step,) = model.graphs({"image": tf.TensorSpec([64, 4])}).values()
     for i in range(1200):
         step({"image": tf.constant(prototypes[keys.randint(0, 8, 64)])})
         model.step.assign(i + 1)

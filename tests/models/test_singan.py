@@ -371,28 +371,30 @@ def test_animation_walks_around_the_image():
 def test_tool(tmp_path, monkeypatch, capsys):
     prepared().save(tmp_path / "m.keras")
     images.save_grid(tf.random.uniform([1, 8, 10, 3], -1, 1), tmp_path / "a.png")
-    tool = pathlib.Path(__file__).parent.parent.parent / "tools" / "singan.py"
+    tool = pathlib.Path(__file__).parent.parent.parent / "tools" / "use.py"
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["singan.py", "m.keras", *words])
+        monkeypatch.setattr(sys, "argv", ["use.py", "m.keras", *words])
         runpy.run_path(str(tool), run_name="__main__")
         return capsys.readouterr().out.split()[-1]
 
     for words, size in (
-        (["sample", "-n", "1", "--stretch", "1", "2"], (40, 16)),
-        (["enlarge", "--factor", "2"], (40, 32)),
-        (["paint", "a.png"], (20, 16)),
-        (["harmonize", "a.png", "a.png"], (20, 16)),
-        (["edit", "a.png", "a.png", "--first", "-1"], (20, 16)),
+        (["sample", "n=1", "stretch=1,2"], (40, 16)),
+        (["super_resolve", "factor=2"], (40, 32)),
+        (["inject", "image=a.png"], (20, 16)),
+        (["blend", "composite=a.png", "mask=a.png"], (20, 16)),
+        (["blend", "composite=a.png", "mask=a.png", "first=-1", "radius=20"], (20, 16)),
     ):
         with Image.open(run(*words)) as picture:
             assert picture.size == size
-    assert pathlib.Path(run("animate", "--frames", "3")).stat().st_size > 0
+    assert pathlib.Path(run("animate", "frames=3")).stat().st_size > 0
     for words, message in (
-        (["paint"], "paint takes a picture"),
-        (["sample", "--first", "9"], "scales 0 to"),
-        (["paint", "a.png", "--first", "0"], "scales 1 to"),
+        (["inject"], "inject needs image=FILE"),
+        (["sample", "first=9"], "scales 1 to"),
+        (["inject", "image=a.png", "first=0"], "scales 1 to"),
+        (["sample", "stretch=wide"], "stretch is numbers"),
+        (["shrink"], "No use of SinGAN named 'shrink'"),
     ):
         with pytest.raises(SystemExit, match=message):
             run(*words)

@@ -16,14 +16,14 @@ NAN = float("nan")
 
 @keras.saving.register_keras_serializable("tests")
 class Poisoned(models.MODELS["gan"]):
-    """Goes wrong in its 16th step, in the way that `poison` says, as long as `while_stream` is."""
+    """Goes wrong in its 16th step, in the way that `poison` says, as long as `until` is."""
 
-    poison, while_stream = "", 0
+    poison, until = "", 0
 
     def generator_loss(self, n):
         terms = super().generator_loss(n)
         now = self.step == 15 if self.poison == "weight" else self.step >= 15
-        if self.seed // training.STREAM > self.while_stream:
+        if self.restarts > self.until:
             return terms
         if self.poison == "loss":
             terms["extra"] = tf.where(now, NAN, 0.0)
@@ -44,9 +44,9 @@ class Poisoned(models.MODELS["gan"]):
 
 @pytest.fixture
 def poison(monkeypatch):
-    def plant(kind, while_stream=99):
+    def plant(kind, until=99):
         monkeypatch.setattr(Poisoned, "poison", kind)
-        monkeypatch.setattr(Poisoned, "while_stream", while_stream)
+        monkeypatch.setattr(Poisoned, "until", until)
 
     monkeypatch.setitem(models.MODELS, "gan", Poisoned)
     monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow, and not looked at
@@ -97,16 +97,16 @@ def test_a_number_that_is_none_in_the_data(tmp_path):
 
 
 def test_reload_goes_on_from_the_snapshot_with_other_random_numbers(poison, tmp_path, capsys):
-    """The stream is saved: stopped and resumed after that, the run ends bit for bit the same."""
-    poison("loss", while_stream=0)
+    """The count is saved: stopped and resumed after that, the run ends bit for bit the same."""
+    poison("loss", until=0)
     training.train(settings("train.on_nan=reload"), tmp_path / "whole")
     printed = capsys.readouterr().out
     assert printed.count("not finite any more: generator/extra") == 1
     assert printed.count("Going on from") == printed.count("00000010.keras") == 1
     steps, weights = steps_and_weights(tmp_path / "whole")
     assert steps == [30, 40]
-    seeds = [keras.models.load_model(p).seed for p in storage.snapshots(tmp_path / "whole")]
-    assert seeds == [training.STREAM] * 2
+    saved = [keras.models.load_model(p) for p in storage.snapshots(tmp_path / "whole")]
+    assert [(model.seed, model.restarts) for model in saved] == [(0, 1)] * 2
 
     shutil.copytree(tmp_path / "whole", tmp_path / "parts")
     storage.snapshots(tmp_path / "parts")[-1].unlink()
@@ -121,8 +121,7 @@ def test_reload_takes_the_data_in_another_order():
     source = training.resolve(settings())
     strategy = choose_strategy()
     first = []
-    for stream in (0, 0, 1):
-        model.seed = stream * training.STREAM
+    for model.restarts in (0, 0, 1):
         first.append(next(iter(training.batches(strategy, model, source, settings())))["image"])
     np.testing.assert_array_equal(first[0], first[1])
     assert not np.array_equal(first[0], first[2])
@@ -139,7 +138,7 @@ def test_reload_gives_up_after_three_times(poison, tmp_path, capsys):
 
 
 def test_reload_before_the_first_snapshot_begins_again(poison, tmp_path):
-    poison("loss", while_stream=0)
+    poison("loss", until=0)
     done = settings("train.on_nan=reload", "train.tick=20", steps=20)
     assert training.train(done, tmp_path)
     assert steps_and_weights(tmp_path)[0] == [20]

@@ -26,11 +26,14 @@ class BaseModel(Stepping):
         data_kind: The kind of data that `tfgans.data` feeds this model.
         num_classes: Number of classes, above 0 for batches with class labels.
         condition_dim: Length of the vectors (text, attributes) that the model is conditional on.
+        uses: Methods beyond the endpoints that `tools/use.py` offers: name -> kind of the result,
+            "image", "video" or "text".
     """
 
     data_kind = "images"
     num_classes = 0
     condition_dim = 0
+    uses = {}
 
     # A model may say these differently.
 

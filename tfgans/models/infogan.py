@@ -119,6 +119,7 @@ class InfoGAN(LatentModel):
     """
 
     prior = None  # `latents` draws it
+    uses = {"traverse": "image"}
 
     def __init__(
         self, image_shape=(28, 28, 1), noise_dim=62, categories=(10,), continuous=2,

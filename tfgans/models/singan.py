@@ -235,6 +235,13 @@ class SinGAN(LatentModel):
     """
 
     data_kind = "single"
+    uses = {
+        "sample": "image",
+        "inject": "image",
+        "blend": "image",
+        "super_resolve": "image",
+        "animate": "video",
+    }
 
     def __init__(
         self, image_shape=(250, 250, 3), min_size=25, max_size=250, scale_factor=0.75, width=32,
@@ -386,12 +393,12 @@ class SinGAN(LatentModel):
         ]
         image = None
         if first:
-            self.check_scale(first)
+            first = self.scale(first)
             image = tf.repeat(resize(self.real(first - 1), shapes[first - 1]), n, axis=0)
         with random.scope(fresh_seed() if seed is None else seed):
             return self.generator.run(self.noise(n, shapes[first:], first), first, image)
 
-    def inject(self, image, first, seed=None):
+    def inject(self, image, first=1, seed=None):
         """Paint-to-image: repaints pictures in the manner of the training image.
 
         Args:
@@ -399,12 +406,12 @@ class SinGAN(LatentModel):
             first: Scale to begin with, at least 1; the lower, the more is repainted.
             seed: Of the noise.
         """
-        self.check_scale(first)
+        first = self.scale(first)
         with random.scope(fresh_seed() if seed is None else seed):
             noise = self.noise(tf.shape(image)[0], self.shapes[first:], first)
             return self.generator.run(noise, first, self.real(first - 1, image))
 
-    def blend(self, composite, mask, first, radius, seed=None):
+    def blend(self, composite, mask, first=-2, radius=7, seed=None):
         """Harmonization and editing: repaints what was pasted into the training image.
 
         Args:
@@ -459,11 +466,15 @@ class SinGAN(LatentModel):
                 film.append(self(tf.concat([rest[:, :still], z[:, still:]], axis=1)))
         return tf.concat(film, axis=0)
 
-    def check_scale(self, first):
-        if not 1 <= first < len(self.shapes):
+    def scale(self, first):
+        """The number of the scale at which a picture is injected; -1 stands for the finest one."""
+        count = len(self.shapes)
+        if not (1 <= first < count or -count < first < 0):
             raise BadInput(
-                f"A picture can be injected at scales 1 to {len(self.shapes) - 1}, not {first}."
+                f"A picture can be injected at scales 1 to {count - 1} (-1 is the finest), not "
+                f"{first}."
             )
+        return first % count
 
     def preview(self, data):
         """The image, its reconstruction and seven samples at the scale of the last step."""

@@ -113,10 +113,18 @@ class Stepping(keras.Model):
         """The seed of all draws since the last restart."""
         return self.seed + RESTART * self.restarts
 
-    def _pattern(self):
-        """All that decides the graph of a step."""
-        due = (self.now % every == 0 for every in sorted(self._periods))
-        return self.stage, self.chosen, *due
+    def pattern(self, step):
+        """All that decides the graph of a step: its stage, the choice, the answers of `due`.
+
+        The answers are those to the questions that tracing has met so far.
+        """
+        due = (step % every == 0 for every in sorted(self._periods))
+        return self.stage_of(step), self.chosen, *due
+
+    @property
+    def period(self):
+        """Number of steps after which the answers of `due` repeat, those that tracing has met."""
+        return math.lcm(*self._periods)
 
     def make_train_function(self, force=False):
         """One compiled graph for each stage, choice, and pattern of `due` answers."""
@@ -129,13 +137,13 @@ class Stepping(keras.Model):
             if self.now in itertools.accumulate(self.stage_steps):
                 self.stage_begins(self.stage)
             self.chosen = self.choice()
-            function, spec, step = compiled.get(self._pattern(), (None, None, None))
+            function, spec, step = compiled.get(self.pattern(self.now), (None, None, None))
             if spec != iterator.element_spec:
                 function = function or self._make_step()
                 # The graph itself: to find it by its arguments takes half a millisecond each time.
                 step = function if self.run_eagerly else function.get_concrete_function(iterator)
                 # Tracing may have met new periods; the pattern now has them all.
-                compiled[self._pattern()] = function, iterator.element_spec, step
+                compiled[self.pattern(self.now)] = function, iterator.element_spec, step
             logs.update(step(iterator))
             self.now += 1
             return dict(logs)  # terms that were not due keep their last value
@@ -165,21 +173,21 @@ class Stepping(keras.Model):
             batch: The data of one step, a dict of tensors or TensorSpecs.
 
         Returns:
-            A list of concrete functions of a batch, in the order in which a training meets them.
+            Pattern -> a concrete function of a batch, in the order in which a training meets them.
         """
         found, now, chosen = {}, self.now, self.chosen
         for begin in (0, *itertools.accumulate(self.stage_steps)):
-            number = begin
-            while number < begin + math.lcm(*self._periods):
+            self.now = begin
+            while self.now < begin + self.period:
                 for choice in self.choices:
-                    self.now, self.chosen = number, choice
-                    if self._pattern() not in found:
+                    self.chosen = choice
+                    if self.pattern(self.now) not in found:
                         step = tf.function(self._seeded_train_step, autograph=False)
                         graph = step.get_concrete_function(batch)
-                        found[self._pattern()] = graph  # tracing may have met new periods
-                number += 1
+                        found[self.pattern(self.now)] = graph  # tracing may have met new periods
+                self.now += 1
         self.now, self.chosen = now, chosen
-        return list(found.values())
+        return found
 
     def _maybe_symbolic_build(self, **kwargs):
         """Builds nothing: Keras' own reads a batch for it, and fails where there are workers."""

@@ -1,0 +1,225 @@
+"""Any use of a model, by its name, with files and numbers for its inputs: `tools/use.py`.
+
+A use is an endpoint of the exported model, or a method that the model lists in `uses` because its
+sizes are known only when it is called (SinGAN's enlarging, InfoGAN's traversal). Both are called
+the same way: each input is read from a word, by its name and form.
+"""
+
+import dataclasses
+import inspect
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans import config, images, random
+from tfgans.data.convert import prepare
+from tfgans.data.files import FolderImages
+from tfgans.data.tokens import open_tokens, to_text
+from tfgans.errors import BadInput, nearest
+
+NUMBERS = {"seed": 0, "n": 16}  # inputs of endpoints that need not be given
+IMAGES = ("image", "composite", "mask")  # parameters of methods that are read from image files
+CHANGED = 0.0  # a mask is true where the mean of its channels is above this gray
+
+
+@dataclasses.dataclass
+class Use:
+    """One use of a model.
+
+    Args:
+        function: The endpoint's function, or the method.
+        inputs: Name -> a TensorSpec, or the default value of a method's parameter.
+        kind: "image", "video" or "text" of a method; "" for an endpoint, whose outputs tell.
+    """
+
+    function: Callable
+    inputs: dict
+    kind: str = ""
+
+
+def uses_of(model) -> dict:
+    """Name -> `Use` of all that a model offers."""
+    found = {
+        name: Use(function, {spec.name: spec for spec in signature})
+        for name, (function, signature) in model.endpoints().items()
+    }
+    for name, kind in model.uses.items():
+        parameters = inspect.signature(getattr(model, name)).parameters.values()
+        inputs = {p.name: None if p.default is p.empty else p.default for p in parameters}
+        found[name] = Use(getattr(model, name), inputs, kind)
+    return found
+
+
+def describe(model) -> str:
+    """One line for each use: its name and its inputs."""
+    lines = []
+    for name, use in uses_of(model).items():
+        words = [f"{word}={form(model, word, given)}" for word, given in use.inputs.items()]
+        lines.append(" ".join([f"{name}:", *words]))
+    return "\n".join(lines)
+
+
+def form(model, word, given) -> str:
+    """The form in which an input is written on the command line."""
+    if not isinstance(given, tf.TensorSpec):
+        return "FILE" if word in IMAGES else str(given).replace(" ", "")
+    if given.shape.rank == 0:
+        return str(NUMBERS[word])
+    if given.dtype.is_integer:
+        return "TEXTFILE"
+    if given.shape.rank == 4:
+        return "FILE|FOLDER"
+    return "CLASS[,CLASS...]" if word == "label" else "NUMBERS|FILE.npy"
+
+
+def call(model, name, words: dict):
+    """Calls a use of a model with inputs that are read from words.
+
+    Args:
+        model: The model.
+        name: A name of `uses_of(model)`.
+        words: Input -> its text, as `form` describes it.
+
+    Returns:
+        Output -> array; the `Use`; the names of the files that were read, without endings.
+
+    Raises:
+        BadInput: There is no such use or input, or a text does not fit it.
+    """
+    uses = uses_of(model)
+    if name not in uses:
+        raise BadInput(nearest(f"use of {type(model).__name__}", name, uses))
+    use = uses[name]
+    for word in words:
+        if word not in use.inputs:
+            raise BadInput(nearest(f"input of {name}", word, use.inputs))
+    given, stems = {}, []
+    for word, wanted in use.inputs.items():
+        if isinstance(wanted, tf.TensorSpec):
+            given[word] = tensor_of(model, word, wanted, words.get(word), stems)
+        elif word in words:
+            given[word] = value_of(model, word, words[word], wanted, stems)
+        elif word in IMAGES:
+            raise BadInput(f"{name} needs {word}=FILE.")
+    with random.scope(int(given.get("seed") or 0)):
+        if use.kind:
+            made = {use.kind: use.function(**given)}
+        else:
+            made = use.function(*same_rows(given, use.inputs).values())
+    return (
+        {
+            key: value if isinstance(value, str) else np.asarray(value)
+            for key, value in made.items()
+        },
+        use,
+        stems,
+    )
+
+
+def tensor_of(model, word, spec, text, stems):
+    """The tensor for an input of an endpoint."""
+    if spec.shape.rank == 0:
+        return tf.constant(number(word, NUMBERS[word] if text is None else text), spec.dtype)
+    if text is None and word == "label":
+        return tf.eye(spec.shape[1])  # each class once
+    if text is None and word == "truncation":
+        return tf.ones([1])
+    if text is None:
+        raise BadInput(f"The input {word} is missing: {word}={form(model, word, spec)}")
+    if spec.dtype.is_integer:
+        return tf.constant(open_tokens(text, spec.shape[1]).sequences)
+    if spec.shape.rank == 4:
+        return tf.constant(read_images(text, spec.shape[1:], stems))
+    if word == "label":
+        classes = [number(word, part) for part in text.split(",")]
+        if not all(0 <= k < spec.shape[1] for k in classes):
+            raise BadInput(f"Labels are numbers below {spec.shape[1]}, not {text}.")
+        return tf.one_hot(classes, spec.shape[1])
+    rows = np.load(text) if text.endswith(".npy") else numbers(word, text)
+    rows = np.asarray(rows, "float32").reshape(-1, *spec.shape[1:])
+    return tf.constant(rows)
+
+
+def value_of(model, word, text, default, stems):
+    """The value for a parameter of a method."""
+    if word not in IMAGES:
+        value = config.parse(text, f"{word}=")
+        wanted = type(default) if default is not None else int
+        fits = isinstance(value, (int, float)) if wanted is float else isinstance(value, wanted)
+        if wanted is tuple:
+            value = numbers(word, text)
+            fits = len(value) == len(default)
+        if not fits:
+            raise BadInput(f"{word} is like {default!r}, not {text!r}.")
+        return value
+    found = read_images(text, model.stage_shape(len(model.stage_steps)), stems)
+    return found[0].mean(axis=2) > CHANGED if word == "mask" else found
+
+
+def read_images(path, shape, stems) -> np.ndarray:
+    """An image file or all of a folder: float32 [n, *shape] in [-1, 1]."""
+    path = pathlib.Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}.")
+    source = FolderImages(path)
+    stems += [name.rpartition(".")[0].replace("/", "-") for name in source.names]
+    found = [prepare(source.read(i), source.value_range, shape) for i in range(len(source))]
+    return np.stack(found)
+
+
+def number(word, text) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"{word} is a whole number, not {text!r}.") from None
+
+
+def numbers(word, text) -> list:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"{word} is numbers with commas between them, not {text!r}.") from None
+
+
+def same_rows(given, inputs) -> dict:
+    """Repeats inputs of one row to as many rows as the others have."""
+    batched = {word for word, spec in inputs.items() if spec.shape.rank > 0}
+    n = max([len(given[word]) for word in batched], default=1)
+    for word in batched:
+        if len(given[word]) not in (1, n):
+            raise BadInput(f"{word} has {len(given[word])} rows, another input has {n}.")
+    return {
+        word: tf.repeat(value, n, axis=0) if word in batched and len(value) < n else value
+        for word, value in given.items()
+    }
+
+
+def write(made, use, path, rate=10) -> list:
+    """Writes outputs beside each other: pictures, animations, texts, or arrays.
+
+    Args:
+        made: Output -> array or text.
+        use: The `Use` that made it.
+        path: Folder and beginning of the names.
+        rate: Frames per second of an animation.
+
+    Returns:
+        The files.
+    """
+    written = []
+    for name, value in made.items():
+        stem = path if name in ("image", "video", "text") else f"{path}-{name}"
+        if isinstance(value, str) or name == "tokens":
+            file = pathlib.Path(f"{stem}.txt")
+            file.write_text(value if isinstance(value, str) else to_text(value))
+        elif use.kind == "video":
+            images.save_video(value, file := pathlib.Path(f"{stem}.gif"), rate)
+        elif value.ndim == 4:
+            value = value / 127.5 - 1.0 if value.dtype == np.uint8 else value
+            images.save_grid(value, file := pathlib.Path(f"{stem}.png"))
+        else:
+            np.save(file := pathlib.Path(f"{stem}.npy"), value)
+        written.append(file)
+    return written

@@ -1,7 +1,12 @@
-"""All models in a list, and one configuration with its sizes."""
+"""All models in a list or a table, and one configuration with its sizes.
 
+`python -m tfgans.catalog > docs/models.md` writes the table anew.
+"""
+
+import ast
 import inspect
 import math
+import pathlib
 import re
 import textwrap
 
@@ -9,19 +14,75 @@ import tensorflow as tf
 
 from tfgans import config, data, memory, models, training
 
+ROOT = pathlib.Path(__file__).parents[1]
+FAMILIES = {  # kind of data -> heading
+    "images": "Images from latent vectors",
+    "single": "Images from one image",
+    "paired": "Images from images, learned from pairs",
+    "unpaired": "Images from images, learned without pairs",
+    "tokens": "Sequences",
+}
+
+
+def paper_of(model) -> tuple:
+    """(name, title, link or None) of a model's paper, from the docstring of its file.
+
+    Its first line is "Name — Title."; an arXiv id stands in it where there is one.
+    """
+    doc = inspect.getmodule(model).__doc__
+    name, title = doc.splitlines()[0].rstrip(".").split(" — ", 1)
+    found = re.search(r"arXiv:(\d{4}\.\d{4,5})", doc)
+    return name, title, found and f"https://arxiv.org/abs/{found[1]}"
+
+
+def settings_of(name) -> list:
+    """The names of all configurations of a model, its own first."""
+    found = [word for word in config.names() if config.Config.load(word).architecture == name]
+    return sorted(found, key=lambda word: (word != name, word))
+
 
 def catalog() -> str:
     """All models: name, paper, kind of data, and their configurations."""
-    configs = {name: config.Config.load(name).architecture for name in config.names()}
     lines = []
     for name, model in models.MODELS.items():
-        doc = inspect.getmodule(model).__doc__
-        title = doc.splitlines()[0].split(" — ")[1].rstrip(".")
-        paper = re.search(r"arXiv:\d{4}\.\d{4,5}", doc)[0]
-        settings = " ".join(c for c, architecture in configs.items() if architecture == name)
-        lines.append(f"{name}: {title}, {paper}; data: {model.data_kind}")
+        _, title, link = paper_of(model)
+        paper = f", {link}" if link else ""
+        settings = " ".join(settings_of(name))
+        lines.append(f"{name}: {title}{paper}; data: {model.data_kind}")
         lines.append(textwrap.fill(settings, 100, initial_indent="    ", subsequent_indent="    "))
     return "\n".join(lines)
+
+
+def table() -> str:
+    """docs/models.md: a table of the models of each family."""
+    lines = [
+        "# Models",
+        "",
+        f"{len(models.MODELS)} models with {len(config.names())} configurations. Each name is that "
+        "of the model's file,",
+        "of its configuration, of its test and of its command, `python tools/train.py NAME`. The "
+        "last column",
+        "says by which numbers its implementation is checked. (Written by "
+        "`python -m tfgans.catalog`.)",
+    ]
+    kinds = [*FAMILIES, *sorted({m.data_kind for m in models.MODELS.values()} - {*FAMILIES})]
+    for kind in kinds:
+        rows = [row(name, m) for name, m in models.MODELS.items() if m.data_kind == kind]
+        if rows:
+            lines += ["", f"## {FAMILIES.get(kind, kind)}", "", f"Data of the kind `{kind}`.", ""]
+            lines += ["| model | paper | configurations | checked |", "|---|---|---|---|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def row(name, model) -> str:
+    """One line of the table."""
+    short, title, link = paper_of(model)
+    paper = f"[{title}]({link})" if link else title
+    configs = ", ".join(f"[{word}](../configs/{word}.yaml)" for word in settings_of(name))
+    test = ROOT / "tests" / "models" / f"test_{name}.py"
+    checked = ast.get_docstring(ast.parse(test.read_text())).splitlines()[0]
+    checked = checked.split(": ", 1)[-1].rstrip(".")
+    return f"| [`{name}`](../tfgans/models/{name}.py) {short} | {paper} | {configs} | {checked} |"
 
 
 def describe(settings: config.Config) -> str:
@@ -52,3 +113,7 @@ def describe(settings: config.Config) -> str:
         "Less: train.accumulate, data.batch_size, or a smaller width in model."
     )
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -16,10 +16,13 @@ import yaml
 
 from tfgans.data.settings import Data
 from tfgans.errors import BadInput, nearest
-from tfgans.models import get
+from tfgans.models import ALIASES as MODEL_ALIASES
+from tfgans.models import get, plain
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
 CONFIGS = (PACKAGE.parent / "configs", PACKAGE / "configs")  # in a clone, in an installation
+
+ALIASES = MODEL_ALIASES | {"ali": "bigan-ali"}  # other names -> configurations
 
 LIMITS = {  # the least and the greatest
     "data.batch_size": (1, math.inf),
@@ -172,10 +175,11 @@ def find(name) -> pathlib.Path:
             raise FileNotFoundError(f"There is no configuration file {name}.")
         return pathlib.Path(name)
     files = {path.stem: path for folder in CONFIGS for path in folder.glob("*.yaml")}
-    for word in (str(name).lower(), str(name).lower().replace("-", "_")):
-        if word in files:
-            return files[word]
-    raise FileNotFoundError(nearest("configuration", str(name), files))
+    known = {plain(stem): path for stem, path in files.items()}
+    known |= {plain(word): files[stem] for word, stem in ALIASES.items()}
+    if plain(str(name)) not in known:
+        raise FileNotFoundError(nearest("configuration", str(name), files))
+    return known[plain(str(name))]
 
 
 def names() -> list:

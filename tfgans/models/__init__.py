@@ -43,9 +43,28 @@ MODELS = {
 }
 
 
+ALIASES = {  # other names in papers and in code -> ours
+    "ali": "bigan",
+    "pggan": "progan",
+}
+
+
 def get(name: str) -> type:
-    """The class of a model; capitals and hyphens do not matter."""
-    plain = name.lower().replace("-", "_")
-    if plain not in MODELS:
-        raise BadInput(nearest("model", name, MODELS))
-    return MODELS[plain]
+    """The class of a model, by its name or an alias; see `name_of`."""
+    return MODELS[name_of(name)]
+
+
+def name_of(word: str) -> str:
+    """The name of a model in MODELS. Case, hyphens and underscores in a word do not matter.
+
+    Raises:
+        BadInput: There is none; the message has the nearest name.
+    """
+    names = {plain(name): name for name in MODELS} | {plain(k): v for k, v in ALIASES.items()}
+    if plain(word) not in names:
+        raise BadInput(nearest("model", word, {*MODELS, *ALIASES}))
+    return names[plain(word)]
+
+
+def plain(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")

@@ -1,6 +1,6 @@
-"""What a trained SinGAN is good for, beyond random images (those: `tools/sample.py`).
+"""Applications of a trained SinGAN. `tools/sample.py` draws plain samples.
 
-python tools/singan.py RUN sample --stretch 1 2     any size; --first keeps the layout
+python tools/singan.py RUN sample --stretch 1 2     samples of any size; --first keeps the layout
 python tools/singan.py RUN enlarge --factor 4       super-resolution of the training image
 python tools/singan.py RUN paint drawing.png        paint-to-image
 python tools/singan.py RUN harmonize pasted.png mask.png
@@ -29,25 +29,25 @@ def main():
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
     add("task", choices=FIRST)
-    add("files", nargs="*", metavar="FILE", help="a picture; a mask, white where it was changed")
-    add("--first", type=int, metavar="SCALE", help="scale to begin with; -1 is the finest")
+    add("files", nargs="*", metavar="FILE", help="an image; a mask, white at the changes")
+    add("--first", type=int, metavar="SCALE", help="first scale to generate; -1 is the finest")
     add("--stretch", type=float, nargs=2, default=(1, 1), metavar=("HEIGHT", "WIDTH"))
-    add("--factor", type=float, default=4.0, help="of enlarge (default 4)")
-    add("--frames", type=int, default=100, help="of animate (default 100)")
+    add("--factor", type=float, default=4.0, help="factor of enlarge (default 4)")
+    add("--frames", type=int, default=100, help="number of frames of animate (default 100)")
     add("--beta", type=float, default=0.9, help="smoothness of animate (default 0.9)")
     add("-n", type=int, default=4, help="number of samples (default 4)")
-    add("--seed", type=int, default=0, help="of the noise (default 0)")
+    add("--seed", type=int, default=0, help="seed of the noise (default 0)")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
     if len(args.files) != {"paint": 1, "harmonize": 2, "edit": 2}.get(args.task, 0):
-        raise BadInput("paint takes a picture, harmonize and edit a picture and its mask.")
+        raise BadInput("paint takes an image, harmonize and edit take an image and its mask.")
 
     model = models.load(args.model)
     if not isinstance(model, models.SinGAN):
         raise BadInput(f"{args.model} is a {type(model).__name__}, not a SinGAN.")
     first, scales = FIRST[args.task] if args.first is None else args.first, len(model.shapes)
     if not -scales <= first < scales:
-        raise BadInput(f"{args.model} has scales 0 to {scales - 1}; there is no {first}.")
+        raise BadInput(f"{args.model} has the scales 0 to {scales - 1}, not {first}.")
     first %= scales
     pictures = [read(path, model.image.shape[1:])[None] for path in args.files]
     if args.task == "sample":

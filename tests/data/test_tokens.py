@@ -100,7 +100,7 @@ def test_open_settings_come_from_the_data(file):
     assert source.sequences.shape == (10_000, 3) and source.vocabulary_size == 9
     assert given == {"vocabulary_size": 9, "length": 3}
     for word in ("labels", "flip"):
-        with pytest.raises(DataError, match=f"data.{word} is True.*knows no {word}"):
+        with pytest.raises(DataError, match=f"data.{word} is True.*has no setting '{word}'"):
             data.resolve(Data(path="synthetic", **{word: True}), {}, Sequences)
     with pytest.raises(DataError, match="No data are given"):
         data.resolve(Data(), {}, Sequences)

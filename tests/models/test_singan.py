@@ -390,7 +390,7 @@ def test_tool(tmp_path, monkeypatch, capsys):
             assert picture.size == size
     assert pathlib.Path(run("animate", "--frames", "3")).stat().st_size > 0
     for words, message in (
-        (["paint"], "paint takes a picture"),
+        (["paint"], "paint takes an image"),
         (["sample", "--first", "9"], "scales 0 to"),
         (["paint", "a.png", "--first", "0"], "scales 1 to"),
     ):

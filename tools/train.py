@@ -24,7 +24,7 @@ def main():
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
     parser.add_argument("--run", metavar="DIR", help="folder of the run (default: runs/NAME)")
     parser.add_argument("--demo", action="store_true", help="use the small setting")
-    parser.add_argument("--tiny", action="store_true", help="use a setting for a test of seconds")
+    parser.add_argument("--tiny", action="store_true", help="run for seconds, as a test")
     parser.add_argument("--dry-run", action="store_true", help="print settings and sizes only")
     parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="see docs/scale.md")
     parser.add_argument("--force", action="store_true", help="continue a run with changed settings")

@@ -84,7 +84,7 @@ def test_landscape():
 
 
 def test_what_is_not_one_image(tmp_path):
-    for path, match in ((tmp_path, "a folder.*name its file"), (tmp_path / "x", "not there")):
+    for path, match in ((tmp_path, "a folder.*path of one image"), (tmp_path / "x", "not there")):
         with pytest.raises(DataError, match=match):
             resolve(settings(path))
     with pytest.raises(DataError, match="No data are given"):

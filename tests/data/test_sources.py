@@ -140,7 +140,7 @@ def test_sizes_are_looked_at_evenly(tmp_path):
 def test_value_range_of_twelve_bit_images(tmp_path):
     png16(tmp_path / "a.png", np.full([2, 2, 1], 4095, "uint16"))
     assert open_images(tmp_path, [0, 4095]).value_range == (0, 4095)
-    with pytest.raises(DataError, match="lowest value must be below"):
+    with pytest.raises(DataError, match="lowest pixel value must be below"):
         open_images(tmp_path, [1, 1])
 
 

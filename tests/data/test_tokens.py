@@ -81,7 +81,7 @@ def test_batches(file):
 
 @pytest.mark.parametrize("wrong", [{"length": 4}, {"vocabulary_size": 39}])
 def test_a_model_of_another_size_is_refused(file, wrong):
-    with pytest.raises(DataError, match="5 tokens long, their largest token is 39"):
+    with pytest.raises(DataError, match="5 tokens long, and the largest token is 39"):
         data.batches(model(**wrong), open_tokens(file), Data(), seed=0)
 
 

@@ -30,7 +30,7 @@ def python_texts(source):
                 block = []
             first, last = first if block else token.start[0], token.start[0]
             words = token.string.lstrip("# ")
-            block.append(words if block else words[:1].upper() + words[1:])
+            block.append(words if block else re.sub(r"\Awh(?=at\b|ether\b)", "Wh", words))
     if block:
         yield first, "\n".join(block)
 
@@ -62,7 +62,7 @@ def found(path, source):
     [
         ("a.py", '"""What it is.\n\nWhat? Of all."""', ["1: What it is.", "3: Of all."]),
         ("a.py", '"""A.\n\n    Args:\n        seed: Of noise.\n"""', ["4: Of noise."]),
-        ("a.py", "x = 1  # whether to mirror\n", ["1: Whether to mirror"]),
+        ("a.py", "x = 1  # whether to mirror\ny = 1  # of 2\n", ["1: Whether to mirror"]),
         ("a.py", "# One part\n# of two. Whether\n# so or not.\n", ["2: Whether so or not."]),
         ("a.md", "## What is read\n\n    What?\n\n```\nOf code\n```\n", ["1: What is read"]),
         (

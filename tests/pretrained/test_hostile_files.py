@@ -196,7 +196,7 @@ def laughs(kind):
 
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_settings_that_never_end(kind, tmp_path):
-    """What is compared, hashed or printed is a short text or a number."""
+    """Only short strings and numbers are compared, hashed or printed."""
     weights, endless = small_weights()[0], laughs(kind)
     for layer, word in (
         ("synthesis.b8.conv0", "conv_clamp"),

@@ -48,7 +48,7 @@ def tree(folder):
 
 
 def answer(path, good="good"):
-    """What happens with a set, as `faults` names it; every error must be a line for people.
+    """Opens and reads a set; returns its outcome in the words of `faults`. Errors must be one line.
 
     Images whose names begin with `good` must not be called broken.
     """

@@ -123,10 +123,10 @@ def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
 
 def mirrored(images: np.ndarray) -> np.ndarray:
     """Mirrors [..., h, w, c] left to right; faster than a copy of a reversed view."""
-    turned = np.empty_like(images)
+    result = np.empty_like(images)
     for channel in range(images.shape[-1]):
-        turned[..., channel] = images[..., ::-1, channel]
-    return turned
+        result[..., channel] = images[..., ::-1, channel]
+    return result
 
 
 def cut(image: np.ndarray, height: int, width: int, draws, flip: bool) -> np.ndarray:

@@ -92,9 +92,9 @@ class RecordImages(Images):
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         match = FILE_NAME.fullmatch(self.paths[0].name)
-        beside = self.paths[0].with_name(f"{match['name']}-rxx.labels")
-        if match["level"] and beside.exists():
-            return as_labels(load_numpy(beside), len(self), str(beside))
+        labels_path = self.paths[0].with_name(f"{match['name']}-rxx.labels")
+        if match["level"] and labels_path.exists():
+            return as_labels(load_numpy(labels_path), len(self), str(labels_path))
         found = []
         for i in range(len(self)):
             label = self._label(i)
@@ -103,10 +103,10 @@ class RecordImages(Images):
             if label == []:
                 return None
             found.append(label)
-        some = next(filter(None, found), None)  # stands in for labels of broken records
-        if some is None:
+        placeholder = next(filter(None, found), None)  # stands in for labels of broken records
+        if placeholder is None:
             return None
-        return as_labels([label or some for label in found], len(self), str(self.path))
+        return as_labels([label or placeholder for label in found], len(self), str(self.path))
 
     def _label(self, i):
         """Returns the label of record i as a list, [] without a label, None for a broken record."""

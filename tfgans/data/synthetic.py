@@ -25,7 +25,7 @@ def polygons(
     Args:
         count: Number of polygons. The first ones do not depend on it.
         side: Height and width in pixels, at most 4,095.
-        n_vertices: Number of vertices. More vertices give a manifold of more dimensions.
+        n_vertices: Number of vertices, 3 for triangles. More give a manifold of more dimensions.
         seed: Seed of the random numbers. Seed 0 and side 28 give the data of the study.
         faithful: If true, three quirks of the study's public code are kept: the rotation is
             converted from degrees to radians twice, hence at most 6.28 degrees; the smallest angle

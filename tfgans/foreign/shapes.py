@@ -61,14 +61,14 @@ def assign(names, arrays):
             f"it {'holds' if unknown else 'lacks'} {some}, which this architecture "
             f"{'does not have' if unknown else 'needs'}: it is another kind of network"
         )
-    turned = {}
+    converted = {}
     for name, array in arrays.items():
-        variable, turn = names[name]
-        turned[name] = turn(array)
-        if turned[name].shape != variable.shape:
+        variable, convert = names[name]
+        converted[name] = convert(array)
+        if converted[name].shape != variable.shape:
             raise BadInput(
-                f"its {name} has the shape {turned[name].shape}, but the other arrays imply "
+                f"its {name} has the shape {converted[name].shape}, but the other arrays imply "
                 f"{tuple(variable.shape)}"
             )
-    for name, array in turned.items():
+    for name, array in converted.items():
         names[name][0].assign(array)

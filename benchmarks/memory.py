@@ -1,7 +1,7 @@
-"""The memory of a training process, estimated and measured: `python benchmarks/memory.py`.
+"""Estimates and measures the memory of training processes: `python benchmarks/memory.py`.
 
-Each case trains in a process of its own for as many steps as it takes to meet every graph, on
-images of noise from memory. Measured is the largest resident set that Linux saw.
+Each case trains in a process of its own, on noise images in memory, until it has run every graph.
+The measured figure is the largest resident set that Linux reports.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import tensorflow as tf  # noqa: E402
 from tfgans import memory, training  # noqa: E402
 from tfgans.config import Config  # noqa: E402
 
-SMALL = ["model.channel_max=64", "data.batch_size=4"]  # stylegan2 of 64 channels on every level
+SMALL = ["model.channel_max=64", "data.batch_size=4"]  # stylegan2 with 64 channels at every level
 BATCH = "data.batch_size=16"
 LARGE = [*SMALL, "model.channel_base=16384", BATCH]
 CASES = {  # name -> configuration, side of the images, steps to train, settings
@@ -44,7 +44,7 @@ CASES = {  # name -> configuration, side of the images, steps to train, settings
 
 
 def build(case):
-    """The compiled model of a case and the shapes of its batch."""
+    """Returns the compiled model of a case, the specs of its batch, and the number of steps."""
     name, side, steps, changes = CASES[case]
     settings = Config.load(name, changes=[*changes, f"model.image_shape=[{side}, {side}, 3]"])
     model = training.build(settings)
@@ -67,13 +67,13 @@ def train(case):
     }
     dataset = tf.data.Dataset.from_tensors(data).repeat()
     model.fit(dataset, steps_per_epoch=steps, shuffle=False, verbose=0)
-    # Not getrusage's figure: there a process starts with that of the one that started it.
+    # Not from getrusage: its figure for a process starts at that of the parent process.
     status = pathlib.Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def measure(case):
-    """The same in a process of its own."""
+    """Runs `train` in a process of its own."""
     command = [sys.executable, __file__, "--train", case]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,10 +1,10 @@
-"""FID from features: our time beside the arithmetic of the public CPU implementations.
+"""Times FID from features: ours, and the arithmetic of public CPU implementations.
 
 python benchmarks/metrics.py [--images 50000] [--features 2048]
 
-The peer is what pytorch-fid (and TTUR, and clean-fid) compute once they have features: `np.mean`
-and `np.cov` of each set, then `scipy.linalg.sqrtm` of the product of both covariances. Ours takes
-the features in batches of 1,000, as `tools/evaluate.py` does, and an eigen-decomposition.
+The peer is the computation of pytorch-fid, TTUR and clean-fid from features: `np.mean` and `np.cov`
+of each set, then `scipy.linalg.sqrtm` of the product of both covariances. Ours takes the features
+in batches of 1,000, as `tools/evaluate.py` does, and uses an eigen-decomposition.
 """
 
 import argparse
@@ -47,12 +47,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--features", type=int, default=2048)
-    parser.add_argument("--rounds", type=int, default=3, help="taken in turn; medians are printed")
+    parser.add_argument("--rounds", type=int, default=3, help="medians are printed")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal([args.features, args.features], "float32") / args.features**0.5
     sets = []
-    for shift in (0, 0.05):  # correlated features, never negative, as those of a network
+    for shift in (0, 0.05):  # correlated, nonnegative features, as those of a network
         normal = rng.standard_normal([args.images, args.features], "float32")
         sets.append(np.maximum(normal @ mixing + shift, 0))
 

@@ -1,11 +1,11 @@
-"""The training step of every model: `python benchmarks/models.py [NAMES] [--json FILE]`.
+"""Times the training step of every model: `python benchmarks/models.py [NAMES] [--json FILE]`.
 
-Times the compiled step alone, on one batch that lies in memory, in the last stage of the demo
-setting (`--set` changes it as in `tools/train.py`). Where steps differ, as those of lazy
-regularization, the figure is the mean over one period. The matrix product that gives the peak is
-timed between the steps, so that a machine whose speed drifts favors nobody; figures are medians.
+It times only the compiled step, on one batch in memory, in the last stage of the demo setting
+(`--set` changes it as in `tools/train.py`). If steps differ, as with lazy regularization, the
+figure is the mean over one period. The matrix product for the peak is timed between the steps, so
+that a drift of the machine's speed affects both alike; figures are medians.
 
-Multiplications are those of matrix products and convolutions, also inside of loops.
+Operations are counted for matrix products and convolutions, also inside loops.
 """
 
 import argparse
@@ -45,29 +45,29 @@ class Steps:
         return seconds_of(self.graphs[pattern], self.batch)
 
     def mean(self, values):
-        """Mean over a period of a value for each pattern."""
+        """Returns the mean over a period, from a value for each pattern."""
         return sum(values[pattern] for pattern in self.patterns) / len(self.patterns)
 
 
 def operations(graph):
-    """Floating-point operations of a graph."""
+    """Counts the floating-point operations of a graph."""
     total = 0
     for op in needed(graph):
         total += 2 * multiplications(op)
-        if op.type in ("While", "StatelessWhile"):  # of `tf.map_fn`, which says how many rounds
+        if op.type in ("While", "StatelessWhile"):  # from `tf.map_fn`, of fixed length
             rounds = int(tf.get_static_value(op.inputs[1]))
             total += rounds * operations(graph._get_function(op.get_attr("body").name).graph)
     return total
 
 
 def measure(name, changes, rounds):
-    """A row: examples/s, their median, least and most, share of the peak, operations."""
+    """Returns a row: examples/s as median, least and most, share of the peak, operations."""
     settings = Config.load(name, "demo", changes)
     steps = Steps(settings)
     number = "bfloat16" if settings.train.precision == "mixed_bfloat16" else "float32"
     seconds, peaks = {pattern: [] for pattern in steps.graphs}, []
     for pattern in seconds:
-        steps.time(pattern)  # to warm up
+        steps.time(pattern)  # warm-up
     for _ in range(rounds):
         peaks.append(peak(number, side=1024))
         for pattern, found in seconds.items():

@@ -1,9 +1,9 @@
-"""Runs NVIDIA's stylegan2-ada-pytorch for `stylegan2.py`, from a checkout that the user names.
+"""Runs NVIDIA's stylegan2-ada-pytorch for `stylegan2.py`, from the user's checkout.
 
-The code is under a license of its own (non-commercial) and no part of this repository. Its networks
-and losses are called as its training loop calls them: a phase for each player and each penalty, on
-the CPU, where its filters and activations take the plain PyTorch course. Same protocol as
-`peer.py`: one JSON command per line, one line with seconds as the answer.
+That code has its own (non-commercial) license and is not part of this repository. This script calls
+its networks and losses as its training loop does: a phase for each player and each penalty. On the
+CPU its filters and activations use plain PyTorch. The protocol is that of `peer.py`: one JSON
+command per line, answered by one line with seconds.
 """
 
 import copy
@@ -19,7 +19,7 @@ from training.loss import StyleGAN2Loss  # noqa: E402
 from training.networks import Discriminator, Generator  # noqa: E402
 
 EMA_DECAY = 0.999
-PHASES = {  # of one step
+PHASES = {  # phases of one step
     "plain": ("Gmain", "Dmain"),
     "path": ("Gmain", "Greg", "Dmain"),
     "both": ("Gmain", "Greg", "Dmain", "Dreg"),
@@ -45,9 +45,11 @@ class Trainer:
             )
         self.networks, self.every = networks, {"Greg": 4, "Dreg": 16}
         self.loss = StyleGAN2Loss(
-            torch.device("cpu"), self.generator.mapping, self.generator.synthesis,
-            self.discriminator,
-        )  # fmt: skip
+            device=torch.device("cpu"),
+            G_mapping=self.generator.mapping,
+            G_synthesis=self.generator.synthesis,
+            D=self.discriminator,
+        )
         self.images = torch.rand(batch, 3, size, size) * 2 - 1
 
     def train(self, phases):
@@ -58,10 +60,14 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
             network.requires_grad_(True)
             self.loss.accumulate_gradients(
-                phase=phase, real_img=self.images, real_c=label,
-                gen_z=torch.randn(self.batch, 512), gen_c=label, sync=True,
+                phase=phase,
+                real_img=self.images,
+                real_c=label,
+                gen_z=torch.randn(self.batch, 512),
+                gen_c=label,
+                sync=True,
                 gain=self.every.get(phase, 1),
-            )  # fmt: skip
+            )
             network.requires_grad_(False)
             for weight in network.parameters():
                 if weight.grad is not None:

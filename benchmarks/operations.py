@@ -1,9 +1,10 @@
-"""How many operations a model takes per example: `python benchmarks/operations.py [NAMES]`.
+"""Counts the operations of a model per example: `python benchmarks/operations.py [NAMES]`.
 
-Traces each configuration and counts the multiplications of all matrix products and convolutions,
-two operations each; nothing is run. `--peak` (operations per second) turns them into bounds. For
-StyleGAN2 also for each kind of step, and how much these products read and write in float32: what is
-moved at least where everything element-wise is fused into them. Other models: their last stage.
+It traces each configuration and counts two operations for each multiplication of matrix products
+and convolutions; nothing is run. `--peak` (operations per second) turns them into bounds on speed.
+StyleGAN2 also gets counts for each kind of step, and the float32 bytes that these products read and
+write: the least memory traffic, with all element-wise operations fused into them. Other models are
+counted in their last stage.
 """
 
 import argparse
@@ -24,38 +25,37 @@ from tfgans import models  # noqa: E402
 from tfgans.config import Config  # noqa: E402
 from tfgans.memory import needed, size  # noqa: E402
 
-PUBLISHED = (
-    "stylegan2", "stylegan2-config-e", "stylegan2-512", "stylegan2-256", "stylegan2-paper1024",
-    "stylegan2-paper512", "stylegan2-paper256", "stylegan2-auto-128", "stylegan2-auto-64",
-    "stylegan2-auto-32", "stylegan2-cifar", "progan", "progan-cifar", "sngan-imagenet", "sngan",
-    "sngan-cnn", "wgan_gp", "cyclegan", "pix2pix", "dcgan", "lsgan", "began", "bigan", "bigan-ali",
-    "infogan", "improved_gan", "lapgan", "fgan", "gan", "seqgan", "singan",
-)  # fmt: skip
+PUBLISHED = """
+    stylegan2 stylegan2-config-e stylegan2-512 stylegan2-256 stylegan2-paper1024 stylegan2-paper512
+    stylegan2-paper256 stylegan2-auto-128 stylegan2-auto-64 stylegan2-auto-32 stylegan2-cifar progan
+    progan-cifar sngan-imagenet sngan sngan-cnn wgan_gp cyclegan pix2pix dcgan lsgan began bigan
+    bigan-ali infogan improved_gan lapgan fgan gan seqgan singan
+""".split()
 COLUMNS = ("training", "image", "plain", "path", "both", "bytes")
 BATCH = 4  # the group of the minibatch standard deviation
 
 
 def count(name, changes=()):
-    """Trained parameters and operations per example of one configuration."""
+    """Counts trained parameters and operations per example of one configuration."""
     settings = Config.load(name, changes=["data.path=synthetic", *changes])
     found = {"name": " ".join([name, *changes])}
     if settings.architecture == "stylegan2":
-        return found | of_stylegan2(settings)
+        return found | count_stylegan2(settings)
     steps = Steps(settings)
     work = steps.mean({p: operations(step.graph) for p, step in steps.graphs.items()})
     return found | {"parameters": parameters(steps.model), "training": work / steps.examples}
 
 
 def parameters(model):
-    """Player -> number of its trained parameters."""
+    """Returns player -> number of its trained parameters."""
     return {
         player: sum(math.prod(w.shape) for w in model.weights_of(player))
         for player in model.players()
     }
 
 
-def of_stylegan2(settings):
-    """The same, of each kind of step and of one image of the generator."""
+def count_stylegan2(settings):
+    """Counts the same, and operations of each kind of step and of generating one image."""
     model = models.get("stylegan2")(**settings.model)
     model.compile(settings.optimizers)
     data = {"image": tf.TensorSpec([BATCH, *model.image_shape])}
@@ -89,13 +89,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=PUBLISHED, help="configurations")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
-    parser.add_argument("--peak", type=float, help="operations per second of your machine")
+    parser.add_argument("--peak", type=float, help="operations per second of the machine")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path)
     args = parser.parse_args()
     rows = []
     print("10^9 operations per example, and bytes; training: the mean over a period of steps")
     print(f"{'':20} {'trained, 10^6':>13}" + "".join(f"{word:>10}" for word in COLUMNS))
-    # Each in a process of its own, which gives all memory back.
+    # A process for each configuration, to free all its memory.
     new = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=new, max_tasks_per_child=1) as pool:
         for name in args.names:

@@ -1,9 +1,9 @@
-"""Runs stylegan2-pytorch, the package of PyPI, for `stylegan2.py`; has an environment of its own.
+"""Runs the PyPI package stylegan2-pytorch for `stylegan2.py`, in an environment of its own.
 
-Reads one JSON command per line, answers with one line: seconds. The package asks for a GPU, for
-torchvision and for aim when it is imported, and uses none of them in what is measured here (the two
-packages read image files and write logs), so they are replaced by empty modules and moving to the
-GPU by nothing.
+It reads one JSON command per line and answers each with one line: seconds. At import the package
+needs a GPU, torchvision and aim, but the measured code uses none of them (the two packages read
+image files and write logs). So empty modules replace the packages, and moving to the GPU does
+nothing.
 """
 
 import functools
@@ -28,8 +28,8 @@ GRADIENT_PENALTY_EVERY, PATH_LENGTH_EVERY = 4, 32  # fixed in the package
 
 
 def trainer(size, width, smallest, batch):
-    """A trainer whose networks have `width` channels, down to `smallest` at the finest layer."""
-    # The package forgets the limit where it makes the averaged generator.
+    """Makes a trainer whose networks have `width` channels, or `smallest` at the finest layer."""
+    # The package does not pass the limit to the averaged generator.
     peer.Generator = functools.partial(Generator, fmap_max=width)
     made = peer.Trainer(
         base_dir=tempfile.mkdtemp(),
@@ -45,7 +45,7 @@ def trainer(size, width, smallest, batch):
 
 
 def train(made, first, count):
-    """Seconds for `count` steps, the first of which is number `first`."""
+    """Returns the seconds of `count` steps, beginning with step number `first`."""
     made.steps = first
     start = time.perf_counter()
     for _ in range(count):
@@ -54,7 +54,7 @@ def train(made, first, count):
 
 
 def infer(made, batch):
-    """Seconds to make `batch` images."""
+    """Returns the seconds to generate `batch` images."""
     gan, layers = made.GAN.eval(), made.GAN.G.num_layers
     start = time.perf_counter()
     with torch.no_grad():
@@ -64,7 +64,7 @@ def infer(made, batch):
 
 
 Generator = peer.Generator
-PLAIN, PENALTY, PATH = 6433, 6404, 6432  # numbers of steps that are due for nothing, one, both
+PLAIN, PENALTY, PATH = 6433, 6404, 6432  # step numbers with no penalty, the gradient penalty, both
 with open(int(sys.argv[1]), "w", buffering=1) as answers:
     for line in sys.stdin:
         command = json.loads(line)

@@ -1,12 +1,12 @@
-"""Images per second of the input alone: `python benchmarks/pipeline.py [--json FILE]`.
+"""Times the input pipeline alone, in images/s: `python benchmarks/pipeline.py [--json FILE]`.
 
-Reads 256x256 images, as hard to decode as photographs, from a folder of JPEG files, a folder of PNG
-files, a folder of larger JPEG files that are cropped and resized, TFRecords and an array; on one
-core and on all. Each case is a process of its own, which makes some batches to warm up and then
-times as many as fit into a few seconds; it is repeated, and the median counts.
+It reads 256x256 images, as hard to decode as photographs, from a folder of JPEG files, a folder of
+PNG files, a folder of larger JPEG files that are cropped and resized, TFRecords and an array; on
+one core and on all. Each case runs several times in a process of its own, which makes some batches
+as a warm-up and then counts the batches of a few seconds. The figure is the median.
 
-`--step` is how many images the training step of your machine takes per second; without it a step of
-StyleGAN2 at 256x256 (at most 128 channels) is timed here.
+`--step` is the speed of the training step of your machine, in images per second. Without it, a step
+of StyleGAN2 at 256x256 (at most 128 channels) is timed here.
 """
 
 import argparse
@@ -32,7 +32,7 @@ CORES = sorted(os.sched_getaffinity(0))
 
 
 def photographs(count, height, width):
-    """uint8 [count, height, width, 3]: shapes of two sizes and a little noise."""
+    """Yields uint8 [height, width, 3]: shapes of two sizes and a little noise."""
     import numpy as np
     import scipy.ndimage
 
@@ -44,7 +44,7 @@ def photographs(count, height, width):
 
 
 def write(root):
-    """All sets, each under its name; returns the mean size of a file of each kind."""
+    """Writes all sets; returns the mean bytes of an image for each kind."""
     import numpy as np
     from PIL import Image
 
@@ -69,7 +69,7 @@ def write(root):
 
 
 def read(path):
-    """Images per second of `tfgans.data.batches` in this process."""
+    """Measures images per second of `tfgans.data.batches` in this process."""
     import types
 
     from tfgans import config, data
@@ -95,20 +95,23 @@ def read(path):
 
 
 def measure(path, cores, times):
-    """Figures of so many processes that may use these cores only."""
+    """Runs `read` in processes limited to these cores; returns their figures."""
     command = [sys.executable, __file__, "--read", str(path)]
     found = []
     for _ in range(times):
         done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, text=True,
+            command,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )  # fmt: skip
+        )
         found.append(float(done.stdout.splitlines()[-1]))
     return found
 
 
 def training_step():
-    """Images per second of StyleGAN2's plain step at this size, float32."""
+    """Measures images per second of StyleGAN2's plain step at this size, float32."""
     from stylegan2 import BATCH, WIDTH, Ours
 
     ours = Ours(SIDE, min(WIDTH * SIDE, 16384), BATCH[SIDE])

@@ -1,4 +1,4 @@
-"""What was measured where: the line that names the machine, and the JSON file."""
+"""Records measurements: a line that names the machine, and a JSON file."""
 
 import importlib.metadata
 import json
@@ -8,7 +8,7 @@ import platform
 
 
 def machine():
-    """Processor, cores and versions."""
+    """Returns processor, cores and versions as one line."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
@@ -18,6 +18,6 @@ def machine():
 
 
 def write(path, rows, **more):
-    """Writes the rows of a table, the machine and more, if there is a path."""
+    """Writes the rows of a table, the machine and `more` as JSON; does nothing without a path."""
     if path:
         path.write_text(json.dumps({"machine": machine(), **more, "rows": rows}, indent=1) + "\n")

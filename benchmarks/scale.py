@@ -1,8 +1,8 @@
-"""What training StyleGAN2 on many accelerators asks of them: `python benchmarks/scale.py`.
+"""Estimates StyleGAN2's training on many accelerators: `python benchmarks/scale.py`.
 
-Counts parameters and floating-point operations of the model itself (config F at 1024x1024, traced
-and not run), times the decoding of a PNG here, and works out from them the time, the input and the
-all-reduce of 8, 64 and 512 accelerators. docs/scale.md shows the result and what to make of it.
+It counts parameters and floating-point operations of the model (config F at 1024x1024, traced but
+not run) and times the decoding of a PNG here. From these it computes the time, the input and the
+all-reduce of 8, 64 and 512 accelerators. docs/scale.md shows and explains the result.
 """
 
 import argparse
@@ -23,15 +23,15 @@ from tfgans import models  # noqa: E402
 from tfgans.config import Config  # noqa: E402
 from tfgans.memory import needed  # noqa: E402
 
-IMAGES = 25_000_000  # of the paper's run
-V100 = 15.7e12  # operations per second in float32, of the data sheet
+IMAGES = 25_000_000  # images in the paper's run
+V100 = 15.7e12  # operations per second in float32, from the data sheet
 PAPER = 8, (9 * 24 + 18) * 3600  # accelerators, and seconds for IMAGES
-SUSTAINED = 30e12  # assumed of an accelerator; a fifth of an A100's peak in TensorFloat-32
+SUSTAINED = 30e12  # assumption for an accelerator; a fifth of an A100's peak in TensorFloat-32
 EACH = 4  # images per accelerator and step, as in the paper
 
 
 def count(name, batch):
-    """Parameters of G and D, and operations per image of each pattern of moves."""
+    """Counts parameters of G and D, and operations per image of each pattern of updates."""
     settings = Config.load(name)
     model = models.get(settings.architecture)(**settings.model)
     model.compile(settings.optimizers)
@@ -48,7 +48,7 @@ def count(name, batch):
 
 
 def decoding():
-    """Bytes of a PNG of 1024x1024 about as hard as a photograph, and seconds to decode it."""
+    """Returns bytes and decoding seconds of a 1024x1024 PNG about as hard as a photograph."""
     noise = np.random.RandomState(0).normal(size=[1024, 1024, 3])
     smooth = 2000 * scipy.ndimage.gaussian_filter(noise, [20, 20, 0])
     pixels = np.clip(128 + smooth + 1.5 * noise, 0, 255).astype("uint8")
@@ -72,7 +72,7 @@ def main():
     g, d = parameters["generator"], parameters["discriminator"]
     print(f"parameters: generator {g:,}, discriminator {d:,}")
     for pattern, operations in work.items():
-        print(f"operations per image, {pattern} moves: {operations / 1e12:.2f} T")
+        print(f"operations per image, {pattern} updates: {operations / 1e12:.2f} T")
     print(f"operations per image, mean over 16 steps: {image / 1e12:.2f} T")
     many, seconds = PAPER
     rate = IMAGES / seconds / many
@@ -80,7 +80,7 @@ def main():
         f"the paper's run: {rate:.2f} images/s per V100, {rate * image / 1e12:.1f} T operations/s, "
         f"{rate * image / V100:.0%} of peak"
     )
-    # G moves 1 + 1/4 times per step, D 1 + 1/16 times; a float32 gradient has 4 bytes.
+    # G is updated 1 + 1/4 times per step, D 1 + 1/16 times; a float32 gradient has 4 bytes.
     gradients = 4 * (g * 5 / 4 + d * 17 / 16)
     size, decode = decoding()
     step = EACH * image / args.sustained

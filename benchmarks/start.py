@@ -1,12 +1,12 @@
-"""What one waits for before work begins, and what `fit` costs: `python benchmarks/start.py`.
+"""Times startup and the overhead of `fit`: `python benchmarks/start.py`.
 
-Each figure is the median of several processes of its own:
+Each figure is the median over several processes:
 
 - import: `import tfgans` after `import tensorflow`;
-- first: from the call of the first step to its result: tracing, preparing, running it;
+- first: from the call of the first step to its result, including tracing;
 - sample: `tools/sample.py` as a command, from start to end, one image of stylegan2-fashion;
-- fit: a step of `fit`, with all callbacks of a run, against the compiled step alone, in turn, one
-  step after each step. Steps with penalties are left out.
+- fit: a step of `fit` with all callbacks of a run, relative to the compiled step alone. Both are
+  timed alternately; steps with penalties are left out.
 """
 
 import argparse
@@ -32,14 +32,18 @@ FIRST = {
 }
 FIT = {"dcgan demo": "dcgan demo", "stylegan2 demo": "stylegan2 demo"}
 TARGETS = {
-    "import": 1, "sample": 10, "first stylegan2 tiny": 20, "first stylegan2 256": 60,
-    "fit dcgan demo": 0.03, "fit stylegan2 demo": 0.03,
-}  # fmt: skip
+    "import": 1,
+    "sample": 10,
+    "first stylegan2 tiny": 20,
+    "first stylegan2 256": 60,
+    "fit dcgan demo": 0.03,
+    "fit stylegan2 demo": 0.03,
+}
 STEPS, WARM = 260, 20
 
 
 def build(words):
-    """A model, its settings and source, and one batch in memory."""
+    """Returns a model, its settings and source, and one batch in memory."""
     from tfgans import data, training
     from tfgans.config import Config
 
@@ -51,7 +55,7 @@ def build(words):
     return model, settings, source, next(iter(data.batches(model, source, settings.data, 0)))
 
 
-def of_import():
+def time_import():
     import tensorflow  # noqa: F401
 
     start = time.perf_counter()
@@ -60,7 +64,7 @@ def of_import():
     return time.perf_counter() - start
 
 
-def of_first(words):
+def time_first(words):
     import numpy as np
     import tensorflow as tf
 
@@ -73,8 +77,8 @@ def of_first(words):
     return time.perf_counter() - start
 
 
-def of_fit(words):
-    """What a step of `fit` takes more than the compiled one, as a part of it."""
+def time_fit(words):
+    """Returns the extra time of a step of `fit`, as a share of the compiled step."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -86,7 +90,7 @@ def of_fit(words):
     fit, bare = [], []
 
     class Clock(keras.callbacks.Callback):
-        """After each step of `fit` and what the callbacks before do, the compiled step alone."""
+        """Runs and times the compiled step after each step of `fit` and its callbacks."""
 
         def on_train_begin(self, logs=None):
             graphs = model.graphs(batch)
@@ -110,7 +114,7 @@ def of_fit(words):
     return statistics.median(fit) / statistics.median(bare) - 1
 
 
-def of_sample():
+def time_sample():
     with tempfile.TemporaryDirectory() as folder:
         tool = HERE.parent / "tools" / "sample.py"
         command = [sys.executable, tool, "stylegan2-fashion", "-n", "1", "--out", folder]
@@ -134,9 +138,9 @@ def main():
     args = parser.parse_args()
     if args.child:
         kind, *rest = args.child
-        print({"import": of_import, "first": of_first, "fit": of_fit}[kind](*rest))
+        print({"import": time_import, "first": time_first, "fit": time_fit}[kind](*rest))
         return
-    calls = {"import": lambda: in_own_process("import"), "sample": of_sample}
+    calls = {"import": lambda: in_own_process("import"), "sample": time_sample}
     calls |= {f"first {k}": lambda w=w: in_own_process("first", w) for k, w in FIRST.items()}
     calls |= {f"fit {k}": lambda w=w: in_own_process("fit", w) for k, w in FIT.items()}
     rows = []

@@ -1,20 +1,20 @@
-"""StyleGAN2's speed: training and inference, beside this machine's peak and a public peer.
+"""Times training and inference of StyleGAN2, next to the machine's peak and a public peer.
 
 python benchmarks/stylegan2.py [--sizes 32 64 256] [--precision mixed_bfloat16] [--json FILE]
                                [--official CHECKOUT | --no-peer]
 
-Each figure is the median of rounds in which ours, the peer and the matrix product that gives the
-peak are timed one after the other, so that a machine whose speed drifts does not favor one of them.
+Each figure is the median over rounds. A round times ours, the peer and the matrix product for the
+peak one after the other, so that a drift of the machine's speed affects all alike.
 
-With --official the peer is NVIDIA's stylegan2-ada-pytorch, from a checkout you made yourself (its
-license is non-commercial): same networks, losses and schedule of penalties, float32.
+With --official the peer is NVIDIA's stylegan2-ada-pytorch, from your own checkout (its license is
+non-commercial): same networks, losses and schedule of penalties, float32.
 
-Without it the peer is stylegan2-pytorch of PyPI. Same image size, batch, channels, length of w
-(512), layers of the mapping network (8). It differs: penalty of the gradient on real and generated
-images every 4th step, path length every 32nd (the paper, and we: real images every 16th, path
-length every 4th); hinge loss, bilinear up-sampling without FIR filters, strided convolutions in the
-discriminator, no minibatch statistics, averaged weights every 10th step after step 20,000 only.
-"plain step" leaves all penalties out on both sides; "training" counts both with their own schedule.
+Without it the peer is stylegan2-pytorch of PyPI. Image size, batch, channels, length of w (512) and
+layers of the mapping network (8) are the same. It differs in: the gradient penalty, on real and
+generated images every 4th step, and the path length every 32nd (the paper, and we: real images
+every 16th, path length every 4th); hinge loss; bilinear up-sampling without FIR filters; strided
+convolutions in the discriminator; no minibatch statistics; averaged weights only every 10th step
+after step 20,000. "plain step" has no penalties on either side; "training" has each side's own.
 """
 
 import argparse
@@ -40,10 +40,7 @@ from tfgans.memory import needed  # noqa: E402
 HERE = pathlib.Path(__file__).parent
 WIDTH = 128
 BATCH = {32: 8, 64: 8, 256: 4}
-PEER = (
-    "torch==2.13.0", "einops", "fire", "retry", "tqdm", "numpy", "pillow", "kornia", "requests",
-    "scipy",
-)  # fmt: skip
+PEER = "torch==2.13.0 einops fire retry tqdm numpy pillow kornia requests scipy".split()
 PEER_ALONE = ("stylegan2-pytorch", "vector-quantize-pytorch==0.1.0", "contrastive-learner")
 
 
@@ -76,12 +73,12 @@ class Peer:
         self.process.stdin.flush()
         answer = self.answers.readline()
         if not answer:
-            sys.exit("The peer has stopped; its message is above. --no-peer leaves it out.")
+            sys.exit("The peer has stopped; its message is above. To leave it out, add --no-peer.")
         return float(answer)
 
 
 class Ours:
-    """tfgans' model of one size; the same calls as the peer's."""
+    """StyleGAN2 of tfgans at one size, with the calls of `Peer`."""
 
     def __init__(self, size, base, batch):
         self.model = tfgans.models.get("stylegan2")(
@@ -108,7 +105,7 @@ class Ours:
         return time.perf_counter() - start
 
     def serve(self, batch):
-        """The same from the exported SavedModel."""
+        """Times inference with the exported SavedModel."""
         z = tf.random.normal([batch, self.model.latent_dim])
         start = time.perf_counter()
         served = self.served.signatures["serving_default"](z=z, truncation=tf.ones([batch]))
@@ -116,12 +113,12 @@ class Ours:
         return time.perf_counter() - start
 
     def operations(self, pattern):
-        """Floating-point operations of all matrix products and convolutions of a step."""
+        """Counts the operations of all matrix products and convolutions of a step."""
         return 2 * sum(map(multiplications, needed(self.steps[pattern].graph)))
 
 
 def seconds_of(step, batch):
-    """Seconds of one compiled training step."""
+    """Returns the seconds of one compiled training step."""
     start = time.perf_counter()
     logs = step(batch)
     np.array(list(logs.values()))  # waits for the end
@@ -145,7 +142,7 @@ def multiplications(op):
 
 
 def peak(precision, side=2048):
-    """Operations per second of a large matrix product."""
+    """Measures operations per second of a large matrix product."""
     a = tf.cast(tf.random.normal([side, side]), precision)
     tf.matmul(a, a)
     start = time.perf_counter()
@@ -156,7 +153,7 @@ def peak(precision, side=2048):
 
 
 def per_period(times):
-    """Seconds per step over 16 steps: one with both penalties, three with path length."""
+    """Returns the mean of 16 steps: one with both penalties, three with path length."""
     return (times["both"] + 3 * times["path"] + 12 * times["plain"]) / 16
 
 
@@ -165,19 +162,19 @@ def per_period_of_peer(times):
 
 
 def rounds(count, calls):
-    """`count` times the seconds of each call, all called in turn after one to warm up."""
+    """Returns the seconds of each call in `count` rounds, after a warm-up of each."""
     for call in calls.values():
         call()
     return [{name: call() for name, call in calls.items()} for _ in range(count)]
 
 
 def five(call):
-    """The median of five: one short call alone says little."""
+    """Returns the median of five: one short call varies too much."""
     return statistics.median(call() for _ in range(5))
 
 
 def measure(size, precision, peer, official, count):
-    """Prints one table row for each thing measured, and returns them."""
+    """Prints a table row for each measurement, and returns them."""
     batch, base = BATCH[size], min(WIDTH * size, 16384)
     ours = Ours(size, base, batch)
     calls = {f"ours {p}": lambda p=p: ours.train(p) for p in ("plain", "path", "both")}
@@ -193,7 +190,7 @@ def measure(size, precision, peer, official, count):
     found = rounds(count, calls)
 
     def seconds(of, prefix):
-        """Of each row, in one round."""
+        """Returns the seconds of each row in one round."""
         times = {k.removeprefix(prefix): s for k, s in of.items() if k.startswith(prefix)}
         period = per_period if prefix == "ours " or official else per_period_of_peer
         served = [times.get(f"serve {n}", times[f"infer {n}"]) for n in (1, 8)]  # ours only

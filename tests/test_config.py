@@ -23,6 +23,8 @@ def test_all_configurations_can_be_read_and_written():
         ("train.step=3", "No setting in train: named 'step'. Did you mean 'steps'?"),
         ("train.steps=many", "train.steps must be int, not 'many'"),
         ("data.flip=1", "data.flip must be bool, not 1"),
+        ("data.broken=ignore", "No data.broken named 'ignore'. Known: fail, skip."),
+        ("data.direction=a_to_c", "No data.direction named 'a_to_c'. Did you mean 'a_to_b'?"),
         ("train.steps", "--set takes section.key=value"),
         ("architecture=wgan-pg", "No model named 'wgan-pg'. Did you mean 'wgan_gp'?"),
     ],
@@ -95,7 +97,7 @@ def test_a_file_of_ones_own(tmp_path):
     file.write_text("architecture: gan\ntrain: {steps: 5}\n")
     assert Config.load(file).train.steps == 5
     file.write_text("train: {steps: 5}\n")
-    with pytest.raises(ValueError, match="which model it is for"):
+    with pytest.raises(ValueError, match="must name its model"):
         Config.load(file)
     with pytest.raises(FileNotFoundError, match="no configuration file"):
         Config.load(tmp_path / "other.yaml")

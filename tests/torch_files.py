@@ -142,7 +142,7 @@ class TorchPickler(pickle.Pickler):
 
 
 def torch_file(value, old=True):
-    """What `torch.save` writes: the format before version 1.6, or the zip archive since."""
+    """Writes a file as `torch.save` does: in the format before version 1.6, or as a zip archive."""
     out, stream = io.BytesIO(), io.BytesIO()
     with official_modules():
         pickler = TorchPickler(stream, old)

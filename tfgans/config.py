@@ -1,7 +1,7 @@
-"""One YAML file per run: which model, which data, how long. Strict: an unknown word is an error.
+"""Configurations: one YAML file per run. An unknown word is an error.
 
-The numbers of a paper live in the constructor of its model; a configuration holds the data, the
-length of the run, and only those settings in which the run departs from the paper.
+The constructor of a model has the settings of its paper as defaults. A configuration holds the
+data, the length of the run, and the settings that differ from the paper.
 """
 
 import copy
@@ -24,7 +24,7 @@ CONFIGS = (PACKAGE.parent / "configs", PACKAGE / "configs")  # in a clone, in an
 
 ALIASES = MODEL_ALIASES | {"ali": "bigan-ali"}  # other names -> configurations
 
-LIMITS = {  # the least and the greatest
+LIMITS = {  # least and greatest value
     "data.batch_size": (1, math.inf),
     "data.jitter": (0, math.inf),
     "train.steps": (1, math.inf),
@@ -37,6 +37,8 @@ LIMITS = {  # the least and the greatest
     "metrics.patience": (0, math.inf),
 }
 CHOICES = {
+    "data.direction": ("a_to_b", "b_to_a"),
+    "data.broken": ("skip", "fail"),
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "train.on_nan": ("stop", "reload"),
 }
@@ -44,19 +46,19 @@ CHOICES = {
 
 @dataclasses.dataclass
 class Train:
-    """How long to train, and how.
+    """Length and mode of training.
 
     Args:
-        steps: Length of the run. A step is one call of `train_step`.
-        tick: Steps between log line, sample grid and snapshot.
-        keep: How many snapshots to keep.
-        seed: Of the weights, the data order and all noise.
+        steps: Length of the run in steps. A step is one call of `train_step`.
+        tick: Steps between two log lines, sample grids and snapshots.
+        keep: Number of snapshots to keep.
+        seed: Seed of the weights, the data order and all noise.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
-        accumulate: Each move takes its batch in this many parts, one after the other, and averages
-            their gradients: the same step in less memory. See docs/scale.md.
-        on_nan: When a loss or a weight is no number any more, "stop", or "reload": go back to the
-            last snapshot and on with other random numbers and another order of the data, up to
-            three times in a run.
+        accumulate: Number of parts of a batch. Each update takes them one after the other and
+            averages their gradients: the same step in less memory. See docs/scale.md.
+        on_nan: Action when a loss or a weight is NaN or infinite. "stop" ends the run. "reload"
+            goes back to the last snapshot and continues with other random numbers and another
+            order of the data, up to three times in a run.
     """
 
     steps: int = 10_000
@@ -70,14 +72,14 @@ class Train:
 
 @dataclasses.dataclass
 class Metrics:
-    """What to measure while training.
+    """Metrics that are measured while training.
 
     Args:
-        names: Metrics, see `tools/evaluate.py --help`. By the first one the best model is kept.
+        names: Metrics, see `tools/evaluate.py --help`. The first one selects the best model.
         every: Ticks between evaluations.
-        extractor: The feature network: a path, or "own-small".
-        samples: Images to generate each time.
-        patience: Stop when this many evaluations in a row were no better; 0 for never.
+        extractor: Feature network: a path, or "own-small".
+        samples: Number of images to generate for each evaluation.
+        patience: Training stops after this many evaluations without improvement; 0 for never.
     """
 
     names: list = dataclasses.field(default_factory=list)
@@ -89,12 +91,12 @@ class Metrics:
 
 @dataclasses.dataclass
 class Config:
-    """A whole configuration.
+    """A complete configuration.
 
     Args:
         architecture: Name of the model.
-        model: Constructor arguments that differ from the paper's.
-        optimizers: Player -> optimizer settings that differ from the paper's.
+        model: Arguments of the constructor that differ from the paper.
+        optimizers: Player -> settings of its optimizer that differ from the paper.
         data: See `Data`.
         train: See `Train`.
         metrics: See `Metrics`.
@@ -112,9 +114,9 @@ class Config:
         """Reads a configuration.
 
         Args:
-            name: Name of a file in configs/, or a path to one.
-            section: "demo" or "tiny": the part of the file that replaces settings of the rest.
-            changes: Texts "section.key=value", as `--set` takes them.
+            name: Name of a file in configs/, or a path to a file.
+            section: "demo" or "tiny": the section whose settings replace others of the file.
+            changes: Strings "section.key=value", as for `--set`.
         """
         file = find(name)
         tree = mapping(file, parse(file.read_bytes(), file))
@@ -135,11 +137,11 @@ class Config:
 
     @classmethod
     def from_dict(cls, tree: dict) -> "Config":
-        """Builds and checks a configuration; `to_dict` gives the same tree back."""
+        """Builds and checks a configuration; `to_dict` returns the same tree."""
         tree = copy.deepcopy(mapping("A configuration", tree))
         check_words("section", tree, [f.name for f in dataclasses.fields(cls)])
         if "architecture" not in tree:
-            raise BadInput("A configuration says which model it is for: `architecture: gan`.")
+            raise BadInput("A configuration must name its model, for example `architecture: gan`.")
         check_type("architecture", tree["architecture"], (str,))
         arguments = inspect.signature(get(tree["architecture"]).__init__).parameters
         known = [word for word in arguments if word not in ("self", "kwargs")]
@@ -161,7 +163,7 @@ class Config:
         )
 
     def to_dict(self) -> dict:
-        """The configuration as plain lists and dicts, as YAML holds it."""
+        """Returns the configuration as plain lists and dicts, for YAML."""
         return dataclasses.asdict(self)
 
     def to_yaml(self) -> str:
@@ -169,7 +171,7 @@ class Config:
 
 
 def find(name) -> pathlib.Path:
-    """The file of a configuration. Raises FileNotFoundError with the nearest name."""
+    """Finds the file of a configuration. Raises FileNotFoundError with the nearest name."""
     if pathlib.Path(name).suffix in (".yaml", ".yml"):
         if not pathlib.Path(name).is_file():
             raise FileNotFoundError(f"There is no configuration file {name}.")
@@ -183,12 +185,12 @@ def find(name) -> pathlib.Path:
 
 
 def names() -> list:
-    """The names of all configurations."""
+    """Returns the names of all configurations."""
     return sorted({path.stem for folder in CONFIGS for path in folder.glob("*.yaml")})
 
 
 def differences(old: Config, new: Config) -> list:
-    """Lines "key: old -> new" for each setting that differs, but for the length of the run."""
+    """Returns a line "key: old -> new" for each different setting, except `train.steps`."""
     flat = [flatten(config.to_dict()) for config in (old, new)]
     keys = [key for key in flat[0] | flat[1] if key != "train.steps"]
     absent = "not given"
@@ -207,7 +209,7 @@ def flatten(tree, prefix=""):
 
 
 def merge(tree, changes):
-    """Puts `changes` into `tree`, dict by dict."""
+    """Merges `changes` into `tree`, dict by dict."""
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
             merge(tree[key], value)
@@ -216,7 +218,7 @@ def merge(tree, changes):
 
 
 def mapping(name, tree) -> dict:
-    """`tree`, or an empty dict for None. Raises BadInput if it is anything else."""
+    """Returns the dict `tree`, or an empty dict for None. Raises BadInput for anything else."""
     if not isinstance(tree, (dict, type(None))):
         raise BadInput(f"{name} must be a mapping, `key: value`, not {tree!r:.80}.")
     return tree or {}
@@ -235,7 +237,7 @@ def check_type(key, value, kinds):
 
 
 def check_argument(key, value, default):
-    """Compares the type of a model's argument with that of its default, unless it is None."""
+    """Checks the type of a model's argument against its default. None passes."""
     if value is None:
         return
     if isinstance(default, (tuple, list)):
@@ -251,7 +253,7 @@ def check_argument(key, value, default):
 
 
 def section_of(cls, name, tree):
-    """A dataclass from its section of the tree, its words and types checked."""
+    """Makes a dataclass from its section of the tree, and checks its words and types."""
     given = mapping(name, tree.get(name))
     fields = {field.name: field for field in dataclasses.fields(cls)}
     check_words(f"setting in {name}:", given, fields)
@@ -260,7 +262,7 @@ def section_of(cls, name, tree):
         check_type(key, value, typing.get_args(kind) or (kind,))
         least, most = LIMITS.get(key, (-math.inf, math.inf))
         if key in LIMITS and not least <= value <= most:
-            raise BadInput(f"{key} must be from {least} to {most}, not {value}.")
+            raise BadInput(f"{key} must be between {least} and {most}, not {value}.")
         if key in CHOICES and value not in CHOICES[key]:
             raise BadInput(nearest(key, value, CHOICES[key]))
         if key == "data.value_range" and value is not None:
@@ -270,7 +272,7 @@ def section_of(cls, name, tree):
 
 
 class Loader(yaml.SafeLoader):
-    """YAML, but 1e-3 is a number as in version 1.2, not a text."""
+    """Reads YAML, but 1e-3 as a number, as in version 1.2, not as a string."""
 
 
 Loader.add_implicit_resolver(
@@ -281,9 +283,9 @@ Loader.add_implicit_resolver(
 
 
 def parse(text: str | bytes, name="The text"):
-    """YAML as dicts, lists, numbers and texts. `name` says in errors where it stands."""
+    """Parses YAML into dicts, lists, numbers and strings. Errors begin with `name`."""
     try:
         return yaml.load(text, Loader)  # noqa: S506 (Loader is a SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of impossible dates: ValueError
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # impossible dates: ValueError
         words = " ".join(str(error).split())
-        raise BadInput(f"{name} cannot be understood as YAML: {words}") from None
+        raise BadInput(f"{name} is not valid YAML: {words}") from None

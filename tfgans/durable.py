@@ -1,7 +1,8 @@
-"""Files that are whole or not there, and checksums that tell whether they still are.
+"""Writes files that are complete or absent, and checksums that show later damage.
 
-What a power failure may take is what the disk was not yet told to keep. So a file is written under
-another name, synced and renamed, and then its folder is synced: its own name never means a part.
+A power failure can lose data that are not synced to the disk yet. So a file is written under
+another name, synced and renamed, and then its folder is synced: its own name never denotes a part
+of the file.
 
 The checksums of `file` are in `file.sha256`, in the format of `sha256sum -c`.
 """
@@ -14,11 +15,11 @@ from tfgans.errors import BadInput
 
 
 class Altered(BadInput):
-    """A file is not the one that was written."""
+    """A file differs from the one that was written."""
 
 
 def sync(path):
-    """Waits until a file, or the names in a folder, are on the disk."""
+    """Waits until a file, or the list of names in a folder, is on the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -27,7 +28,7 @@ def sync(path):
 
 
 def publish(partial: pathlib.Path, path: pathlib.Path):
-    """Gives its name to a file or a folder that is whole."""
+    """Renames a complete file or folder to its final name, safe against power failures."""
     for part in [*partial.rglob("*"), partial]:
         sync(part)
     os.replace(partial, path)
@@ -35,7 +36,7 @@ def publish(partial: pathlib.Path, path: pathlib.Path):
 
 
 def write_text(path: pathlib.Path, text: str):
-    """Writes a small file; until it is whole, the old one stays."""
+    """Writes a small file; the old one stays until the new one is complete."""
     partial = path.with_name(f"partial-{path.name}")
     try:
         partial.write_text(text)
@@ -45,7 +46,7 @@ def write_text(path: pathlib.Path, text: str):
 
 
 def sha256(path) -> str:
-    """Of a file, or of all files of a folder with their names, as hexadecimal digits."""
+    """Hashes a file, or all files of a folder with their names; returns hexadecimal digits."""
     path, digest = pathlib.Path(path), hashlib.sha256()
     if path.is_dir():
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
@@ -58,27 +59,29 @@ def sha256(path) -> str:
 
 
 def checksums(path: pathlib.Path) -> pathlib.Path:
-    """The file that holds the checksums of a file."""
+    """Returns the path of the checksum file of a file."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def write_checksums(path: pathlib.Path, files):
-    """Writes the checksums of `path` from those of files in its folder, itself among them."""
+    """Writes the checksum file of `path`: one line for each of `files`, `path` among them."""
     lines = [f"{sha256(file)}  {file.relative_to(path.parent).as_posix()}\n" for file in files]
     checksums(path).write_text("".join(lines))
 
 
 def check(path: pathlib.Path):
-    """Compares a file, and the others of its checksums, with these. Without checksums all is well.
+    """Compares a file, and the others in its checksum file, with their checksums.
+
+    A file without a checksum file passes.
 
     Raises:
-        Altered: Some are missing or not what was written. The message names them.
+        Altered: Files are missing or altered. The message names them.
     """
     if not checksums(path).exists():
         return
     lines = checksums(path).read_text(errors="replace").splitlines()
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    wanted.setdefault(path.name, None)  # the file of checksums may be what was altered
+    wanted.setdefault(path.name, None)  # the checksum file itself may be altered
     files = path.parent.rglob("*")
     there = {file.relative_to(path.parent).as_posix(): file for file in files if file.is_file()}
     altered = [
@@ -89,6 +92,6 @@ def check(path: pathlib.Path):
     if altered:
         raise Altered(
             f"{path.parent} does not hold what was written: {', '.join(altered)} "
-            f"{'is' if len(altered) == 1 else 'are'} altered or missing, by the checksums in "
+            f"{'is' if len(altered) == 1 else 'are'} altered or missing, according to "
             f"{checksums(path).name}."
         )

@@ -1,18 +1,18 @@
-"""Errors that are for the person who gave the input, and messages for misspelt words."""
+"""Errors addressed to the user, and messages for misspelled words."""
 
 import difflib
 import sys
 
 
 class BadInput(ValueError):
-    """Something given by a person cannot be used: what was wanted, what came, what to do.
+    """The user's input cannot be used. The message says what was wanted, what came, what to do.
 
     The tools print it as one line; any other error keeps its traceback.
     """
 
 
 def run_tool(main):
-    """Runs a tool; an error that is for the person, or Ctrl-C, becomes one line."""
+    """Runs a tool; prints an error addressed to the user, or Ctrl-C, as one line."""
     try:
         status = main()
     except (BadInput, OSError, FloatingPointError) as error:
@@ -24,9 +24,9 @@ def run_tool(main):
 
 
 def nearest(kind: str, word: str, known) -> str:
-    """'No <kind> named <word>. Did you mean ...?', with the whole list where nothing is near."""
+    """Returns "No <kind> named <word>. Did you mean ...?"; lists all words if none is close."""
     known = sorted(map(str, known))
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"No {kind} named {word!r}. Did you mean {close[0]!r}?"
-    return f"No {kind} named {word!r}. There is: {', '.join(known) or 'none'}."
+    return f"No {kind} named {word!r}. Known: {', '.join(known) or 'none'}."

@@ -1,4 +1,4 @@
-"""Pictures: from [-1, 1] to files, one by one or as a grid."""
+"""Writes images in [-1, 1] to files: single images, grids, tables and videos."""
 
 import pathlib
 
@@ -9,7 +9,7 @@ from tfgans.errors import BadInput
 
 
 def to_uint8(images) -> np.ndarray:
-    """[-1, 1] to 0..255 as the StyleGAN code does it: 127.5 x + 128, cut to integers."""
+    """Maps [-1, 1] to 0..255 as the StyleGAN code does: 127.5 x + 128, clipped and truncated."""
     return np.clip(np.asarray(images, "float32") * 127.5 + 128.0, 0.0, 255.0).astype("uint8")
 
 
@@ -18,7 +18,7 @@ def grid(images, columns: int | None = None, gap: int = 0) -> np.ndarray:
 
     Args:
         images: [n, H, W, C] in [-1, 1], or a table [rows, columns, H, W, C].
-        columns: Images per row; the nearest to a square where not given.
+        columns: Images per row; the default makes the grid nearly square.
         gap: White pixels between images.
 
     Returns:
@@ -41,11 +41,11 @@ def grid(images, columns: int | None = None, gap: int = 0) -> np.ndarray:
 
 
 def table(*columns) -> np.ndarray:
-    """Puts lists of images beside each other, one row for each place, as `grid` takes them.
+    """Puts lists of images side by side as the columns of a table, which `grid` takes.
 
     Args:
-        columns: [rows, H, W, C] each. Gray ones become as wide in channels as the others; of more
-            than four channels the first three are shown.
+        columns: [rows, H, W, C] each. Gray images are repeated to the number of channels of the
+            others; images with more than four channels show the first three.
 
     Returns:
         [rows, columns, H, W, C].
@@ -57,9 +57,9 @@ def table(*columns) -> np.ndarray:
 
 
 def picture(image) -> Image.Image:
-    """A PIL image of uint8 [H, W, C]: gray, gray with alpha, RGB or RGBA.
+    """Makes a PIL image of uint8 [H, W, C]: gray, gray with alpha, RGB or RGBA.
 
-    Of images with more channels the first three are shown.
+    Images with more channels show the first three.
     """
     image = np.asarray(image)
     channels = image.shape[2]
@@ -69,7 +69,7 @@ def picture(image) -> Image.Image:
 
 
 def on_checkers(image: Image.Image, side: int = 8) -> Image.Image:
-    """Lays an image with alpha on the usual checkerboard, so that its transparency shows."""
+    """Composites an image with alpha on a gray checkerboard."""
     if image.mode not in ("LA", "RGBA"):
         return image
     y, x = np.mgrid[: image.height, : image.width] // side
@@ -84,36 +84,36 @@ def save_grid(images, path, columns: int | None = None) -> None:
 
 
 def save_video(frames, path, rate: int = 24) -> None:
-    """Writes images as an animation, in the format that the ending of the path says.
+    """Writes images as an animation; the suffix of the path gives the format.
 
     Args:
         frames: [n, H, W, C] in [-1, 1].
-        path: Of a .gif, or of an .mp4, for which the package imageio-ffmpeg must be installed. An
-            MP4 has even sides: a last odd row or column is cut.
-        rate: Images per second. A GIF counts in hundredths of a second.
+        path: Path of a .gif or an .mp4. An MP4 needs the package imageio-ffmpeg, and even sides:
+            a last odd row or column is cut.
+        rate: Images per second. A GIF rounds durations to hundredths of a second.
 
     Raises:
-        BadInput: Another ending, or there is no imageio-ffmpeg.
+        BadInput: The suffix is another, or imageio-ffmpeg is not installed.
     """
     pictures = [on_checkers(picture(frame)).convert("RGB") for frame in to_uint8(frames)]
-    ending = pathlib.Path(path).suffix
-    if ending == ".gif":
+    suffix = pathlib.Path(path).suffix
+    if suffix == ".gif":
         first, *rest = pictures
         first.save(path, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0)
-    elif ending == ".mp4":
+    elif suffix == ".mp4":
         write_mp4(pictures, path, rate)
     else:
-        raise BadInput(f"A video is a .gif or an .mp4, not {path}.")
+        raise BadInput(f"A video must be a .gif or an .mp4, not {path}.")
 
 
 def write_mp4(pictures, path, rate):
-    """Writes RGB pictures of one size as H.264 in the pixel format that every player knows."""
+    """Writes RGB pictures of one size as H.264, in the pixel format that all players support."""
     try:
         import imageio_ffmpeg
     except ImportError:
         raise BadInput(
-            f"{path} needs the package imageio-ffmpeg, which brings ffmpeg along: "
-            'pip install "tfgans[video]". A .gif needs nothing.'
+            f"Writing {path} needs the package imageio-ffmpeg, which contains ffmpeg: "
+            'pip install "tfgans[video]". A .gif needs no package.'
         ) from None
     width, height = (side // 2 * 2 for side in pictures[0].size)
     writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=rate, macro_block_size=2)

@@ -1,32 +1,31 @@
-"""How much memory training takes, estimated from the graphs of its steps without running them.
+"""Estimates the memory of training from the graphs of the steps, without running them.
 
 A training process holds five things:
 
-    TensorFlow, Keras and this package, before there is a model     0.63 GB
+    TensorFlow, Keras and this package, before a model is built     0.63 GB
     weights, averages, states of the optimizers                     counted
-    the graphs of the steps, prepared to run                        20 kB for each operation
-    the tensors of a step                               1.3 times what is counted, at their fullest
-    copies of their filters that convolutions keep                  the size of all filters
+    the graphs of the steps, ready to run                           20 kB for each operation
+    the tensors of a step                                           1.3 times the counted peak
+    copies of the filters, kept by convolutions                     the size of all filters
 
-The first, the third and the factor were measured (`benchmarks/memory.py`, docs/scale.md) with
-TensorFlow 2.21 on a CPU. An operation of a graph costs so much because it is kept several times: as
-it was traced, as it was optimized, as a node of the executor, as a kernel with what it has
-prepared. All graphs of a training stay. The kernels of convolutions keep memory from step to step
-that goes when their function goes: 108 MB of DCGAN, whose filters are 137 MB. On an accelerator its
-own memory holds the second and the fourth.
+The first, the third and the factor 1.3 were measured (`benchmarks/memory.py`, docs/scale.md) with
+TensorFlow 2.21 on a CPU. Each graph operation costs 20 kB because TensorFlow keeps the traced and
+the optimized operation, the executor's node and the prepared kernel. All graphs of a training stay
+in memory. Convolution kernels keep memory between steps and free it with their function: 108 MB for
+DCGAN, whose filters take 137 MB. An accelerator's own memory holds the second and the fourth.
 """
 
 import dataclasses
 
 PROCESS = 630_000_000
 OPERATION = 20_000
-SPARE = 1.3  # on a CPU the allocator hands out free pieces larger than what is asked for
+SPARE = 1.3  # on a CPU the allocator returns free blocks larger than requested
 
 ALIASES = {"Identity", "IdentityN", "Reshape", "ExpandDims", "Squeeze", "ReadVariableOp"}
 
 
 def needed(graph) -> set:
-    """The operations that TensorFlow runs: it leaves out what no result depends on."""
+    """Returns the operations that TensorFlow runs: those that a result depends on."""
     found, left = set(), [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
     while left:
         operation = left.pop()
@@ -37,13 +36,13 @@ def needed(graph) -> set:
 
 
 def peak_bytes(graph) -> int:
-    """Most bytes of tensors alive at a time if the operations ran in the order of their creation.
+    """Returns the largest sum of bytes of live tensors if operations run in order of creation.
 
-    Tensors of unknown size count as nothing, and so do those that share another one's memory.
+    Tensors of unknown size count as 0, and so do tensors that share another one's memory.
     """
     run = needed(graph)
     operations = [operation for operation in graph.get_operations() if operation in run]
-    owner, last_use = {}, {}
+    owner, last_use = {}, {}  # tensor -> tensor that holds its memory; owner -> last reader
     for i, operation in enumerate(operations):
         for k, tensor in enumerate(operation.outputs):
             shares = operation.type in ALIASES and k < len(operation.inputs)
@@ -73,13 +72,13 @@ def size(tensor):
 
 @dataclasses.dataclass
 class Memory:
-    """What a training process holds, in bytes.
+    """Memory of a training process, in bytes.
 
     Args:
-        stored: Weights, averages, states of the optimizers.
-        step: The tensors of the fullest step.
+        stored: Size of weights, averages and states of the optimizers.
+        step: Peak size of the tensors, in the step where it is largest.
         operations: Number of operations in all graphs.
-        filters: The trained filters of all convolutions.
+        filters: Size of the trained filters of all convolutions.
     """
 
     stored: int
@@ -89,7 +88,7 @@ class Memory:
 
     @property
     def process(self):
-        """All of it together, the resident memory of a process that trains on a CPU."""
+        """The sum: the resident memory of a process that trains on a CPU."""
         graphs, step = OPERATION * self.operations, int(SPARE * self.step)
         return PROCESS + self.stored + graphs + step + self.filters
 
@@ -98,8 +97,8 @@ def training_memory(model, batch) -> Memory:
     """Estimates the memory of training.
 
     Args:
-        model: Compiled. The graphs of all its stages and patterns of `due` answers are traced.
-        batch: The data of one step, a dict of tensors or TensorSpecs.
+        model: A compiled model. All its stages and patterns of `due` answers are traced.
+        batch: Data of one step, a dict of tensors or TensorSpecs.
     """
     variables = list(model.variables)
     for optimizer in model.optimizers.values():

@@ -1,12 +1,11 @@
-"""Every random draw of tfgans, as a function of (seed, step, replica, draw number).
+"""Random numbers as a function of (seed, step, replica, draw number).
 
-A network or a loss asks for noise with `normal(shape)` or `uniform(shape)`. Where the numbers come
-from is decided by the scope it runs in: `BaseModel` opens one around each training step, and
-`sample(seed=...)` opens one around each call. Nothing random is stored, so there is nothing to
-save: a resumed run draws what the uninterrupted run would have drawn, and every replica of a
-distribution strategy draws its own numbers.
+A network or a loss draws noise with `normal(shape)` or `uniform(shape)`. The surrounding scope
+decides the numbers: `BaseModel` opens one around each training step, and `sample(seed=...)` opens
+one around each call. There is no random state to save: a resumed run draws the same numbers as an
+uninterrupted run, and each replica of a distribution strategy draws its own numbers.
 
-TensorFlow's stateful generators and Keras' `SeedGenerator` do not give this: neither is saved in a
+TensorFlow's stateful generators and Keras' `SeedGenerator` cannot do this: neither is saved in a
 `.keras` file, and the latter draws the same numbers on all replicas.
 """
 
@@ -23,12 +22,12 @@ REPLICAS = 2**16
 
 @contextlib.contextmanager
 def scope(seed: int, step=0, replica=0):
-    """Decides what `normal` and `uniform` draw inside the `with` block.
+    """Sets the numbers that `normal` and `uniform` draw inside the `with` block.
 
     Args:
         seed: Integer, at most 40 bits; may be a tensor.
         step: Training step, a Python integer or an int64 tensor.
-        replica: Number of this replica in the strategy, integer or tensor.
+        replica: Index of this replica in the strategy, integer or tensor.
     """
     outer = getattr(_here, "scope", None)
     place = tf.cast(step, "int64") * REPLICAS + tf.cast(replica, "int64")
@@ -41,9 +40,9 @@ def scope(seed: int, step=0, replica=0):
 
 
 def parts(n: int):
-    """Yields 0 ... n - 1. What is drawn meanwhile are the n parts of what one pass would draw.
+    """Yields 0 ... n - 1. Draws inside the loop are slices of the full-batch draw.
 
-    A draw of m rows in part k gives the rows k m ... (k + 1) m of a draw of n m rows.
+    A draw of m rows in part k returns rows k m to (k + 1) m - 1 of a draw of n m rows.
     """
     start = _here.scope[2] if n > 1 else None
     for k in range(n):
@@ -56,8 +55,8 @@ def parts(n: int):
 def _next_key():
     if getattr(_here, "scope", None) is None:
         raise RuntimeError(
-            "A random number was drawn outside a training step. "
-            "Say which numbers are wanted: `with tfgans.random.scope(seed): ...`."
+            "A random number was drawn outside of a training step. "
+            "Give a seed: `with tfgans.random.scope(seed): ...`."
         )
     first, place, number = _here.scope
     _here.scope[2] += 1
@@ -75,10 +74,10 @@ def _draw(draw, shape, **settings):
 
 
 def normal(shape, dtype="float32"):
-    """Draws from N(0, 1). The first rows do not depend on how many rows are drawn."""
+    """Draws from N(0, 1). The first rows do not depend on the number of rows."""
     return _draw(tf.random.stateless_normal, shape, dtype=dtype)
 
 
 def uniform(shape, minval=0, maxval=1, dtype="float32"):
-    """Draws uniformly from [minval, maxval); integers where `dtype` is an integer type."""
+    """Draws uniformly from [minval, maxval); integers if `dtype` is an integer type."""
     return _draw(tf.random.stateless_uniform, shape, minval=minval, maxval=maxval, dtype=dtype)

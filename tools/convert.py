@@ -1,4 +1,4 @@
-"""Makes a release of an official checkpoint: `python tools/convert.py ffhq.pkl`.
+"""Makes a release from an official checkpoint: `python tools/convert.py ffhq.pkl`.
 
 Reads pickles of StyleGAN2 (in PyTorch or TensorFlow) and of ProGAN. Nothing in the file is run.
 """
@@ -17,11 +17,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", help="an official .pkl")
     parser.add_argument("out", nargs="?", help="release (default: saved_models/<name of the file>)")
-    parser.add_argument("--run", metavar="DIR", help="also begin a run that tools/train.py goes on")
+    parser.add_argument("--run", metavar="DIR", help="also begin a run for tools/train.py")
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
         help="an argument of the model that the file does not hold, such as augment=bgc",
-    )  # fmt: skip
+    )
     args = parser.parse_args()
     changes = {}
     for change in args.changes:

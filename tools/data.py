@@ -1,4 +1,4 @@
-"""Looks after data sets: `check` says what is wrong with one, `pack` writes it as TFRecords.
+"""Checks and packs data sets: `check` lists problems, `pack` writes TFRecords.
 
 python tools/data.py check photos/
 python tools/data.py pack photos.zip data/photos --size 256 256
@@ -18,13 +18,13 @@ def main(argv=None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    checker = commands.add_parser("check", help="read everything and list what is wrong")
+    checker = commands.add_parser("check", help="read all data and list the problems")
     packer = commands.add_parser("pack", help="write a set as sharded TFRecords")
     for command in (checker, packer):
         command.add_argument(
             "path",
             metavar="PATH",
-            help="folder, zip, TFRecord, IDX, CIFAR, NumPy; text of tokens",
+            help="folder, zip, TFRecord, IDX, CIFAR, NumPy; text file of tokens",
         )
         command.add_argument(
             "--value-range",

@@ -1,15 +1,16 @@
-"""Finds directions of attributes, applies them, and exports them for a server.
+"""Finds and applies latent directions of attributes, and exports edits for a server.
 
 python tools/edit.py MODEL sefa                         from the weights alone
 python tools/edit.py MODEL ganspace                     principal components of w
 python tools/edit.py MODEL difference --scores FILE     difference of mean codes
 python tools/edit.py MODEL tlgan --scores FILE          regression; --base keeps attributes apart
 python tools/edit.py MODEL interfacegan --scores FILE   boundaries; --base keeps attributes apart
-python tools/edit.py MODEL apply edits.yaml             stacks the lines of the file
+python tools/edit.py MODEL apply edits.yaml             applies all edits of the file in turn
 python tools/edit.py MODEL apply edits.yaml --export NAME   a release with an endpoint `edit`
 
-Finding writes <out>/MODEL-METHOD.npz, .yaml (a line for each direction) and .png (each direction at
-growing strengths). FILE has the columns seed,NAME,...; or is a .keras classifier of images.
+All methods but apply write <out>/MODEL-METHOD.npz, .yaml (a line for each direction) and .png (each
+direction at growing strengths). FILE is a CSV with the columns seed,NAME,... or a .keras classifier
+of images.
 """
 
 import argparse
@@ -30,18 +31,18 @@ def main():
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
     add("method", choices=[*find.UNSUPERVISED, *find.SUPERVISED, "apply"])
-    add("file", nargs="?", help="of apply: a YAML file of edits")
+    add("file", nargs="?", help="YAML file of edits, for apply")
     add("--scores", metavar="FILE", help="CSV of seeds, or a .keras classifier")
     add("--samples", type=int, default=2000, help="images that a classifier scores (default 2000)")
-    add("--space", choices=["z", "w"], default="w", help="of the codes of scored images (w)")
+    add("--space", choices=["z", "w"], default="w", help="space of scored codes (default w)")
     add("--layers", default="all", help="coarse, middle, fine, all, or like 0-3 (default all)")
-    add("--base", nargs="+", default=[], metavar="NAME", help="attributes to be left alone")
-    add("-n", type=int, default=5, help="directions of sefa and ganspace (default 5)")
+    add("--base", nargs="+", default=[], metavar="NAME", help="attributes to keep unchanged")
+    add("-n", type=int, default=5, help="number of directions for sefa and ganspace (default 5)")
     add("--strengths", type=float, nargs="+", default=[-3, -2, -1, 0, 1, 2, 3], metavar="S")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED", help="of the picture")
-    add("--truncation", type=float, metavar="PSI", help="less variety below 1")
-    add("--label", type=int, help="class of all images; else seed i has class i modulo classes")
-    add("--export", metavar="NAME", help="of apply: writes saved_models/NAME/<next version>")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED", help="images to show")
+    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
+    add("--label", type=int, help="class of all images (default: seed modulo number of classes)")
+    add("--export", metavar="NAME", help="writes saved_models/NAME/<next version>, for apply")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
     if (args.file is None) == (args.method == "apply"):

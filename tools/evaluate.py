@@ -1,7 +1,7 @@
 """Measures a trained model or a folder of images: `python tools/evaluate.py NAME --data PATH`.
 
-Without --extractor only the metrics that need no network work: swd, ms_ssim, polygons. Path lengths
-(ppl_wend and its kin) need LPIPS instead: --vgg and --lpips, one path for each of --samples.
+Only swd, ms_ssim and polygons work without --extractor. Path lengths (ppl_wend and others) need
+LPIPS instead, --vgg and --lpips; --samples is then the number of paths.
 """
 
 import argparse
@@ -18,25 +18,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("subject", nargs="?", help="a release, a run, a .keras file, or a folder of images")
-    add("--data", metavar="PATH", help='the real images, as for tools/train.py; also "synthetic"')
+    add("--data", metavar="PATH", help='real images, as for tools/train.py, or "synthetic"')
     add("--metrics", nargs="+", default=["kid", "fid"], help=", ".join(metrics.METRICS))
-    add("--extractor", metavar="NET", help="a file of the Inception network, a model, own-small")
-    add("--vgg", metavar="FILE", help="of ppl_...: weights of VGG16 (or in TFGANS_VGG16)")
-    add("--lpips", metavar="FILE", help="of ppl_...: LPIPS' weights of it (or in TFGANS_LPIPS)")
-    add("--samples", type=int, default=50_000, help="images to generate (default 50,000)")
-    add("--seeds", type=int, default=3, help="how many times (default 3)")
-    add("--truncation", type=float, metavar="PSI", help="less variety below 1")
-    add("--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="of float pixels")
-    add("--cache", metavar="DIR", help="keep the features of the real images here")
+    add("--extractor", metavar="NET", help="weights of Inception, a model, or own-small")
+    add("--vgg", metavar="FILE", help="weights of VGG16, for ppl_... (or in TFGANS_VGG16)")
+    add("--lpips", metavar="FILE", help="weights of LPIPS, for ppl_... (or in TFGANS_LPIPS)")
+    add("--samples", type=int, default=50_000, help="number of generated images (default 50,000)")
+    add("--seeds", type=int, default=3, help="number of repetitions (default 3)")
+    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
+    add("--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="for float pixels")
+    add("--cache", metavar="DIR", help="folder for the features of the real images")
     add("--out", metavar="FILE", help="write the result as JSON")
-    add("--compare", nargs=2, metavar="JSON", help="two results side by side")
+    add("--compare", nargs=2, metavar="JSON", help="print two results side by side")
     args = parser.parse_args()
 
     if args.compare:
         print(metrics.compare(*map(metrics.read_result, args.compare)))
         return
     if args.subject is None or args.data is None:
-        raise BadInput("Say what to measure, and against which real images: NAME --data PATH.")
+        raise BadInput("Give a subject and the real images: NAME --data PATH.")
     result = metrics.evaluate(
         args.subject,
         args.data,

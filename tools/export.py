@@ -12,8 +12,8 @@ from tfgans.errors import run_tool  # noqa: E402
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a run, a .keras file, or a release")
-    parser.add_argument("name", help="of the release: saved_models/NAME/<next version>")
-    parser.add_argument("--root", default="saved_models", metavar="DIR", help="of all releases")
+    parser.add_argument("name", help="name of the release: saved_models/NAME/<next version>")
+    parser.add_argument("--root", default="saved_models", metavar="DIR", help="folder of releases")
     args = parser.parse_args()
     folder = storage.release(models.load(args.model), args.name, args.root)
     print(f"Written: {folder}")

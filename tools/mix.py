@@ -1,8 +1,8 @@
-"""A table of mixed styles: `python tools/mix.py stylegan2-fashion --layers coarse`.
+"""Draws a table of mixed styles: `python tools/mix.py stylegan2-fashion --layers coarse`.
 
-Each image has the styles of its row's seed, but for some layers: these are of its column's seed.
-coarse layers decide over pose and shape (sides up to 8 pixels), middle ones over parts (16 and 32),
-fine ones over colors and texture.
+Each image has the styles of its row's seed, except --layers, which have those of its column's seed.
+Coarse layers (sides up to 8 pixels) control pose and shape, middle ones (16 and 32) parts, fine
+ones colors and texture.
 """
 
 import argparse
@@ -22,8 +22,8 @@ def main():
     add("--rows", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
     add("--columns", type=int, nargs="+", default=[4, 5, 6, 7, 8, 9], metavar="SEED")
     add("--layers", default="0-6", help="coarse, middle, fine, all, or like 0-3,6 (default 0-6)")
-    add("--truncation", type=float, metavar="PSI", help="less variety below 1")
-    add("--label", type=int, help="class of all images; else seed i has class i modulo classes")
+    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
+    add("--label", type=int, help="class of all images (default: seed modulo number of classes)")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
 

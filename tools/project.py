@@ -1,11 +1,11 @@
 """Finds the latents of images: `python tools/project.py stylegan2-fashion shoe.png --label 9`.
 
 Methods: projector (StyleGAN2: one w and the noise images, 1,000 steps) and image2stylegan (a w for
-each layer, 5,000 steps). Ctrl-C saves; the same command goes on from there. Written are:
-  latents.npz   ws, and all that is needed to go on
+each layer, 5,000 steps). Ctrl-C saves; the same command continues the search. It writes:
+  latents.npz   ws, and the state of the search
   result.png    each image, the start of the search, the result
-  path.gif      the way there (path.mp4 with --mp4)
-  morph.png, style.png, expression.png: what --use makes of 2, 2 or 3 images
+  path.gif      the images of the search (path.mp4 with --mp4)
+  morph.png, style.png, expression.png: results of --use for 2, 2 or 3 images
 """
 
 import argparse
@@ -31,13 +31,13 @@ def main():
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
-    add("files", nargs="+", metavar="IMAGE", help="resized to the model's size")
+    add("files", nargs="+", metavar="IMAGE", help="images; they are resized to the model's size")
     add("--method", choices=METHODS, default="projector")
-    add("--steps", type=int, help="instead of the paper's")
-    add("--vgg", metavar="FILE", help="weights of VGG16, without which distances are of pixels")
-    add("--lpips", metavar="FILE", help="of the projector: also LPIPS' own weights of VGG16")
-    add("--label", type=int, help="class whose mean w the search starts from, else that of all")
-    add("--use", choices=latents.USES, help="expression: a person; another, neutral and smiling")
+    add("--steps", type=int, help="number of steps (default: the paper's)")
+    add("--vgg", metavar="FILE", help="weights of VGG16; without it, distances compare pixels")
+    add("--lpips", metavar="FILE", help="weights of LPIPS for VGG16, for projector")
+    add("--label", type=int, help="start from the mean w of this class (default: of all)")
+    add("--use", choices=latents.USES, help="expression: person A, then B neutral and smiling")
     add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-METHOD)")
     args = parser.parse_args()

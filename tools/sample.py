@@ -1,7 +1,7 @@
-"""Makes pictures with a trained model: `python tools/sample.py stylegan2-fashion -n 16`.
+"""Generates images with a trained model: `python tools/sample.py stylegan2-fashion -n 16`.
 
-Sequences of tokens are printed, one per line. Mixed styles: `tools/mix.py`. Animations, and tables
-of one code or of truncation: `tools/walk.py`.
+Sequences of tokens are printed, one per line. See also `tools/mix.py` for mixed styles, and
+`tools/walk.py` for animations and for tables of codes or truncation.
 """
 
 import argparse
@@ -21,16 +21,16 @@ def main():
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
     parser.add_argument("-n", type=int, default=16, help="number of images (default 16)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
-    parser.add_argument("--truncation", type=float, metavar="PSI", help="less variety below 1")
+    parser.add_argument("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
     parser.add_argument("--label", type=int, nargs="+", help="class of all images, or one for each")
-    parser.add_argument("--single", action="store_true", help="one file per image, not a grid")
+    parser.add_argument("--single", action="store_true", help="write one file per image")
     parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
 
     model = models.load(args.model)
     if "sample" not in model.endpoints():
         raise BadInput(
-            f"{type(model).__name__} makes images of images: "
+            f"{type(model).__name__} makes images from images: "
             f"python tools/translate.py {args.model} PATH"
         )
     options = {}

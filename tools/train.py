@@ -1,7 +1,7 @@
 """Trains a model: `python tools/train.py stylegan2 --data ~/photos`.
 
-Without --data it runs the configuration's demo, minutes on two cores. The same command again goes
-on where the last one stopped.
+Without --data it runs the configuration's demo, which takes minutes on two cores. The same command
+continues a stopped run.
 """
 
 import argparse
@@ -23,13 +23,11 @@ def main():
     parser.add_argument("--data", metavar="PATH", help="images; see `tools/data.py check`")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
     parser.add_argument("--run", metavar="DIR", help="folder of the run (default: runs/NAME)")
-    parser.add_argument("--demo", action="store_true", help="the small setting, also with --data")
-    parser.add_argument("--tiny", action="store_true", help="seconds, to see that it works")
-    parser.add_argument("--dry-run", action="store_true", help="print settings and sizes, stop")
+    parser.add_argument("--demo", action="store_true", help="use the small setting")
+    parser.add_argument("--tiny", action="store_true", help="run for seconds, as a test")
+    parser.add_argument("--dry-run", action="store_true", help="print settings and sizes only")
     parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="see docs/scale.md")
-    parser.add_argument(
-        "--force", action="store_true", help="go on with other settings than before"
-    )
+    parser.add_argument("--force", action="store_true", help="continue a run with changed settings")
     args = parser.parse_args()
     if args.list or not args.name:
         print(catalog.catalog())
@@ -46,11 +44,11 @@ def main():
     name = config.find(args.name).stem
     if section:
         print(
-            f"Running the {section} of {name}, a small setting of its own. The full one: "
+            f"Running the {section} of {name}, a small setting. The full one: "
             f"python tools/train.py {args.name} --data PATH"
         )
     else:
-        print(f"Running {name} in full. A small setting: add --demo.")
+        print(f"Running {name} in full. For a small setting add --demo.")
     print(machine.describe())
     if args.dry_run:
         print(catalog.describe(settings))

@@ -1,6 +1,6 @@
 """Translates images with a trained model: `python tools/translate.py pix2pix drawings/`.
 
-Writes a PNG for each image: before and after, side by side.
+It writes a PNG for each image, with the input and the result side by side.
 """
 
 import argparse
@@ -22,10 +22,10 @@ def main():
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
     parser.add_argument("path", help="an image, or a folder of images")
     parser.add_argument(
-        "--endpoint", default="serving_default", help="what the model does, such as b_to_a"
+        "--endpoint", default="serving_default", help="endpoint of the model, such as b_to_a"
     )
-    parser.add_argument("--seed", type=int, help="of the noise, where the model has any")
-    parser.add_argument("--single", action="store_true", help="write the result alone")
+    parser.add_argument("--seed", type=int, help="seed of the noise, if the model has noise")
+    parser.add_argument("--single", action="store_true", help="write only the result")
     parser.add_argument("--out", default="translated", metavar="DIR", help="default: translated")
     args = parser.parse_args()
 
@@ -43,7 +43,7 @@ def main():
         raise BadInput(nearest(kind, endpoint, offered))
     function, wanted = offered[endpoint]
     if args.seed is not None and "seed" not in wanted:
-        raise BadInput(f"{type(model).__name__} has no noise, and no --seed.")
+        raise BadInput(f"{type(model).__name__} has no noise: leave --seed out.")
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
     source, out = FolderImages(path), pathlib.Path(args.out)

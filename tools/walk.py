@@ -1,10 +1,10 @@
 """Walks through latent space: `python tools/walk.py stylegan2-fashion`.
 
-Closed animations (GIF, or --mp4):
-  z           great circles between seeds (the default)
+Looping animations (GIF, or --mp4):
+  z           great circles between the latents of seeds (default)
   w           straight lines between their w
   smooth      smoothed noise, as in ProGAN's videos
-Another animation:
+Other animation:
   training    the sample grids of a run, from the first to the last
 Tables:
   truncation  each seed at psi from -1 to 1
@@ -33,13 +33,13 @@ def main():
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
     add("kind", nargs="?", default="z", choices=MOVING + TABLES)
-    add("--seeds", type=int, nargs="+", default=list(range(10)), metavar="SEED", help="the stops")
-    add("--frames", type=int, default=24, help="from one stop to the next (default 24)")
+    add("--seeds", type=int, nargs="+", default=list(range(10)), metavar="SEED", help="stops")
+    add("--frames", type=int, default=24, help="frames from one stop to the next (default 24)")
     add("--rate", type=int, default=24, help="frames per second (default 24)")
     add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
     add("--columns", type=int, default=1, help="walks side by side, each with its own seeds")
-    add("--truncation", type=float, metavar="PSI", help="less variety below 1")
-    add("--label", type=int, help="class of all images; else seed i has class i modulo classes")
+    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
+    add("--label", type=int, help="class of all images (default: seed modulo number of classes)")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
 
@@ -52,7 +52,7 @@ def main():
     elif args.kind == "codes":
         model = models.load(args.model)
         if not hasattr(model, "traverse"):
-            raise BadInput(f"{type(model).__name__} has no codes to vary; InfoGAN has.")
+            raise BadInput(f"{type(model).__name__} has no codes to vary; InfoGAN has some.")
         images.save_grid(model.traverse(seed=args.seeds[0]), path)
     elif args.kind == "truncation":
         space = latents.Space(models.load(args.model), args.label)

@@ -92,14 +92,14 @@ def test_labels_are_checked(folder):
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
     found = by_name(check(folder))
     assert set(found) == {"7.png", "gone.png"}
-    assert "no label" in found["7.png"].problem and "no image" in found["gone.png"].problem
+    assert "no label" in found["7.png"].problem and "not an image" in found["gone.png"].problem
     labels = [[name, [1.0] * (1 + (i == 3))] for i, name in enumerate([*names, "dog/7.png"])]
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
     (finding,) = check(folder)
     assert "differ in length" in finding.problem
     (folder / "dataset.json").write_text("[")
     (finding,) = check(folder)
-    assert "dataset.json cannot be understood" in finding.problem
+    assert "dataset.json is not valid" in finding.problem
 
 
 def test_zip_is_checked(tmp_path, folder):
@@ -270,7 +270,7 @@ def test_tokens(tmp_path):
     found = [(finding.name[-6:], finding.problem) for finding in check(path)]
     assert found == [
         ("line 3", "2 tokens; 3 of 4 lines have 3"),
-        ("line 4", "'-2' is no token"),
+        ("line 4", "'-2' is not a token"),
     ]
     path.write_text("1 2 3\n4 5 6\n")
     assert check(path) == []

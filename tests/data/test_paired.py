@@ -85,8 +85,6 @@ def test_without_jitter_and_flip_images_are_as_stored(beside, pictures):
 def test_direction(beside):
     forth, back = (take(beside, batch_size=6, direction=d) for d in ("a_to_b", "b_to_a"))
     np.testing.assert_array_equal(forth, back[::-1])
-    with pytest.raises(DataError, match="data.direction is 'ab'.*a_to_b.*b_to_a"):
-        source(beside, direction="ab")
 
 
 def test_seed_start_and_workers(beside):
@@ -119,10 +117,10 @@ def test_two_folders_are_matched_by_name(tmp_path, pictures, names):
         open_pairs(tmp_path)
 
 
-def test_files_that_differ_in_their_endings_are_refused(tmp_path, pictures):
+def test_files_that_differ_in_their_suffixes_are_refused(tmp_path, pictures):
     for name in ("A/0.png", "A/0.bmp", "B/0.png"):
         write(tmp_path / name, pictures[0])
-    with pytest.raises(DataError, match="differ in their endings"):
+    with pytest.raises(DataError, match="differ in their suffixes"):
         open_pairs(tmp_path)
 
 
@@ -188,6 +186,6 @@ def test_settings_of_other_kinds_are_refused():
     ):
         tree = {"architecture": name, "data": {"path": "synthetic", word: value}}
         with pytest.raises(
-            DataError, match=f"data.{word} is .*{get(name).__name__}.*knows no {word}"
+            DataError, match=f"data.{word} is .*{get(name).__name__}.*has no setting '{word}'"
         ):
             resolve(Config.from_dict(tree))

@@ -85,10 +85,10 @@ def test_landscape():
 
 
 def test_what_is_not_one_image(tmp_path):
-    for path, match in ((tmp_path, "a folder.*name its file"), (tmp_path / "x", "not there")):
+    for path, match in ((tmp_path, "a folder.*path of one image"), (tmp_path / "x", "not there")):
         with pytest.raises(DataError, match=match):
             resolve(settings(path))
-    with pytest.raises(DataError, match="No image is given"):
+    with pytest.raises(DataError, match="No data are given"):
         resolve(Config(architecture="singan"))
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="a.png"):

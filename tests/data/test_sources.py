@@ -140,7 +140,7 @@ def test_sizes_are_looked_at_evenly(tmp_path):
 def test_value_range_of_twelve_bit_images(tmp_path):
     png16(tmp_path / "a.png", np.full([2, 2, 1], 4095, "uint16"))
     assert open_images(tmp_path, [0, 4095]).value_range == (0, 4095)
-    with pytest.raises(DataError, match="lowest value must be below"):
+    with pytest.raises(DataError, match="lowest pixel value must be below"):
         open_images(tmp_path, [1, 1])
 
 
@@ -220,7 +220,7 @@ def test_labels_that_cannot_be_used(folder):
     with pytest.raises(DataError, match="one class number, or one vector"):
         _ = open_images(folder).labels
     (folder / "dataset.json").write_text("{")
-    with pytest.raises(DataError, match="dataset.json cannot be understood"):
+    with pytest.raises(DataError, match="dataset.json is not valid"):
         _ = open_images(folder).labels
 
 
@@ -266,7 +266,7 @@ def test_damaged_zip(tmp_path, folder):
             broken.append(error.name)
     assert len(broken) == 1 and broken[0].startswith(f"{path}: ")
     truncated(path)
-    with pytest.raises(DataError, match="not a whole zip"):
+    with pytest.raises(DataError, match="not an intact zip"):
         open_images(path)
 
 
@@ -501,7 +501,7 @@ def test_cifar_python_version(tmp_path, capsys):
         assert source.labels.tolist() == [5, 6] and source.read(1)[0, 3].tolist() == [3, 2, 3]
     for bad in (pickle.dumps(Evil()), pickle.dumps(batch)[:50], pickle.dumps([1])):
         (tmp_path / "data_batch_1").write_bytes(bad)
-        with pytest.raises(DataError, match="not a whole pickle of CIFAR"):
+        with pytest.raises(DataError, match="not an intact pickle of CIFAR"):
             open_images(tmp_path)
     assert capsys.readouterr().out == ""
 
@@ -557,7 +557,7 @@ def test_unknown_paths(tmp_path, folder):
     with pytest.raises(DataError, match="single image.*folder"):
         open_images(folder / "cat" / "0.png")
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(DataError, match="no known kind.*(?s:.*)TFRecord|tfrecords"):
+    with pytest.raises(DataError, match="no known format.*(?s:.*)TFRecord|tfrecords"):
         open_images(tmp_path / "a.txt")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("x")

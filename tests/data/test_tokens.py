@@ -80,7 +80,7 @@ def test_batches(file):
 
 @pytest.mark.parametrize("wrong", [{"length": 4}, {"vocabulary_size": 39}])
 def test_a_model_of_another_size_is_refused(file, wrong):
-    with pytest.raises(DataError, match="5 tokens long, their largest token is 39"):
+    with pytest.raises(DataError, match="5 tokens long, and the largest token is 39"):
         data.batches(model(**wrong), open_tokens(file), Data(), seed=0)
 
 
@@ -99,7 +99,7 @@ def test_open_settings_come_from_the_data(file):
     assert source.sequences.shape == (10_000, 3) and source.vocabulary_size == 9
     assert given == {"vocabulary_size": 9, "length": 3}
     for word in ("labels", "flip"):
-        with pytest.raises(DataError, match=f"data.{word} is True.*knows no {word}"):
+        with pytest.raises(DataError, match=f"data.{word} is True.*has no setting '{word}'"):
             data.resolve(Data(path="synthetic", **{word: True}), {}, Sequences)
     with pytest.raises(DataError, match="No data are given"):
         data.resolve(Data(), {}, Sequences)

@@ -50,8 +50,8 @@ def torch_network(class_name, arrays, clamp=None, group=4, features=1):
 
     Args:
         arrays: "synthesis.b4.conv1.affine.weight" -> array, ...
-        clamp: Of all activations.
-        group, features: Of the minibatch standard deviation of a discriminator.
+        clamp: Clamp of all activations.
+        group, features: Settings of the discriminator's minibatch standard deviation.
     """
     top = Layer(class_name)
     for i, (name, array) in enumerate(arrays.items()):

@@ -196,7 +196,7 @@ def laughs(kind):
 
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_settings_that_never_end(kind, tmp_path):
-    """What is compared, hashed or printed is a short text or a number."""
+    """Only short strings and numbers are compared, hashed or printed."""
     weights, endless = small_weights()[0], laughs(kind)
     for layer, word in (
         ("synthesis.b8.conv0", "conv_clamp"),
@@ -217,7 +217,7 @@ def test_settings_that_never_end(kind, tmp_path):
     network.state["variables"] = [(endless, 1)]
     assert "keys are neither" in refusal(tmp_path, dumps((network,) * 3))
     pieces = dumps(endless)[:-1], b"\x8c\x01x\x93."  # as the name of a module
-    assert "what is not a name" in refusal(tmp_path, b"".join(pieces))
+    assert "whose name is not a string" in refusal(tmp_path, b"".join(pieces))
     for place in (1, 2, 4):  # type, key and length of a storage
         reference = ["storage", "torch.FloatStorage", "0", "cpu", 1]
         reference[place] = endless

@@ -149,7 +149,7 @@ def test_the_doubling_kernel_is_turned(tmp_path):
 def test_what_is_refused_and_said(tmp_path, capsys):
     g, d = variables()
     for options, message in (
-        ({"use_pixelnorm": False}, "its use_pixelnorm is False, and our model has True"),
+        ({"use_pixelnorm": False}, "its use_pixelnorm is False, but our model has True"),
         ({"use_wscale": False}, "its use_wscale is False"),
     ):
         with pytest.raises(BadInput, match=message):
@@ -160,5 +160,5 @@ def test_what_is_refused_and_said(tmp_path, capsys):
     with pytest.raises(BadInput, match="Theano"):
         pretrained.load(tmp_path / "f.pkl")
     model = pretrained.load(write(tmp_path / "f.pkl", g | {"lod": np.float32(1)}, d))
-    assert "It has not grown to the end: lod 1.00." in capsys.readouterr().out
+    assert "Its growth is not finished: lod 1.00." in capsys.readouterr().out
     assert int(model.step) == 0 and float(model.generator_ema.lod) == 1.0

@@ -199,8 +199,8 @@ def test_what_is_missing_is_said(tmp_path, capsys):
     path.write_bytes(torch_pickle({"G_ema": torch_network("Generator", g_weights)}))
     model = pretrained.load(path, r1_gamma=3.0)
     said = capsys.readouterr().out
-    assert "G_ema of stylegan2" in said and "There is no D; it starts anew." in said
-    assert "There is no G; G_ema stands in for it." in said
+    assert "G_ema of stylegan2" in said and "There is no D; it starts from random weights." in said
+    assert "There is no G; G_ema replaces it." in said
     assert "image_shape=(32, 32, 3)" in said and "Nvidia Source Code License" in said
     assert model.r1_gamma == 3.0
     for live, mean in zip(model.generator.weights, model.generator_ema.weights, strict=True):
@@ -212,7 +212,8 @@ def test_what_is_missing_is_said(tmp_path, capsys):
     }
     path.write_bytes(torch_pickle(networks))
     pretrained.load(path)
-    assert "D is left out and starts anew: its conv_clamp is not G's." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "D starts from random weights: its conv_clamp differs from G's." in said
 
 
 def refusal(tmp_path, data):
@@ -236,9 +237,9 @@ def test_other_networks_are_refused(tmp_path):
         found.state |= state
         return refusal(tmp_path, torch_pickle({"G_ema": network}))
 
-    assert "activated by 'relu'" in changed("synthesis.b8.conv0", activation="relu")
-    assert "multiplier of its mapping is 1" in changed("mapping.fc0", bias_gain=1)
-    assert "not all alike" in changed("synthesis.b8.conv0", conv_clamp=1.0)
+    assert "has the activation 'relu'" in changed("synthesis.b8.conv0", activation="relu")
+    assert "multiplier of its mapping network is 1" in changed("mapping.fc0", bias_gain=1)
+    assert "differ in their clamps" in changed("synthesis.b8.conv0", conv_clamp=1.0)
 
     def edited(name, value):
         network = torch_network("Generator", g_weights | {name: value})
@@ -259,7 +260,7 @@ def test_other_networks_are_refused(tmp_path):
     assert "StyleGAN of 2018" in refusal(tmp_path, dumps(first))
     labels = {"mapping": Network("G_mapping", {"LabelConcat/weight": np.zeros(2)}, 4)}
     summed = tuple(Network(name, {}, 4, labels) for name in ("G", "D", "Gs"))
-    assert "its labels enter" in refusal(tmp_path, dumps(summed))
+    assert "it uses labels as the code of 2019" in refusal(tmp_path, dumps(summed))
     assert "neither a dict with G_ema nor a tuple" in refusal(tmp_path, dumps({"a": 1}))
 
 

@@ -30,7 +30,7 @@ def resident() -> float:
 
 
 def slope(points) -> float:
-    """Of a straight line through (x, MB), the beginning left out."""
+    """Returns the slope of a straight line through (x, MB), without the beginning."""
     x, values = np.array(points[int(len(points) * WARM) :]).T
     return float(np.polyfit(x - x[0], values, 1)[0])
 

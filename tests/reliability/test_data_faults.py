@@ -48,7 +48,7 @@ def tree(folder):
 
 
 def answer(path, good="good"):
-    """What happens with a set, as `faults` names it; every error must be a line for people.
+    """Opens and reads a set; returns its outcome in the words of `faults`. Errors must be one line.
 
     Images whose names begin with `good` must not be called broken.
     """
@@ -153,9 +153,9 @@ def test_a_set_with_nothing_whole_says_so_while_training(tmp_path):
     "files, message",
     [
         ({"A/1.png": 8, "B/2.png": 8}, "no partner"),
-        ({"A/1.png": 8, "A/1.jpg": 8, "B/1.png": 8}, "endings only"),
+        ({"A/1.png": 8, "A/1.jpg": 8, "B/1.png": 8}, "suffixes only"),
         ({"A/1.png": 8, "B/notes.txt": 8}, "No images in"),
-        ({"1.png": 7}, "have no halves"),
+        ({"1.png": 7}, "have no equal halves"),
         ({"train/notes.txt": 8}, "No images in"),
     ],
 )

@@ -25,7 +25,7 @@ def released(model, tmp_path_factory):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What was asked of the disk, in order: ("fsync", path) and ("replace", from, to)."""
+    """Records calls to the disk, in order: ("fsync", path) and ("replace", from, to)."""
     record, fsync, replace = [], os.fsync, os.replace
 
     def recorded_fsync(number):

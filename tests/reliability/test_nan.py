@@ -58,7 +58,7 @@ def settings(*changes, steps=40):
 
 
 def steps_and_weights(run):
-    """Of each snapshot its step; the weights of the newest, all of both finite."""
+    """Returns the step of each snapshot and the weights of the newest, after checking all."""
     for path in storage.snapshots(run):
         model = keras.models.load_model(path)
         weights = [w.numpy() for w in [*model.variables, *model.optimizers["generator"].variables]]

@@ -1,9 +1,9 @@
 """Data: from a path to batches.
 
 A kind of data (the model's `data_kind`) is a module with two names. `resolve` opens the path and
-takes from the data what the model's arguments leave open; `Reader` turns places in an endless
-random order into arrays. `batches` is the same for all kinds: the order is a function of
-(seed, step), so a run that is resumed, or spread over workers, sees the same examples as another.
+sets the model's arguments that follow from the data; `Reader` reads the examples at given positions
+of an endless random order. `batches` is the same for all kinds. The order is a function of
+(seed, step), so a run that is resumed or spread over workers sees the same examples.
 """
 
 import dataclasses
@@ -41,42 +41,48 @@ COMMON = ("path", "batch_size", "broken", "value_range")  # settings of `Data` f
 
 
 def resolve(settings: Data, given: dict, model_class: type):
-    """Opens the data for a model, and takes from them what its arguments leave open.
+    """Opens the data for a model, and sets the model's arguments that follow from the data.
 
     Args:
         settings: Path and options of the data.
-        given: The arguments of the model that are given; it gets those that the data decide.
-        model_class: The model's class.
+        given: The given arguments of the model. Missing ones that follow from the data are added.
+        model_class: Class of the model.
 
     Returns:
-        The source, as `batches` wants it.
+        The source for `batches`.
 
     Raises:
-        DataError: The path holds no usable data, or not the labels that are needed; or a setting
-            means nothing to this kind of data.
+        DataError: There is no path; the path holds no usable data, or lacks labels that are
+            needed; or this kind of data does not have one of the settings.
     """
     kind = KINDS[model_class.data_kind]
     for field in dataclasses.fields(Data):
         word, value = field.name, getattr(settings, field.name)
         if value != field.default and word not in (*COMMON, *kind.Reader.settings):
             raise DataError(
-                f"data.{word} is {value!r}, and {model_class.__name__} takes data of the kind "
-                f"{model_class.data_kind!r}, which knows no {word}.",
+                f"data.{word} is {value!r}, but {model_class.__name__} takes data of the kind "
+                f"{model_class.data_kind!r}, which has no setting {word!r}.",
                 "Leave it out.",
             )
+    if settings.path is None:
+        raise DataError("No data are given.", 'Set data.path: a path, or "synthetic".')
     parameters = inspect.signature(model_class.__init__).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     return kind.resolve(settings, given, defaults)
 
 
 def reader(model, source, settings: Data, stage: int = 0):
-    """The reader that gives a model the examples of `source` for one of its stages.
+    """Makes the reader of the examples of `source` for one stage of a model.
 
-    It has `signature`, name -> TensorSpec of one example; `unit`, the plural of what an example is;
-    `settings`, the fields of `Data` that this kind knows beside the common ones; `draws`, how many
-    random numbers each example needs; and `read(positions, order, draws)`, which returns name ->
-    array, where `order(p, n)` is the number of the example at position p of an endless random order
-    of n, and draws is float64 [len(positions), draws] in [0, 1).
+    A reader has these attributes and one method:
+
+    - `signature`: name -> TensorSpec of one example;
+    - `unit`: noun for the examples, in the plural;
+    - `settings`: the fields of `Data` that only some kinds have;
+    - `draws`: number of random numbers for each example;
+    - `read(positions, order, draws)` returns name -> array. `order(p, n)` is the index of the
+      example at position p of an endless random order of n examples, and `draws` is float64
+      [len(positions), draws] in [0, 1).
 
     Raises:
         DataError: The data or the settings do not fit the model.
@@ -99,13 +105,14 @@ def batches(
     step) + (place in the batch) depends on (seed, p) only.
 
     Args:
-        model: Its data_kind, batches_per_step and stages, and what the reader of its kind needs.
-        source: From `resolve`.
-        settings: Its batch_size, and what the reader looks at.
+        model: Its data_kind, batches_per_step, stages and the attributes that the reader needs
+            are used.
+        source: The source that `resolve` returns.
+        settings: Its batch_size and the settings of the reader are used.
         seed: Integer, at least 0.
-        start: Training steps already done. Costs nothing.
+        start: Number of training steps already done. Skipping them takes no time.
         shard: (k, n): the k-th of n equal, contiguous parts of each batch, for worker k of n.
-        stage: Read all batches for this stage; else each one for the stage of its step.
+        stage: Stage that all batches are for; without it each one is for the stage of its step.
 
     Returns:
         Dicts as the reader's signature says; the batch axis is batch_size * batches_per_step / n.
@@ -114,8 +121,9 @@ def batches(
 
     Raises:
         DataError: The data or the settings do not fit the model.
-        tf.errors.InvalidArgumentError: From an iterator: an image is broken and settings.broken is
-            "fail", or all images are broken. `source.failure` is then the error itself.
+        tf.errors.InvalidArgumentError: Raised by an iterator: an image is broken and
+            settings.broken is "fail", or all images are broken. `source.failure` is the original
+            error.
     """
     whole = settings.batch_size * model.batches_per_step
     part, rest = divmod(whole, shard[1])
@@ -135,7 +143,7 @@ def batches(
     stages = range(len(model.stage_steps) + 1) if stage is None else [stage]
     signature = common_signature([reader_of(k).signature for k in stages])
 
-    @functools.lru_cache(maxsize=4)  # a batch can span the end of one pass and the next one
+    @functools.lru_cache(maxsize=4)  # a batch can span two passes
     def permutation(number, n, stream):
         return np.random.default_rng([seed, number, *stream]).permutation(n)
 
@@ -146,7 +154,7 @@ def batches(
         step = int(step)
         examples = reader_of(model.stage_of(step) if stage is None else stage)
         positions = range(step * whole + first, step * whole + first + part)
-        # 1: other numbers than those of the order.
+        # The 1 makes them differ from the numbers of the order.
         draws = np.random.default_rng([seed, step, 1]).random([whole, examples.draws])
         try:
             found = examples.read(positions, order, draws[first : first + part])
@@ -164,9 +172,9 @@ def batches(
 
     options = tf.data.Options()
     options.deterministic = True
-    options.autotune.enabled = False  # nothing to tune; its thread lets each fit end seconds late
+    options.autotune.enabled = False  # its thread delays the end of each fit by seconds
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    # two calls: while one waits for its last image, the next one keeps the threads busy
+    # two calls: while one waits for its last image, the other one keeps the threads busy
     dataset = tf.data.Dataset.counter(start).map(example, num_parallel_calls=2)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 

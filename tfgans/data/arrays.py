@@ -1,4 +1,4 @@
-"""Sets that fit into memory or into one array file: NumPy, IDX (MNIST), CIFAR."""
+"""Sets of images that are one array in memory or in a file: NumPy, IDX (MNIST), CIFAR."""
 
 import gzip
 import io
@@ -20,7 +20,7 @@ PICKLE_NAMES = {("_codecs", "encode"), ("numpy", "dtype"), ("numpy", "ndarray")}
 
 
 class ArrayImages(Images):
-    """Images that are rows of one array, [n, h, w] or [n, h, w, channels]."""
+    """Images in one array, [n, h, w] or [n, h, w, channels]."""
 
     in_memory = True
 
@@ -53,14 +53,14 @@ class ArrayImages(Images):
 
 
 def open_npy(path: pathlib.Path, value_range=None) -> ArrayImages:
-    """Opens a .npy file without reading it: rows are read from disk when they are asked for."""
+    """Opens a .npy file without reading it: images are read from disk on demand."""
     return ArrayImages(load_numpy(path, mmap_mode="r"), path, value_range=value_range)
 
 
 def open_npz(path: pathlib.Path, value_range=None) -> ArrayImages:
-    """Reads a .npz file: `images` or `x` or `x_train`, else the first array that looks like images.
+    """Reads a .npz file: `images`, `x` or `x_train`, else the first array of 3 or 4 dimensions.
 
-    Labels are in `labels`, `y` or `y_train`, if there.
+    Labels are read from `labels`, `y` or `y_train`, if present.
     """
     file = load_numpy(path)
     likely = [name for name, array in file.items() if array.ndim in (3, 4)]
@@ -81,11 +81,11 @@ def _first(names, file):
 
 
 def load_numpy(path: pathlib.Path, mmap_mode=None):
-    """np.load, with errors for people; a .npz becomes a dict of arrays."""
+    """Calls np.load and turns its errors into DataError; a .npz becomes a dict of arrays."""
     try:
         loaded = np.load(path, mmap_mode=mmap_mode)
         if isinstance(loaded, np.ndarray) == (path.suffix == ".npz"):
-            raise ValueError("one array under the name of many, or many under the name of one")
+            raise ValueError("a .npz must hold several arrays, any other file one")
         return dict(loaded) if path.suffix == ".npz" else loaded
     except Exception as error:  # a damaged header fails in many ways
         raise DataError(
@@ -95,11 +95,11 @@ def load_numpy(path: pathlib.Path, mmap_mode=None):
 
 
 def open_idx(path: pathlib.Path, value_range=None) -> ArrayImages:
-    """Reads the IDX files of MNIST and its like, plain or gzipped.
+    """Reads IDX files, as of MNIST, plain or gzipped.
 
     Args:
-        path: The images file, or a folder, of which the training part is taken. The labels lie
-            beside the images, under the same name with "labels" and "idx1".
+        path: The file of images, or a folder, whose training set is read. The file of labels
+            is beside it, with the same name but "labels" and "idx1".
     """
     if path.is_dir():
         found = [file for file in sorted(path.iterdir()) if _is_idx_images(file.name)]
@@ -108,14 +108,14 @@ def open_idx(path: pathlib.Path, value_range=None) -> ArrayImages:
             raise DataError(
                 f"{path} holds {len(train)} IDX files of training images"
                 f" (IDX images: {', '.join(file.name for file in found) or 'none'}).",
-                "Name the file that is meant.",
+                "Give the path of one file.",
             )
         path = train[0]
     images = read_idx(path)
     if images.ndim not in (3, 4):
         raise DataError(
             f"{path} holds an array of shape {images.shape}, not images.",
-            "Name the images file (idx3); labels are found beside it.",
+            "Give the file of images (idx3); the labels are found beside it.",
         )
     name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
     labels = None
@@ -140,13 +140,13 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
             if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in IDX_TYPES or start[3] > 4:
                 raise DataError(
                     f"{path} is not an IDX file: it begins with {start.hex(' ') or 'nothing'}.",
-                    "Images of MNIST begin with 00 00 08 03, labels with 00 00 08 01.",
+                    "MNIST images begin with 00 00 08 03, labels with 00 00 08 01.",
                 )
             dtype, ndim = np.dtype(IDX_TYPES[start[2]]), start[3]
             sides = file.read(4 * ndim)
             shape = struct.unpack(f">{ndim}I", sides) if len(sides) == 4 * ndim else ()
             expected = dtype.itemsize * math.prod(shape)
-            # One byte more shows that there are too many, without unpacking all of them.
+            # One extra byte detects files that are too long, without unpacking the rest.
             values = file.read(expected + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
@@ -154,8 +154,8 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
         ) from error
     except (MemoryError, OverflowError) as error:
         raise DataError(
-            f"{path} says that it holds an array of shape {shape}, more than fits into memory.",
-            "Copy it again: it is damaged; or split it.",
+            f"{path} declares an array of shape {shape}, which does not fit into memory.",
+            "Copy it again if it is damaged, or split it.",
         ) from error
     if not shape or len(values) != expected:
         more = " or more" if len(values) > expected else ""
@@ -168,12 +168,12 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
 
 
 def is_cifar(folder: pathlib.Path) -> bool:
-    """Whether a folder holds the training part of CIFAR-10 or CIFAR-100."""
+    """Returns true if a folder holds the training set of CIFAR-10 or CIFAR-100."""
     return bool(_cifar_files(folder))
 
 
 def _cifar_files(folder):
-    """data_batch_1.bin .. (CIFAR-10), train.bin (CIFAR-100); without .bin the Python version."""
+    """data_batch_1.bin .. (CIFAR-10), train.bin (CIFAR-100); the Python version has no .bin."""
     for pattern in ("data_batch_?.bin", "train.bin", "data_batch_?", "train"):
         files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
         if files:
@@ -182,11 +182,10 @@ def _cifar_files(folder):
 
 
 def open_cifar(path: pathlib.Path, value_range=None) -> ArrayImages:
-    """Reads CIFAR-10 or CIFAR-100, the binary or the Python version.
+    """Reads CIFAR-10, or CIFAR-100 with its fine labels, in the binary or the Python version.
 
     Args:
-        path: A file, or a folder, of which the training part is taken. Of CIFAR-100 the fine
-            labels are taken.
+        path: A file, or a folder, whose training set is read.
     """
     folder = path if path.is_dir() else path.parent
     files = _cifar_files(path) if path.is_dir() else [path]
@@ -210,18 +209,18 @@ def _read_cifar_bin(path):
             records = data.reshape(-1, label_bytes + 3072)
             return records[:, label_bytes:], records[:, label_bytes - 1]
     raise DataError(
-        f"{path} is {len(data):,} bytes long, which is no multiple of 3,073 (CIFAR-10) "
+        f"{path} is {len(data):,} bytes long, which is not a multiple of 3,073 (CIFAR-10) "
         "or 3,074 (CIFAR-100).",
         "Copy it again: it is truncated, or not a CIFAR file.",
     )
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """A pickle can run any code: let it build NumPy arrays and nothing else."""
+    """Unpickles NumPy arrays only: other pickles can run any code."""
 
     def find_class(self, module, name):
         if (module, name) not in PICKLE_NAMES:
-            raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
+            raise pickle.UnpicklingError(f"it calls {module}.{name}")
         return super().find_class(module, name)
 
 
@@ -235,5 +234,5 @@ def _read_cifar_pickle(path):
         return pixels, labels.astype("int32", casting="same_kind")
     except Exception as error:  # a damaged pickle fails in many ways
         raise DataError(
-            f"{path} is not a whole pickle of CIFAR ({error}).", "Copy it again."
+            f"{path} is not an intact pickle of CIFAR ({error}).", "Copy it again."
         ) from error

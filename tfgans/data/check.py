@@ -1,4 +1,4 @@
-"""`check`: reads every image of a set and says what is wrong, and how to put it right."""
+"""`check`: reads every image of a set and lists the problems and their fixes."""
 
 import collections
 import dataclasses
@@ -20,7 +20,7 @@ MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 @dataclasses.dataclass
 class Finding:
-    """One thing that is wrong: with which file or image, what, and what to do about it."""
+    """One problem: the name of the file or image, the problem itself, and its fix."""
 
     name: str
     problem: str
@@ -28,15 +28,15 @@ class Finding:
 
 
 def check(path, value_range: tuple | None = None) -> list[Finding]:
-    """Reads every image of a set and returns what is wrong; an empty list if nothing is.
+    """Reads every image of a set and returns a list of problems.
 
-    Found are: unreadable images, sizes, channel counts and depths unlike the others', identical
-    images, values that are no numbers or out of range, damaged records, labels without images and
-    the reverse, and files that are no images. In a text of tokens: words that are no tokens, and
-    lines that are empty or of another length than most.
+    It finds unreadable images; sizes, numbers of channels and bit depths that differ from most;
+    identical images; values that are NaN or out of range; damaged records; labels without images
+    and images without labels; and files that are not images. In a text file of tokens it finds
+    words that are not tokens, and lines that are empty or differ in length from most.
 
     Args:
-        path: What `open_images` opens, or a text of tokens (.txt).
+        path: A set of images, see `open_images`, or a text file of tokens (.txt).
         value_range: (lowest, highest) pixel value; needed for arrays of floats only.
     """
     if pathlib.Path(path).suffix == ".txt":
@@ -73,19 +73,19 @@ def _sequences(path):
             for word in words:
                 token(word, path, number)
         except DataError:
-            yield Finding(name, f"{word!r} is no token", "number the words of the text from 0 on")
+            yield Finding(name, f"{word!r} is not a token", "number the words of the text from 0")
         if len(words) != commonest:
             yield Finding(
                 name,
                 f"{len(words)} tokens; {lengths[commonest]} of {len(lines)} lines have {commonest}",
-                "cut or fill it, or leave it: training skips it",
+                "cut or pad it, or leave it: training skips it",
             )
     if not commonest:
         yield Finding(str(path), "holds no tokens", "put one sequence of integers on each line")
 
 
 def _look_at(source: Images, i):
-    """What the checks need to know about image i; the error if it cannot be read."""
+    """Returns the facts about image i that the checks need, or the error if it is broken."""
     try:
         depth = source.header(i)[3]
         image = source.read(i)
@@ -115,12 +115,12 @@ def _unreadable(source, facts):
             yield Finding(
                 source.describe(i),
                 f"cannot be read: {fact.reason}",
-                f"replace it by a whole copy, or remove it: {_removal(source, i)}",
+                f"replace it with an intact copy, or remove it: {_removal(source, i)}",
             )
 
 
 def _minority(facts, key):
-    """The commonest value, how many images share it ("3 of 4"), and (i, value) of all others."""
+    """Returns the most common value, its share as text ("3 of 4"), and (i, value) of the others."""
     values = [(i, fact[key]) for i, fact in enumerate(facts) if isinstance(fact, dict)]
     if not values:
         return None, "", []
@@ -136,12 +136,12 @@ def _sizes(source, facts):
     (height, width), path = common, pathlib.Path(source.path)
     out = path.with_name(f"{path.stem}-{height}x{width}")
     fix = (
-        "training crops and resizes on the fly; to do it once for all: python tools/data.py pack "
+        "training crops and resizes each time; to do it only once: python tools/data.py pack "
         f"{shlex.quote(str(path))} {shlex.quote(str(out))} --size {height} {width}"
     )
     most = f"{height}x{width} pixels (height x width)"
-    if len(others) >= len(facts) / 2:  # photographs as they come
-        yield Finding(str(path), f"sizes differ; {share} images have {most}, the commonest", fix)
+    if len(others) >= len(facts) / 2:  # a set without a common size
+        yield Finding(str(path), f"sizes differ; {share} images have {most}, the most common", fix)
         return
     for i, (height, width) in others:
         yield Finding(source.describe(i), f"has {height}x{width}; {share} images have {most}", fix)
@@ -150,7 +150,7 @@ def _sizes(source, facts):
 def _channels(source, facts):
     common, share, others = _minority(facts, "channels")
     for i, channels in others:
-        fix = "training converts it; to do it once for all, write it again like the others"
+        fix = "training converts it each time; to do it only once, write it again like the others"
         if isinstance(source, FolderImages):
             fix = (
                 'python -c "import sys; from PIL import Image; '
@@ -205,8 +205,8 @@ def _labels(source):
         if isinstance(source, FileImages) and source.table:
             yield from _table(source)
             if set(source.keys) - source.table.keys():
-                return  # the images without labels have been listed
-        _ = source.labels  # are read now
+                return  # the images without labels are listed already
+        _ = source.labels  # reads them
     except DataError as error:
         yield Finding(str(source.path), error.problem, error.fix)
     except BrokenImage as error:
@@ -214,18 +214,18 @@ def _labels(source):
 
 
 def _table(source):
-    """dataset.json against the images."""
+    """Compares dataset.json with the images."""
     for key in sorted(source.table.keys() - set(source.keys)):
         yield Finding(
             key,
-            f"has a label in {source.table_name}, but is no image of the set",
-            f"add the image, or delete its line in {source.table_name}",
+            f"has a label in {source.table_name}, but is not an image of the set",
+            f"add the image, or delete its entry in {source.table_name}",
         )
     for key in sorted(set(source.keys) - source.table.keys()):
         yield Finding(
             key,
             f"has no label in {source.table_name}",
-            f'add a line ["{key}", LABEL] to {source.table_name}, or remove the image',
+            f'add an entry ["{key}", LABEL] to {source.table_name}, or remove the image',
         )
 
 

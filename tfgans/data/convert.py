@@ -1,15 +1,15 @@
-"""From a stored image to what a model eats: size, channels, values in [-1, 1]."""
+"""Converts stored images to the size, channels and values in [-1, 1] of a model."""
 
 import numpy as np
 from PIL import Image
 
 from tfgans.data.source import DataError
 
-LUMA = np.array([[0.299], [0.587], [0.114]], "float32")  # ITU-R 601, as Pillow
+LUMA = np.array([[0.299], [0.587], [0.114]], "float32")  # ITU-R 601, as in Pillow
 
 
 def prepare(image: np.ndarray, value_range: tuple, image_shape: tuple) -> np.ndarray:
-    """Turns a stored image into the form that models see: `crop_resize`, then `to_float`.
+    """Converts a stored image for a model: `crop_resize`, then `to_float`.
 
     Args:
         image: [h, w, c], any number type.
@@ -24,27 +24,27 @@ def prepare(image: np.ndarray, value_range: tuple, image_shape: tuple) -> np.nda
 
 
 def aligned(shape: tuple) -> np.ndarray:
-    """np.empty, float32, at an address that TensorFlow takes as it is: a multiple of 64 bytes.
+    """Returns np.empty, float32, at an address that is a multiple of 64 bytes.
 
-    Arrays at other addresses it copies, while no other thread of Python runs.
+    TensorFlow copies arrays at other addresses, and blocks all Python threads meanwhile.
     """
     count = int(np.prod(shape))
-    room = np.empty(count + 16, "float32")
-    start = -room.ctypes.data % 64 // 4
-    return room[start : start + count].reshape(shape)
+    buffer = np.empty(count + 16, "float32")
+    start = -buffer.ctypes.data % 64 // 4
+    return buffer[start : start + count].reshape(shape)
 
 
 def crop_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Cuts the middle of an image to the aspect ratio of (height, width) and resizes it.
+    """Crops the center of an image to the aspect ratio of (height, width) and resizes it.
 
-    The filter is Lanczos, widened when shrinking, so that nothing aliases. In 8 bits, two and four
-    channels mean that the last is alpha: colors are weighted by it.
+    The filter is Lanczos, widened for smaller sizes to prevent aliasing. The last of two or four
+    channels in 8 bits is alpha: it weights the colors.
 
     Args:
         image: [h, w, channels], any number type.
 
     Returns:
-        [height, width, channels] of the same type; the image itself if it has that size already.
+        [height, width, channels] of the same type; the image itself if it already has that size.
     """
     h, w, channels = image.shape
     if (h, w) == (height, width):
@@ -71,11 +71,11 @@ def crop_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def to_float(images: np.ndarray, value_range: tuple, channels: int) -> np.ndarray:
-    """Turns stored values into float32 in [-1, 1] with the wanted number of channels.
+    """Converts stored values to float32 in [-1, 1], and to the given number of channels.
 
-    1 channel is grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. Grey becomes RGB by repetition,
-    RGB becomes grey by its luma, a missing alpha is opaque, an unwanted alpha is composited on
-    white. Other numbers of channels pass only unchanged.
+    1 channel is gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha. Gray becomes RGB by repetition,
+    RGB becomes gray by its luma, a missing alpha is opaque, and an alpha that the model lacks is
+    composited on white. Other numbers of channels cannot be converted.
 
     Args:
         images: [..., height, width, c], any number type.
@@ -99,8 +99,8 @@ def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
     if not (1 <= have <= 4 and 1 <= channels <= 4):
         raise DataError(
             f"The images have {have} channels and the model wants {channels}: "
-            "only 1 to 4 channels can be converted into each other.",
-            f"Set the last number of model.image_shape to {have}, or give other images "
+            "only numbers from 1 to 4 can be converted into each other.",
+            f"Set the last number of model.image_shape to {have}, or use other images "
             "(arrays are [n, height, width, channels]).",
         )
     wants_alpha = channels in (2, 4)
@@ -122,22 +122,22 @@ def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
 
 
 def mirrored(images: np.ndarray) -> np.ndarray:
-    """Left and right of [..., h, w, c] exchanged; faster than a copy of a reversed view."""
-    turned = np.empty_like(images)
+    """Mirrors [..., h, w, c] left to right; faster than a copy of a reversed view."""
+    result = np.empty_like(images)
     for channel in range(images.shape[-1]):
-        turned[..., channel] = images[..., ::-1, channel]
-    return turned
+        result[..., channel] = images[..., ::-1, channel]
+    return result
 
 
 def cut(image: np.ndarray, height: int, width: int, draws, flip: bool) -> np.ndarray:
-    """Cuts a random window out of an image and mirrors every second one: random jitter.
+    """Crops a random window of an image, and mirrors it with probability 1/2: random jitter.
 
     Args:
         image: [h, w, c], at least as large as the window.
-        height: Of the window.
-        width: Of the window.
-        draws: Three numbers in [0, 1): vertical place, horizontal place, whether to mirror.
-        flip: Whether it may be mirrored.
+        height: Height of the window in pixels.
+        width: Width of the window in pixels.
+        draws: Three numbers in [0, 1): vertical position, horizontal position; mirror if < 0.5.
+        flip: If false, the image is never mirrored.
     """
     down, right, mirror = draws
     top, left = int(down * (image.shape[0] - height + 1)), int(right * (image.shape[1] - width + 1))

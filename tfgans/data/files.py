@@ -1,7 +1,7 @@
 """Folders and zips of image files.
 
-Labels come from `dataset.json` (`{"labels": [["a/1.png", 3], ...]}`, a class number or a list of
-floats for each file, found by name), else from the first-level folders in sorted order.
+Labels are read from `dataset.json` (`{"labels": [["a/1.png", 3], ...]}`, with a class number or a
+list of floats for each file name). Without it, the sorted first-level folders are the classes.
 """
 
 import collections
@@ -19,22 +19,22 @@ from PIL import Image, ImageOps
 from tfgans.data.source import BrokenImage, DataError, Images, as_labels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow's others can run programs
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # of one image, 89 million
-MOST_BYTES = 2**28  # of one file: what a zip unpacks to is not known before
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # other formats of Pillow can run programs
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # limit for one image, 89 million
+MOST_BYTES = 2**28  # limit for one file: a zip entry can unpack to any size
 LABELS_FILE = "dataset.json"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # PNG color type -> channels
-ORIENTATION = 0x0112  # the EXIF field
-SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
+ORIENTATION = 0x0112  # EXIF field
+SIDEWAYS = (5, 6, 7, 8)  # values of ORIENTATION that swap height and width
 
 
 class FileImages(Images):
     """Image files with names relative to a folder or a zip; see the subclasses.
 
-    16-bit PNG and grey TIFF keep their 16 bits (uint16). A set in which both depths occur is read
-    as uint16. Palettes become RGB or RGBA; EXIF orientation is applied; of an animation the first
-    frame counts.
+    16-bit PNG and gray TIFF are read as uint16, and so are all images of a set that has both
+    depths. Palettes become RGB or RGBA; EXIF orientation is applied; only the first frame of an
+    animation is read.
     """
 
     def __init__(self, path, files, value_range):
@@ -48,14 +48,14 @@ class FileImages(Images):
             raise DataError(
                 f"No images in {path}"
                 + (f" (but {len(self.others)} other files)." if self.others else "."),
-                f"Wanted: files that end in {', '.join(SUFFIXES)}, at any depth.",
+                f"Wanted: files with the suffix {', '.join(SUFFIXES)}, at any depth.",
             )
         if self.table_name:
             top = posixpath.dirname(self.table_name)
         else:
             folders = [posixpath.dirname(name.lstrip("/")) for name in self.names]
             top = posixpath.commonpath(folders)
-        # what dataset.json calls the files, and where class folders begin
+        # names as in dataset.json; their first part is the class folder
         self.keys = [name.removeprefix(f"{top}/") for name in self.names]
         folders = {key.split("/")[0] if "/" in key else "" for key in self.keys}
         if not self.table_name and "" not in folders:
@@ -67,7 +67,7 @@ class FileImages(Images):
         raise NotImplementedError
 
     def locate(self, name: str) -> str:
-        """Returns a name by which a person can find the file."""
+        """Returns a name by which a user can find the file."""
         raise NotImplementedError
 
     def describe(self, i):
@@ -104,9 +104,9 @@ class FileImages(Images):
             with self.open(self.table_name) as file:
                 labels = json.load(file)["labels"]
             return None if labels is None else dict(labels)
-        except Exception as error:  # of JSON, and of a damaged zip
+        except Exception as error:  # from JSON, or from a damaged zip
             raise DataError(
-                f"{self.path}: {self.table_name} cannot be understood ({error!r}).",
+                f"{self.path}: {self.table_name} is not valid ({error!r}).",
                 'Wanted: {"labels": [["folder/file.png", 3], ...]} or {"labels": null}.',
             ) from error
 
@@ -122,20 +122,20 @@ class FileImages(Images):
             raise DataError(
                 f"{self.table_name} in {self.path} has no label for {len(missing)} of "
                 f"{len(self)} images, for example {missing[0]}.",
-                "Add them, or remove these images.",
+                "Add the labels, or remove these images.",
             )
         try:
             labels = np.array([self.table[key] for key in self.keys])
         except ValueError as error:
             raise DataError(
                 f"The labels in {self.table_name} of {self.path} differ in length.",
-                "Give each image a class number, or each a list of the same length.",
+                "Give all images class numbers, or all images lists of the same length.",
             ) from error
         return as_labels(labels, len(self), f"{self.path}: {self.table_name}")
 
 
 class FolderImages(FileImages):
-    """All image files of a folder, at any depth, in sorted order; or one image file."""
+    """All image files of a folder, at any depth, in sorted order; or a single image file."""
 
     def __init__(self, path, value_range=None):
         self.root = path if path.is_dir() else path.parent
@@ -156,7 +156,7 @@ class ZipImages(FileImages):
             self.zip = zipfile.ZipFile(path)
         except Exception as error:  # a damaged table of contents fails in many ways
             raise DataError(
-                f"{path} is not a whole zip file ({error}).", "Copy or write it again."
+                f"{path} is not an intact zip file ({error}).", "Copy or write it again."
             ) from error
         files = [name for name in self.zip.namelist() if not name.endswith("/")]
         super().__init__(path, files, value_range)
@@ -170,12 +170,12 @@ class ZipImages(FileImages):
 
 
 def files_in(root: pathlib.Path) -> list:
-    """The names of all files below a folder, relative to it.
+    """Returns the names of all files below a folder, relative to it.
 
-    A folder that can be reached in several ways, as in a loop of links, is entered once, and not
-    through a link if possible. Pipes and devices are left out.
+    A folder that several paths lead to, as in a loop of links, is entered once, and not through a
+    link if possible. Pipes and devices are left out.
     """
-    met, folders, links, found = set(), [root], collections.deque(), []
+    seen, folders, links, found = set(), [root], collections.deque(), []
     while folders or links:
         folder = folders.pop() if folders else links.popleft()
         try:
@@ -185,9 +185,9 @@ def files_in(root: pathlib.Path) -> list:
             raise DataError(
                 f"{folder} cannot be listed ({error.strerror}).", "Make it readable, or remove it."
             ) from error
-        if (status.st_dev, status.st_ino) in met:
+        if (status.st_dev, status.st_ino) in seen:
             continue
-        met.add((status.st_dev, status.st_ino))
+        seen.add((status.st_dev, status.st_ino))
         for entry in entries:
             if not entry.is_symlink():
                 if entry.is_dir():
@@ -197,7 +197,7 @@ def files_in(root: pathlib.Path) -> list:
             elif os.path.isdir(entry.path):
                 links.append(entry.path)
             elif os.path.isfile(entry.path) or not os.path.exists(entry.path):
-                found.append(entry.path)  # one that leads nowhere is a broken image
+                found.append(entry.path)  # a link without a target is a broken image
     return [pathlib.Path(path).relative_to(root).as_posix() for path in found]
 
 
@@ -208,16 +208,16 @@ def open_file(path):
 
 def check_bytes(size):
     if size > MOST_BYTES:
-        raise ValueError(f"{size:,} bytes; files of at most {MOST_BYTES:,} are read")
+        raise ValueError(f"{size:,} bytes; the limit is {MOST_BYTES:,}")
 
 
 def _hidden(name):
-    """.DS_Store, ._copies and __MACOSX: what file managers leave behind."""
+    """Returns true for files of file managers: .DS_Store, ._copies and __MACOSX."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 def _png16_channels(file):
-    """Channels of a PNG of 16 bits per channel; None for every other file."""
+    """Returns the number of channels of a 16-bit PNG; None for every other file."""
     start = file.read(26)
     file.seek(0)
     if start[:8] == PNG_MAGIC and start[24:25] == b"\x10":
@@ -226,11 +226,11 @@ def _png16_channels(file):
 
 
 def _open(file):
-    """An image of which only the header was read."""
+    """Opens an image and reads only its header."""
     image = Image.open(file, formats=FORMATS)
     width, height = image.size
     if not 0 < width * height <= MOST_PIXELS:
-        raise ValueError(f"{width}x{height} pixels; images of at most {MOST_PIXELS:,} are read")
+        raise ValueError(f"{width}x{height} pixels; the limit is {MOST_PIXELS:,}")
     return image
 
 
@@ -240,7 +240,7 @@ def _header(file):
         width, height = image.size
         if png16_channels:
             return height, width, png16_channels, "uint16"
-        # the first test: looking for EXIF in a PNG that has none would decode the whole image
+        # the first test: a search for EXIF in a PNG without it would decode the whole image
         if "exif" in image.info and image.getexif().get(ORIENTATION) in SIDEWAYS:
             width, height = height, width
         mode = _mode(image)
@@ -248,7 +248,7 @@ def _header(file):
 
 
 def _decode(file):
-    if _png16_channels(file):  # Pillow would keep 8 bits of 16-bit colors
+    if _png16_channels(file):  # Pillow would cut 16-bit colors to 8 bits
         _open(file)
         file.seek(0)
         return tf.io.decode_png(file.read(), dtype=tf.uint16).numpy()
@@ -256,14 +256,14 @@ def _decode(file):
         ImageOps.exif_transpose(image, in_place=True)
         mode = _mode(image)
         if mode == "I;16":
-            array = np.asarray(image).astype("uint16")  # big-endian files too
+            array = np.asarray(image).astype("uint16")  # also from big-endian files
         else:
             array = np.asarray(image if image.mode == mode else image.convert(mode))
     return array[..., None] if array.ndim == 2 else array
 
 
 def _mode(image):
-    """The Pillow mode in which an image is read."""
+    """Returns the Pillow mode to read an image in."""
     if image.mode in ("L", "LA", "RGB", "RGBA"):
         return image.mode
     if image.mode == "1":
@@ -273,5 +273,5 @@ def _mode(image):
     if image.mode.startswith("I;16"):
         return "I;16"
     if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels; store such images as one .npy array")
+        raise ValueError("32-bit pixels are not supported; store such images as one .npy array")
     return "RGB"  # CMYK, YCbCr, LAB, HSV

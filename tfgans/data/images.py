@@ -1,4 +1,4 @@
-"""The data kind "images": single images, with labels where the model has classes."""
+"""The data kind "images": single images, with labels if the model has classes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,14 +13,12 @@ from tfgans.data.synthetic import SyntheticImages
 
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Images:
-    """Opens the data, and takes from them what the configuration leaves open.
-
-    That is the size and channels of the images, and the number of classes where labels are wanted.
+    """Opens the data; sets image_shape, and num_classes for labels, where they are not given.
 
     Args:
         settings: Path and options of the data.
-        given: The arguments of the model that are given; it gets those that the data decide.
-        defaults: All arguments of its constructor, with their defaults.
+        given: The given arguments of the model. Missing ones that follow from the data are added.
+        defaults: All arguments of the model's constructor, with their defaults.
     """
     shape = given.get("image_shape")
     if settings.path == "synthetic":
@@ -28,7 +26,7 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Images:
         if settings.labels and not given.get("num_classes"):
             raise DataError(
                 "Synthetic images can have any number of classes.",
-                "Say how many: --set model.num_classes=2",
+                "Give a number: --set model.num_classes=2",
             )
     source = open_source(settings, shape, given.get("num_classes", 0))
     if settings.path != "synthetic" and shape is None:
@@ -39,34 +37,32 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Images:
 
 
 def common_shape(source: Images) -> tuple:
-    """(height, width, channels) of all images of a set. Raises DataError if they differ."""
+    """Returns (height, width, channels) of all images. Raises DataError if they differ."""
     if source.shape is None:
         least, most = ("x".join(map(str, s)) for s in (source.smallest, source.largest))
         raise DataError(
             f"The images of {source.path} have different shapes, from {least} to {most} "
             "(height x width x channels).",
-            "Say what to make of them: --set 'model.image_shape=[256, 256, 3]' crops and "
-            "resizes while training, `tools/data.py pack PATH OUT --size 256 256` beforehand.",
+            "Choose one: --set 'model.image_shape=[256, 256, 3]' crops and resizes while "
+            "training, `tools/data.py pack PATH OUT --size 256 256` beforehand.",
         )
     return source.shape
 
 
 def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Images:
-    """Opens the images a configuration names.
+    """Opens the images of a configuration.
 
     Args:
         config: Its path, labels and value_range are used.
-        image_shape: (height, width, channels) of the model; what "synthetic" draws.
-        num_classes: Of the model; above 0 labels are needed: class numbers below it, or vectors
-            of this length.
+        image_shape: (height, width, channels) of the model, for "synthetic".
+        num_classes: Number of the model's classes. Above 0, labels are needed: class numbers below
+            it, or vectors of this length.
 
     Raises:
-        DataError: The path holds no usable images, or not the labels that are needed.
+        DataError: The path holds no usable images, or lacks labels that are needed.
     """
     if config.path == "synthetic":
         return SyntheticImages(image_shape, num_classes)
-    if config.path is None:
-        raise DataError("No data are given.", 'Set data.path: a path, or "synthetic" for polygons.')
     source = open_images(config.path, config.value_range)
     if num_classes or config.labels:
         _check_labels(source, num_classes)
@@ -77,7 +73,7 @@ def _check_labels(source, num_classes):
     path, labels = source.path, source.labels
     if labels is None:
         raise DataError(
-            f"Labels are wanted, and {path} has none.",
+            f"Labels are needed, but {path} has none.",
             "Put the images of each class into a sub-folder of their own, or add a dataset.json "
             '{"labels": [["file.png", 3], ...]}.',
         )
@@ -85,14 +81,14 @@ def _check_labels(source, num_classes):
         return
     if labels.ndim == 2 and labels.shape[1] != num_classes:
         raise DataError(
-            f"The labels of {path} are vectors of length {labels.shape[1]}, and the model has "
+            f"The labels of {path} are vectors of length {labels.shape[1]}, but the model has "
             f"num_classes = {num_classes}.",
             f"Set model.num_classes to {labels.shape[1]}.",
         )
     if labels.ndim == 1 and not (labels.min() >= 0 and labels.max() < num_classes):
         raise DataError(
-            f"The labels of {path} run from {labels.min()} to {labels.max()}, and the model has "
-            f"num_classes = {num_classes}, so 0 to {num_classes - 1} are possible.",
+            f"The labels of {path} run from {labels.min()} to {labels.max()}, but the model has "
+            f"num_classes = {num_classes}, that is, labels from 0 to {num_classes - 1}.",
             f"Set model.num_classes to {source.num_classes}, or correct the labels.",
         )
 
@@ -102,11 +98,11 @@ class Reader:
 
     Args:
         model: Its image_shape, stage_shape and num_classes are used.
-        source: Images of any size and number of channels: they are cropped, resized and
+        source: Images of any size and number of channels. They are cropped, resized and
             converted (see `convert.py`).
         config: Its flip and broken are used.
-        stage: The stage of the model. Where its images are smaller than image_shape by a whole
-            factor, each pixel is the mean of a square of them.
+        stage: Stage of the model. If its images are smaller than image_shape by a factor, each
+            pixel is the mean of a square of the full-size image.
 
     Raises:
         DataError: The images, labels or settings do not fit the model.
@@ -115,7 +111,7 @@ class Reader:
     unit = "images"
     real = "image"
     settings = ("labels", "flip")
-    draws = 1  # whether to mirror
+    draws = 1  # mirror if < 0.5
 
     def __init__(self, model, source: Images, config: Data, stage: int):
         self.source, self.flip = source, config.flip
@@ -140,7 +136,7 @@ class Reader:
 
 
 def report_conversion(source, height, width, channels):
-    """Says what will be done to images of another shape; raises if it cannot be done."""
+    """Prints how images of another shape are converted; raises DataError if they cannot be."""
     smallest, largest = source.smallest, source.largest
     steps = []
     if not smallest[:2] == largest[:2] == (height, width):
@@ -159,28 +155,29 @@ def report_conversion(source, height, width, channels):
 
 
 class ImageReader:
-    """Reads and converts many images at once, each broken one replaced by the next whole one.
+    """Reads and converts many images at once. The next intact image replaces a broken one.
 
     Args:
         source: The images.
         image_shape: (height, width, channels) to which they are cropped and resized.
         policy: "skip" or "fail", for broken images.
-        factor: Then each square of this many pixels a side becomes one, their mean.
+        factor: Side of the squares of pixels that are averaged afterwards.
     """
 
     def __init__(self, source, image_shape, policy, factor=1):
-        check_policy(policy)
         self.source, self.image_shape, self.policy = source, image_shape, policy
         self.factor = factor
         self.at_once = source.in_memory and source.shape[:2] == tuple(image_shape[:2])
         self.pool = ThreadPoolExecutor()
 
     def read(self, indices, mirror=None):
-        """Returns images, float32 [n, height, width, channels], and the indices used instead.
+        """Returns images, float32 [n, height, width, channels], and their indices.
+
+        The indices differ from the given ones where broken images are replaced.
 
         Args:
-            indices: Numbers of n images.
-            mirror: Which of them to mirror, boolean [n]; None for none.
+            indices: Indices of n images.
+            mirror: Mask of the images to mirror, boolean [n]; None for none.
         """
         mirror = np.zeros(len(indices), bool) if mirror is None else mirror
         height, width, channels = self.image_shape
@@ -217,14 +214,8 @@ def shrunk(image, factor):
     return squares.mean(axis=(1, 3))
 
 
-def check_policy(policy):
-    """Raises DataError unless `data.broken` has one of its two values."""
-    if policy not in ("skip", "fail"):
-        raise DataError(f"data.broken is {policy!r}.", 'Set it to "skip" or "fail".')
-
-
 def read_whole(source, i, policy):
-    """Returns what `source.read` gives for i, or for the next one that is whole, and its number."""
+    """Reads image i, or the next intact one; returns it and its index."""
     n = len(source)
     for candidate in ((i + k) % n for k in range(n)):
         if candidate in source.found_broken:
@@ -238,5 +229,5 @@ def read_whole(source, i, policy):
                 print(f"skipped broken image {error}")
     raise DataError(
         f"All {n} images are broken, the first one: {source.found_broken[0]}",
-        "Replace the set by a whole copy.",
+        "Replace the set with an intact copy.",
     )

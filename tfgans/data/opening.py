@@ -1,4 +1,4 @@
-"""`open_images`: any path that holds images becomes an `Images`."""
+"""`open_images`: opens any supported set of images."""
 
 import os
 import pathlib
@@ -8,30 +8,30 @@ from tfgans.data.files import SUFFIXES, FolderImages, ZipImages
 from tfgans.data.records import RecordImages
 from tfgans.data.source import DataError, Images
 
-ACCEPTED = """Accepted are:
+ACCEPTED = """Accepted:
   a folder of image files at any depth (sub-folders or dataset.json give labels)
   a .zip of image files
   a .tfrecords file, or a folder with one set of them
-  MNIST's IDX files (train-images-idx3-ubyte.gz ..), or the folder they are in
-  CIFAR's files (data_batch_1.bin, train.bin ..), or the folder they are in
+  the IDX files of MNIST (train-images-idx3-ubyte.gz ..), or their folder
+  the files of CIFAR (data_batch_1.bin, train.bin ..), or their folder
   a .npy file, [n, height, width] or [n, height, width, channels]
-  a .npz file with such an array `images`, and `labels` if there are any"""
+  a .npz file with such an array `images`, and optionally `labels`"""
 
 
 def open_images(path: str | os.PathLike, value_range: tuple | None = None) -> Images:
-    """Opens a set of images; its kind is told by the path.
+    """Opens a set of images; the path determines the format.
 
     Args:
         path: See `ACCEPTED`.
-        value_range: (lowest, highest) value of a stored pixel. Needed where the type does not
-            tell: 8 bits mean 0 to 255 and 16 bits 0 to 65535 unless this says otherwise.
+        value_range: (lowest, highest) value of a stored pixel. The default is 0 to 255 for 8 bits
+            and 0 to 65535 for 16 bits; other types need it.
 
     Raises:
-        DataError: There is no such path, it is of no known kind, or it is damaged.
+        DataError: The path does not exist, has no known format, or is damaged.
     """
     path = pathlib.Path(path).expanduser()
     if not path.exists():
-        raise DataError(f"There is no {path}.", "Give data.path the path of an existing set.")
+        raise DataError(f"There is no {path}.", "Set data.path to an existing set of images.")
     if not (path.is_dir() or path.is_file()):
         raise DataError(f"{path} is a pipe or a device.", ACCEPTED)
     return _opener(path)(path, value_range)
@@ -55,5 +55,5 @@ def _opener(path):
     if path.suffix in kinds:
         return kinds[path.suffix]
     if path.suffix.lower() in SUFFIXES:
-        raise DataError(f"{path} is a single image.", "Give the folder it is in.")
-    raise DataError(f"{path} is of no known kind.", ACCEPTED)
+        raise DataError(f"{path} is a single image.", "Give its folder.")
+    raise DataError(f"{path} has no known format.", ACCEPTED)

@@ -1,4 +1,4 @@
-"""`pack`: any set of images becomes a few TFRecord files, fast to read and easy to move."""
+"""`pack`: writes any set of images as a few TFRecord files, fast to read and easy to move."""
 
 import os
 import pathlib
@@ -17,25 +17,25 @@ def pack(
 ) -> int:
     """Writes a set of images, in order and with its labels, as TFRecords.
 
-    The files are out/NAME-00000-of-00004.tfrecords .. with NAME the name of `out`. They appear all
-    at once, when all are whole. Broken images are left out and reported.
+    The files are out/NAME-00000-of-00004.tfrecords .. where NAME is the name of `out`. They appear
+    together, when all are complete. Broken images are left out and reported.
 
     Args:
-        path: What `open_images` opens.
+        path: A set of images, see `open_images`.
         out: A folder that does not exist yet.
         size: (height, width) to crop and resize to, or None to keep each image as it is.
         shards: Number of files.
         value_range: (lowest, highest) pixel value; needed for arrays of floats only.
 
     Returns:
-        How many images were written.
+        Number of written images.
 
     Raises:
         DataError: `out` exists, or the images cannot be used.
     """
     out = pathlib.Path(out).expanduser()
     if out.exists():
-        raise DataError(f"{out} exists already.", "Give another name, or remove it first.")
+        raise DataError(f"{out} exists already.", "Choose another name, or remove it first.")
     source = open_images(path, value_range)
     if source.dtype.name not in ("uint8", "uint16", "float32"):
         raise DataError(

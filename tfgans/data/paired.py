@@ -1,7 +1,7 @@
-"""The data kind "paired": an input image and the target it should become.
+"""The data kind "paired": an input image and the target it is translated to.
 
-A pair is one file with A on its left and B on its right half, or two files of one name in two
-folders. `data.direction` says which of them is the input.
+A pair is one file with A in its left and B in its right half, or two files of the same name in two
+folders. `data.direction` chooses the input.
 """
 
 import functools
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfgans.data.convert import aligned, cut, prepare
 from tfgans.data.files import FolderImages
-from tfgans.data.images import check_policy, common_shape, read_whole, report_conversion
+from tfgans.data.images import common_shape, read_whole, report_conversion
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.data.settings import Data
@@ -26,8 +26,8 @@ class Half(Images):
 
     Args:
         source: The whole images.
-        read: Its `read`; both halves of an image ask for the same whole one after the other.
-        right: Which half.
+        read: The `read` of the source, cached: both halves read the same image.
+        right: True for right halves, false for left ones.
     """
 
     def __init__(self, source: Images, read, right: bool):
@@ -40,9 +40,9 @@ class Half(Images):
         height, width, channels = shape
         if width % 2:
             raise DataError(
-                f"{self.source.path} holds images {width} pixels wide, which have no halves.",
-                "Pairs are files with A on the left and B on the right half, of the same size; or "
-                "two folders A and B with files of the same names.",
+                f"{self.source.path} holds images {width} pixels wide, which have no equal halves.",
+                "A pair is a file with A in the left and B in the right half, of the same size; or "
+                "two files of the same name in two folders A and B.",
             )
         return height, width // 2, channels
 
@@ -63,13 +63,13 @@ class Half(Images):
 
 
 class Pairs:
-    """Two sets of images of which equal numbers belong together.
+    """Two sets of images; images of the same index are a pair.
 
     Attributes:
         input: The images to translate.
-        target: What they should become.
-        path: Where they lie.
-        found_broken: Number of each pair that was found broken in training -> its BrokenImage.
+        target: The translated images.
+        path: Path of both sets.
+        found_broken: Index -> BrokenImage, of pairs that training found broken.
     """
 
     failure = None  # see `Images`
@@ -93,14 +93,12 @@ class Pairs:
 
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Pairs:
-    """Opens the pairs, and takes from them what the configuration leaves open.
-
-    That is the size of the images, and the channels of target and input.
+    """Opens the pairs; sets image_shape and input_channels where they are not given.
 
     Args:
         settings: Path and options of the data.
-        given: The arguments of the model that are given; it gets those that the data decide.
-        defaults: All arguments of its constructor, with their defaults.
+        given: The given arguments of the model. Missing ones that follow from the data are added.
+        defaults: All arguments of the model's constructor, with their defaults.
     """
     shape = given.get("image_shape")
     if settings.path == "synthetic":
@@ -117,33 +115,29 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Pairs:
 
 
 def pair(a, b, config: Data) -> Pairs:
-    """Puts two sets together in the direction that is asked for."""
-    sets = {"a_to_b": (a, b), "b_to_a": (b, a)}
-    if config.direction not in sets:
-        raise DataError(f"data.direction is {config.direction!r}.", 'Wanted: "a_to_b" or "b_to_a".')
-    return Pairs(*sets[config.direction], config.path)
+    """Makes pairs of two sets in the direction of the configuration."""
+    input, target = {"a_to_b": (a, b), "b_to_a": (b, a)}[config.direction]
+    return Pairs(input, target, config.path)
 
 
 def open_pairs(path, value_range: tuple | None = None) -> tuple:
-    """Opens pairs; of a set with a folder `train` that part.
+    """Opens pairs. If a set has a folder `train`, only that folder is opened.
 
     Args:
         path: Two folders A and B (or input and target, trainA and trainB) with files of the same
-            names; else anything that `open_images` opens, each image A beside B.
-        value_range: (lowest, highest) value of a stored pixel, where the type does not tell.
+            names; else a set for `open_images` whose images show A beside B.
+        value_range: (lowest, highest) value of a stored pixel, or None if the type implies it.
 
     Returns:
         A and B, of the same length and order.
     """
-    if path is None:
-        raise DataError("No data are given.", 'Set data.path: a path, or "synthetic" for drawings.')
     path = pathlib.Path(path).expanduser()
     for names in FOLDERS:
         if all((path / name).is_dir() for name in names):
             a, b = (FolderImages(train_part(path / name), value_range) for name in names)
             return match(a, b)
     source = open_images(train_part(path), value_range)
-    read = functools.lru_cache(maxsize=64)(source.read)  # more than there are threads
+    read = functools.lru_cache(maxsize=64)(source.read)  # more than the number of threads
     return Half(source, read, right=False), Half(source, read, right=True)
 
 
@@ -152,13 +146,13 @@ def train_part(path):
 
 
 def match(a, b) -> tuple:
-    """Orders two folders by the names of their files, endings left out."""
+    """Orders the files of two folders by their names without suffixes."""
     stems = []
     for images in (a, b):
         stems.append({name.rpartition(".")[0]: name for name in images.names})
         if len(stems[-1]) < len(images.names):
             raise DataError(
-                f"{images.path} holds files that differ in their endings only.",
+                f"{images.path} holds files that differ in their suffixes only.",
                 "Keep one image of each name.",
             )
     for here, there, images, others in ((*stems, a, b), (*stems[::-1], b, a)):
@@ -167,7 +161,7 @@ def match(a, b) -> tuple:
             raise DataError(
                 f"{len(alone)} of {len(here)} images of {images.path} have no partner of the same "
                 f"name in {others.path}, for example {here[alone[0]]}.",
-                "Add the partners, or remove these images.",
+                "Add the missing partners, or remove these images.",
             )
     for images, names in zip((a, b), stems, strict=True):
         images.names = [names[stem] for stem in sorted(names)]
@@ -178,8 +172,8 @@ class Reader:
     """Feeds a model with pairs: "input" and "target", cut and mirrored alike.
 
     Args:
-        model: Its image_shape, that of the target, and input_channels are used.
-        source: From `resolve`.
+        model: Its image_shape (the shape of the target) and input_channels are used.
+        source: The pairs that `resolve` returns.
         config: Its flip, jitter and broken are used.
 
     Raises:
@@ -192,7 +186,6 @@ class Reader:
     draws = 3  # window and mirror, see `cut`
 
     def __init__(self, model, source: Pairs, config: Data, stage: int):
-        check_policy(config.broken)
         self.source, self.config = source, config
         self.height, self.width, channels = model.image_shape
         self.channels = model.input_channels, channels

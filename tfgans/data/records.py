@@ -1,10 +1,10 @@
 """TFRecords of images, read in any order.
 
-Two layouts, both with records that are `tf.train.Example`s with `shape` (int64 [channels, height,
-width]) and `data` (raw bytes in that order):
+There are two layouts. In both, each record is a `tf.train.Example` with `shape` (int64 [channels,
+height, width]) and `data` (raw bytes in that order):
 
 - NAME-r02.tfrecords .. NAME-r10.tfrecords: ProGAN and StyleGAN, one file for each resolution
-  4 .. 1024, labels in NAME-rxx.labels (a .npy array whatever its name says);
+  4 .. 1024, labels in NAME-rxx.labels (a .npy array in spite of its name);
 - NAME-00000-of-00004.tfrecords ..: written by `pack.py`, labels in each record's `label`.
 """
 
@@ -31,10 +31,10 @@ DTYPES = {1: "uint8", 2: "<u2", 4: "<f4"}  # bytes per value -> type
 class RecordImages(Images):
     """The records of one TFRecord file, or of all shards of a set.
 
-    Opening reads the headers of the records only (12 bytes each).
+    Opening reads only the headers of the records (12 bytes each).
 
     Args:
-        path: A file, or a folder with one set, of which the highest resolution is taken.
+        path: A file, or a folder with one set. Its highest resolution is read.
     """
 
     def __init__(self, path, value_range=None):
@@ -54,7 +54,7 @@ class RecordImages(Images):
         return len(self.spans)
 
     def _features(self, i):
-        """Name -> serialized tf.train.Feature of record i."""
+        """Returns name -> serialized tf.train.Feature of record i."""
         start, end = self.spans[i]
         try:
             return dict(_entries(self.views[self.files[i]][start:end]))
@@ -92,9 +92,9 @@ class RecordImages(Images):
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
         match = FILE_NAME.fullmatch(self.paths[0].name)
-        beside = self.paths[0].with_name(f"{match['name']}-rxx.labels")
-        if match["level"] and beside.exists():
-            return as_labels(load_numpy(beside), len(self), str(beside))
+        labels_path = self.paths[0].with_name(f"{match['name']}-rxx.labels")
+        if match["level"] and labels_path.exists():
+            return as_labels(load_numpy(labels_path), len(self), str(labels_path))
         found = []
         for i in range(len(self)):
             label = self._label(i)
@@ -103,13 +103,13 @@ class RecordImages(Images):
             if label == []:
                 return None
             found.append(label)
-        some = next(filter(None, found), None)  # for broken records, whose labels nobody sees
-        if some is None:
+        placeholder = next(filter(None, found), None)  # stands in for labels of broken records
+        if placeholder is None:
             return None
-        return as_labels([label or some for label in found], len(self), str(self.path))
+        return as_labels([label or placeholder for label in found], len(self), str(self.path))
 
     def _label(self, i):
-        """The label of record i as a list, empty where there is none; None of a broken record."""
+        """Returns the label of record i as a list, [] without a label, None for a broken record."""
         try:
             label = self._features(i).get("label", b"")
             feature = tf.train.Feature.FromString(bytes(label))
@@ -119,7 +119,7 @@ class RecordImages(Images):
 
 
 def _pick(folder):
-    """The files of the one set in a folder, at its highest level, in order."""
+    """Returns the files of the only set in a folder, at its highest resolution, in order."""
     sets = {}
     for path in sorted(folder.iterdir()):
         match = FILE_NAME.fullmatch(path.name)
@@ -128,7 +128,7 @@ def _pick(folder):
     if len(sets) != 1:
         raise DataError(
             f"{folder} holds TFRecords of {len(sets)} sets: {', '.join(sets)}.",
-            "Name the file that is meant, or give each set its own folder.",
+            "Give the path of one file, or move each set to its own folder.",
         )
     (files,) = sets.values()
     highest = max(level for level, _, _ in files)
@@ -143,16 +143,16 @@ def _pick(folder):
 
 
 def _map(path):
-    if path.stat().st_size == 0:  # an empty shard; mmap refuses it
+    if path.stat().st_size == 0:  # mmap refuses an empty file
         return memoryview(b"")
     with open(path, "rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def record_spans(view: memoryview, path: pathlib.Path) -> list:
-    """Returns (start, end) of every record's bytes in a TFRecord file.
+    """Returns (start, end) of the data of each record in a TFRecord file.
 
-    A record is: length (8 bytes, little-endian), checksum (4), bytes, checksum (4).
+    A record is: length (8 bytes, little-endian), checksum (4), data, checksum (4).
     """
     spans, position = [], 0
     while position < len(view):
@@ -160,7 +160,7 @@ def record_spans(view: memoryview, path: pathlib.Path) -> list:
         if start <= len(view):
             length, checksum = struct.unpack_from("<QI", view, position)
             position = start + length + 4
-            if length == checksum == 0:  # no checksum of anything is 0
+            if length == checksum == 0:  # no record has the checksum 0
                 raise DataError(
                     f"{path} holds zeros from record {len(spans)} on.", "Copy it again."
                 )
@@ -175,19 +175,19 @@ def record_spans(view: memoryview, path: pathlib.Path) -> list:
 
 
 def _fields(message):
-    """Yields (number, bytes) for each field of a protocol buffer; all here are delimited."""
+    """Yields (number, bytes) for each field of a protocol buffer; all must be length-delimited."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
         size, position = _varint(message, position)
         if key & 7 != 2 or position + size > len(message):
-            raise ValueError("not a protocol buffer of delimited fields")
+            raise ValueError("not a protocol buffer of length-delimited fields")
         yield key >> 3, message[position : position + size]
         position += size
 
 
 def _varint(message, position):
-    """An integer in 7-bit groups, lowest first; the eighth bit says that more follow."""
+    """Reads an integer in 7-bit groups, lowest first; the eighth bit means that more follow."""
     value, shift = 0, 0
     while True:
         byte = message[position]

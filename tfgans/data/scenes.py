@@ -1,4 +1,4 @@
-"""Drawings and pictures of the same scenes, made on demand: two domains to translate between."""
+"""Synthetic drawings and pictures of the same scenes: two domains for image translation."""
 
 import numpy as np
 
@@ -10,15 +10,16 @@ FLAT = ((220, 60, 50), (80, 190, 90), (50, 70, 200))  # colors of the three kind
 
 
 class SyntheticScenes(Images):
-    """Three quadrilaterals of three kinds on a ground, as a drawing or as a picture.
+    """Three quadrilaterals of three kinds on a background, as a drawing or as a picture.
 
     A drawing has one flat color for each kind, like a label map. In a picture, the kinds are
-    striped, checkered and shaded, the ground is a gradient, and edges are dark.
+    striped, checkered and shaded, the background is a gradient, and edges are dark.
 
     Args:
         image_shape: (height, width, ...); scenes are RGB.
-        textured: Pictures instead of drawings.
-        first: Number of the first scene. The same number is the same scene in both forms.
+        textured: True for pictures, false for drawings.
+        first: Number of the first scene. A drawing and a picture of the same number show the same
+            scene.
         count: Number of images.
     """
 
@@ -54,7 +55,7 @@ class SyntheticScenes(Images):
         for kind, cover in zip(kinds, inside, strict=True):
             image = image + cover * (self.fills[kind] - image)
             if self.textured:
-                image = image * (1 - 3.2 * cover * (1 - cover))  # half covered: the edge
+                image = image * (1 - 3.2 * cover * (1 - cover))  # darkens edges, where cover is 1/2
         return np.rint(image).astype("uint8")
 
     def describe(self, i):
@@ -62,6 +63,6 @@ class SyntheticScenes(Images):
 
 
 def mix(first, second, share):
-    """Colors between two, [height, width, 3], by the share of the second, [height, width]."""
+    """Mixes two colors: [height, width, 3] by the share of the second, [height, width]."""
     first, second = np.array(first), np.array(second)
     return first + share[..., None] * (second - first)

@@ -5,18 +5,18 @@ import dataclasses
 
 @dataclasses.dataclass
 class Data:
-    """What to train on.
+    """Settings of the training data.
 
     Args:
         path: A folder, zip, TFRecord, IDX, CIFAR or NumPy path, or "synthetic".
         batch_size: Images per update, over all replicas together.
-        labels: Read labels too; the model is then conditional on them.
-        flip: Mirror every second image at random; both images of a pair.
-        jitter: Make images this many pixels higher and wider than the model wants them, and cut a
-            window at random; the same one out of both images of a pair.
-        direction: "a_to_b" or "b_to_a": which image of a pair is the input, which the target.
-        broken: What to do with an unreadable image: "skip" reports it and takes the next one,
-            "fail" stops the run.
+        labels: If true, labels are read too, and the model is conditional on them.
+        flip: If true, images are mirrored with probability 1/2, both images of a pair alike.
+        jitter: Number of pixels. Images are resized to this much more than the model's height and
+            width, and cropped at random, both images of a pair alike.
+        direction: "a_to_b" or "b_to_a": from the input image of a pair to the target.
+        broken: Action for an unreadable image: "skip" reports it and takes the next one, "fail"
+            stops the run.
         value_range: [lowest, highest] value of the stored pixels, needed for float arrays only.
     """
 

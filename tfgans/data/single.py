@@ -1,4 +1,4 @@
-"""The data kind "single": one image, the whole data set of a model."""
+"""The data kind "single": a data set of one image."""
 
 import pathlib
 
@@ -26,7 +26,7 @@ class OneFile(FileImages):
 
 
 class Landscape(Images):
-    """Ragged hills under a clouded sky, drawn in memory: texture of all sizes.
+    """Ragged hills under a cloudy sky, drawn in memory: texture of all sizes.
 
     Args:
         image_shape: (height, width, channels).
@@ -54,7 +54,7 @@ def draw_landscape(height, width) -> np.ndarray:
     rng = np.random.RandomState(0)
 
     def roughness(*shape):
-        """Noise of all wavelengths, the long ones the strongest, within about [-1, 1]."""
+        """Draws noise of all wavelengths, strongest at long ones, mostly within [-1, 1]."""
         spectrum = np.fft.fftn(rng.standard_normal(shape))
         waves = sum(f**2 for f in np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij")) ** 0.5
         noise = np.fft.ifftn(spectrum / np.maximum(waves, 1 / max(shape)) ** (1 + len(shape) / 4))
@@ -73,18 +73,16 @@ def draw_landscape(height, width) -> np.ndarray:
 
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Images:
-    """Opens the image; its size becomes the model's image_shape where that is not given.
+    """Opens the image; sets image_shape to its size where it is not given.
 
     Args:
         settings: Path and options of the data.
-        given: The arguments of the model that are given; it gets those that the data decide.
-        defaults: All arguments of its constructor, with their defaults.
+        given: The given arguments of the model. Missing ones that follow from the data are added.
+        defaults: All arguments of the model's constructor, with their defaults.
     """
     shape = given.get("image_shape")
     if settings.path == "synthetic":
         return Landscape(shape or defaults["image_shape"])
-    if settings.path is None:
-        raise DataError("No image is given.", 'Set data.path: an image file, or "synthetic".')
     source = OneFile(existing(settings.path), settings.value_range)
     if shape is None:
         given["image_shape"] = [*source.shape[:2], defaults["image_shape"][2]]
@@ -95,10 +93,9 @@ class Reader:
     """Feeds a model with copies of one image: "image".
 
     Args:
-        model: Its image_shape, to which the image is cropped, and the last of its shapes, to which
-            it is resized, are used.
-        source: The image.
-        config: Nothing of it is used.
+        model: The image is cropped to its image_shape and resized to the last of its shapes.
+        source: A set of one image.
+        config: Not used.
     """
 
     unit = "images"
@@ -131,7 +128,7 @@ def existing(path) -> pathlib.Path:
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "not there"
-        raise DataError(f"{path} is {kind}.", "Wanted is one image: name its file.")
+        raise DataError(f"{path} is {kind}.", "Give the path of one image file.")
     return path
 
 

@@ -1,7 +1,7 @@
-"""What a set of images is: a numbered row of arrays that can be read in any order.
+"""Sets of images with random access: the interface `Images`, and errors of the data.
 
-`Images` is the whole interface. Each kind of storage is one subclass: `files.py` (folders, zips),
-`records.py` (TFRecords), `arrays.py` (NumPy, IDX, CIFAR), `synthetic.py` (polygons made on demand).
+Each kind of storage is one subclass of `Images`: `files.py` (folders, zips), `records.py`
+(TFRecords), `arrays.py` (NumPy, IDX, CIFAR), `synthetic.py` (polygons made on demand).
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,13 @@ import numpy as np
 
 from tfgans.errors import BadInput
 
-SAMPLE = 1000  # images whose headers are looked at when a set is opened
-CHUNK = 256  # images that `in_parallel` computes ahead
+SAMPLE = 1000  # largest number of headers that are read when a set is opened
+CHUNK = 256  # results that `in_parallel` computes ahead
 VALUE_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
 
 
 class DataError(BadInput):
-    """Data that cannot be used: what is wrong, and what to do about it."""
+    """The data cannot be used. The message says what is wrong and what to do."""
 
     def __init__(self, problem: str, fix: str):
         super().__init__(f"{problem} {fix}")
@@ -24,7 +24,7 @@ class DataError(BadInput):
 
 
 class BrokenImage(BadInput):
-    """One image that cannot be read. The others of its set may be fine."""
+    """One image cannot be read. The other images of its set may be intact."""
 
     def __init__(self, name: str, reason: str):
         super().__init__(printable(f"{name}: {reason}"))
@@ -32,7 +32,7 @@ class BrokenImage(BadInput):
 
 
 def printable(text: str) -> str:
-    """Writes out what a terminal would obey or refuse: file names may hold any bytes."""
+    """Escapes control and invalid characters: file names may hold any bytes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -42,22 +42,22 @@ class Images:
     A subclass sets its own attributes, then calls `survey`.
 
     Attributes:
-        path: Where the set lies.
-        smallest: (height, width, channels), the least of each over the images looked at.
-        largest: The same, the greatest of each.
-        dtype: NumPy type of what `read` returns.
+        path: Path of the set.
+        smallest: Least (height, width, channels) of the surveyed images, each taken separately.
+        largest: Greatest (height, width, channels), likewise.
+        dtype: NumPy type of the arrays that `read` returns.
         value_range: (lowest, highest) value a pixel can have.
         labels: None, class numbers (int32 [n]) or vectors (float32 [n, d]).
         label_names: Name of each class, or None.
-        in_memory: Whether `read` also takes many numbers at once (and never fails).
-        found_broken: Number of each image that was found broken in training -> its BrokenImage.
+        in_memory: True if `read` also takes an array of indices (and never fails).
+        found_broken: Index -> BrokenImage, of images that training found broken.
     """
 
     labels = None
     label_names = None
     in_memory = False
-    conversion_reported = False  # whether it was said how these images are converted
-    failure = None  # what ended the reading in a tf.data pipeline, which wraps its errors
+    conversion_reported = False  # true once the conversion of these images is printed
+    failure = None  # original error of a tf.data pipeline, which wraps errors
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -71,17 +71,17 @@ class Images:
         raise NotImplementedError
 
     def describe(self, i: int) -> str:
-        """Returns a name by which a person can find image i."""
+        """Returns a name of image i by which a user can find it."""
         raise NotImplementedError
 
     @property
     def shape(self) -> tuple | None:
-        """(height, width, channels) if all images agree, else None: see smallest and largest."""
+        """(height, width, channels) if all surveyed images have the same, else None."""
         return self.smallest if self.smallest == self.largest else None
 
     @property
     def num_classes(self) -> int:
-        """How many classes the labels name, or the length of a label vector; 0 without labels."""
+        """Number of classes, or length of a label vector; 0 without labels."""
         if self.labels is None:
             return 0
         if self.labels.ndim == 2:
@@ -89,11 +89,11 @@ class Images:
         return len(self.label_names or ()) or int(self.labels.max()) + 1
 
     def survey(self, path, value_range: tuple | None):
-        """Looks at up to 1,000 evenly spaced images and sets all attributes but the labels.
+        """Reads the headers of up to 1,000 evenly spaced images; sets all attributes but labels.
 
         Args:
-            path: Where the set lies.
-            value_range: (lowest, highest) stored pixel value, or None if the type tells.
+            path: Path of the set.
+            value_range: (lowest, highest) stored pixel value, or None if the type implies it.
         """
         self.path, n = path, len(self)
         self.found_broken = {}
@@ -106,9 +106,9 @@ class Images:
                 broken.append(error)
         if not headers:
             raise DataError(
-                f"None of the {len(sample)} images looked at in {path} can be read"
+                f"None of the {len(sample)} images sampled from {path} can be read"
                 + (f"; the first is {broken[0]}." if broken else "."),
-                "Replace the set by a whole copy.",
+                "Replace the set with an intact copy.",
             )
         sizes = np.array([header[:3] for header in headers])
         self.smallest = tuple(int(size) for size in sizes.min(axis=0))
@@ -121,20 +121,20 @@ class Images:
             low, high = min(lows), max(highs)
             raise DataError(
                 f"{path} holds {self.dtype} pixels (values {low:g} to {high:g} were seen), and "
-                "their type does not tell which value is black and which is white.",
-                "State both, for example `data.value_range: [0, 1]`.",
+                "this type does not tell which value is black and which is white.",
+                "Give both, for example `data.value_range: [0, 1]`.",
             )
         low, high = VALUE_RANGES[self.dtype.name] if value_range is None else value_range
         if not low < high:
             raise DataError(
-                f"The lowest value must be below the highest, not {value_range}.",
-                "Write `data.value_range: [lowest, highest]`.",
+                f"The lowest pixel value must be below the highest, not {value_range}.",
+                "Set `data.value_range: [lowest, highest]`.",
             )
         self.value_range = (low, high)
 
 
 def in_parallel(function, numbers: range):
-    """Yields function(i) for each number, in order, computed by threads a little ahead."""
+    """Yields function(i) for each number, in order; threads compute the results ahead."""
     with ThreadPoolExecutor() as pool:
         for begin in range(0, len(numbers), CHUNK):
             yield from pool.map(function, numbers[begin : begin + CHUNK])
@@ -143,19 +143,19 @@ def in_parallel(function, numbers: range):
 def as_labels(labels, count: int, name: str) -> np.ndarray:
     """Returns labels as class numbers, int32 [n], or as vectors, float32 [n, d].
 
-    Rows of which each is exactly one-hot are class numbers written out, and come back as such.
+    If all rows are exactly one-hot, the result is class numbers.
 
     Args:
         labels: Integers [n] or [n, 1], or numbers [n, d].
-        count: How many images there are.
-        name: Where the labels come from, for messages.
+        count: Number of images.
+        name: Source of the labels, for error messages.
     """
     try:
         labels = np.asarray(labels)
     except ValueError as error:
         raise DataError(
             f"The labels in {name} differ in length.",
-            "Give each image a class number, or each a list of the same length.",
+            "Give all images class numbers, or all images lists of the same length.",
         ) from error
     if len(labels) != count:
         raise DataError(

@@ -1,8 +1,8 @@
-"""Convex polygons: images whose true distribution is known, and that need no download.
+"""Convex polygons: images with a known distribution, without a download.
 
 The data set of Lucic et al., "Are GANs Created Equal?", NeurIPS 2018, arXiv:1711.10337: black
 polygons on white, one vertex in each of n equal segments of a circle. Because the manifold is
-known, the precision and recall of a generator can be measured without any feature network.
+known, the precision and recall of a generator can be measured without a feature network.
 
 Reference: google/compare_gan, colabs/Convex_Polygons_Dataset.ipynb.
 """
@@ -13,8 +13,8 @@ from tfgans.data.source import Images
 
 SUB = 8  # sub-pixels along each side of a pixel
 WHITE = SUB * SUB
-SCALE = 0.75  # diameter of the circle, in image sides
-ANGLE = 20  # degrees: the smallest angle between two vertices the paper asks for
+SCALE = 0.75  # diameter of the circle, in sides of the image
+ANGLE = 20  # degrees: smallest angle between two vertices in the paper
 
 
 def polygons(
@@ -23,19 +23,18 @@ def polygons(
     """Draws convex polygons.
 
     Args:
-        count: How many. The first ones do not depend on how many are drawn.
+        count: Number of polygons. The first ones do not depend on it.
         side: Height and width in pixels, at most 4,095.
-        n_vertices: 3 for triangles. More vertices span a manifold of more dimensions.
-        seed: Of the random numbers. Seed 0, side 28 are the study's.
-        faithful: Keep three quirks of the public code with which the study's data were made: the
-            rotation is converted from degrees to radians twice, hence at most 6.28 degrees; the
-            smallest angle between two vertices is half the one asked for; a pixel averages the
-            sub-pixels around its corner, not its own. Without them: a full turn, 20 degrees, its
-            own sub-pixels.
+        n_vertices: Number of vertices, 3 for triangles. More give a manifold of more dimensions.
+        seed: Seed of the random numbers. Seed 0 and side 28 give the data of the study.
+        faithful: If true, three quirks of the study's public code are kept: the rotation is
+            converted from degrees to radians twice, hence at most 6.28 degrees; the smallest angle
+            between two vertices is half of 20 degrees; a pixel averages the sub-pixels around its
+            corner, not its own. If false: rotations up to a full turn, 20 degrees, own sub-pixels.
 
     Returns:
         uint8 [count, side, side], from 0 (inside, black) to 64 (outside, white): the number of
-        8 x 8 sub-pixels that lie outside. The first axis is x.
+        sub-pixels, of 8 x 8, that lie outside. The first axis is x.
     """
     return rasterize(draw_vertices(count, side, n_vertices, seed, faithful), side, faithful)
 
@@ -44,7 +43,7 @@ def draw_vertices(count, side, n_vertices, seed, faithful=True) -> np.ndarray:
     """Draws the vertices of `polygons` in pixels, float64 [count, n_vertices, 2] as (x, y)."""
     draws = np.random.RandomState(seed).random_sample([count, n_vertices + 1])
     segment = 360 / n_vertices
-    gap = min(ANGLE, segment) / 2  # many vertices lie closer together than asked
+    gap = min(ANGLE, segment) / 2  # many vertices must lie closer together
     width = segment - gap if faithful else segment - 2 * gap
     angles = np.arange(n_vertices) * segment + gap + draws[:, :-1] * width
     angles = np.radians(angles)
@@ -78,17 +77,17 @@ def rasterize(vertices: np.ndarray, side: int, faithful: bool = True) -> np.ndar
     end = np.roll(start, -1, axis=2)
     left = np.minimum(start[..., 0], end[..., 0])
     right = np.maximum(start[..., 0], end[..., 0])
-    crosses = (left <= x) & (x < right) & (x >= 0)  # [count, 8 side, n]; beyond the border is white
+    crosses = (left <= x) & (x < right) & (x >= 0)  # [count, 8 side, n]; white beyond the border
     slope = (end[..., 1] - start[..., 1]) / np.where(left < right, end[..., 0] - start[..., 0], 1)
     y = start[..., 1] + slope * (x - start[..., 0]) - shift
     lowest = np.where(crosses, y, np.inf).min(axis=-1)  # [count, 8 side]
     highest = np.where(crosses, y, -np.inf).max(axis=-1)
-    # clipped to the image, as integers: the first sub-pixel inside, the first beyond
+    # first sub-pixel inside and first one beyond, clipped to the image
     begin = np.clip(np.floor(lowest) + 1, 0, SUB * side).astype("int16")[..., None]
     stop = np.clip(np.ceil(highest), 0, SUB * side).astype("int16")[..., None]
     cells = np.arange(first, first + SUB * side, SUB, dtype="int16")  # [side]
     inside = np.zeros([len(vertices), side, side], "int16")
-    for line in range(SUB):  # the lines of one pixel one after the other, to save memory
+    for line in range(SUB):  # one line of each pixel at a time, to save memory
         overlap = np.minimum(stop[:, line::SUB], cells + SUB)
         overlap -= np.maximum(begin[:, line::SUB], cells)
         inside += np.maximum(overlap, 0)
@@ -96,12 +95,12 @@ def rasterize(vertices: np.ndarray, side: int, faithful: bool = True) -> np.ndar
 
 
 class SyntheticImages(Images):
-    """Polygons in the size and number of channels that a model wants, drawn when they are read.
+    """Polygons in the size and number of channels of a model, drawn when they are read.
 
     Args:
-        image_shape: (height, width, channels). The polygon fills the middle square; colors are
-            equal, alpha (the last of 2 or 4 channels) is opaque.
-        num_classes: 0 for triangles without labels; else class k has 3 + k vertices.
+        image_shape: (height, width, channels). The polygon fills the central square; color
+            channels are equal, alpha (the last of 2 or 4 channels) is opaque.
+        num_classes: 0 for triangles without labels; else polygons of class k have 3 + k vertices.
         count: Number of images.
     """
 

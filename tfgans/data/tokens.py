@@ -1,8 +1,8 @@
-"""The data kind "tokens": sequences of integers, all of one length.
+"""The data kind "tokens": sequences of integers, all of the same length.
 
-On disk: a text file, one sequence per line, numbers from 0 on with blanks between them. A start
-token is the model's own affair and not in the file. "synthetic" is what SeqGAN was measured on:
-sequences of a random recurrent network, the oracle, which can also say how likely any sequence is.
+The file is a text file: one sequence per line, numbers from 0, separated by blanks, without a start
+token. "synthetic" draws the data of SeqGAN's experiment: sequences of a random recurrent network,
+the oracle, which also gives the likelihood of any sequence.
 """
 
 import collections
@@ -15,18 +15,18 @@ from tfgans.data.settings import Data
 from tfgans.data.source import DataError
 
 SYNTHETIC = 10_000  # sequences
-CHUNK = 500  # sequences that the oracle walks through at once, to save memory
+CHUNK = 500  # sequences that the oracle computes at once, to save memory
 
 
 class Tokens:
     """A set of sequences in memory.
 
     Args:
-        path: Where they come from.
+        path: Path of the file, or "synthetic".
         sequences: int32 [n, length].
     """
 
-    failure = None  # what ended the reading in a tf.data pipeline, which wraps its errors
+    failure = None  # see `Images`
 
     def __init__(self, path, sequences):
         self.path, self.sequences = path, sequences
@@ -48,18 +48,18 @@ def open_tokens(path, length: int | None = None) -> Tokens:
     """Reads a text file of sequences.
 
     Args:
-        path: The file.
-        length: Of the sequences wanted; lines of other lengths are skipped. Without it, the most
-            frequent length.
+        path: Path of the file.
+        length: Number of tokens of a sequence; lines of other lengths are skipped. The default is
+            the most frequent length.
 
     Raises:
-        DataError: There is no such file, a word is not a number, or no line is of that length.
+        DataError: The file does not exist, a word is not a number, or no line has that length.
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise DataError(
             f"There is no file {path}.",
-            "Give data.path a text file: one sequence of integers per line, blanks between them.",
+            "Set data.path to a text file: one sequence of integers per line, separated by blanks.",
         )
     lines = []
     try:
@@ -86,30 +86,29 @@ def token(word, path, number):
     if not (word.isascii() and word.isdigit() and len(word) < 10):
         raise DataError(
             f"Line {number} of {path} holds {word[:40]!r}.",
-            "Tokens are numbers from 0 on, of at most nine digits: number the words of a text "
-            "first.",
+            "Tokens are numbers from 0, of at most nine digits: number the words of a text first.",
         )
     return int(word)
 
 
 def to_text(tokens) -> str:
-    """Sequences [n, length] as the text that `open_tokens` reads."""
+    """Writes sequences [n, length] as text for `open_tokens`."""
     return "".join(" ".join(map(str, line)) + "\n" for line in np.asarray(tokens))
 
 
 class Oracle:
-    """An LSTM with weights N(0, 1) that never move: the source of synthetic sequences.
+    """An LSTM with fixed weights drawn from N(0, 1): the source of synthetic sequences.
 
-    Token 0 starts a sequence, without being part of it.
+    The first input is token 0, which is not part of the sequence.
 
     Args:
         vocabulary_size: Number of tokens.
         width: Length of the embeddings and of the state.
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Attributes:
-        weights: Embedding [V, width]; of the four gates (input, forget, output, cell) the kernel
-            [width, 4 width], recurrent kernel and bias; output kernel [width, V] and bias.
+        weights: Embedding [V, width]; kernel [width, 4 width], recurrent kernel and bias of the
+            four gates (input, forget, output, cell); output kernel [width, V] and bias.
     """
 
     def __init__(self, vocabulary_size: int, width: int = 32, seed: int = 0):
@@ -125,17 +124,17 @@ class Oracle:
 
         def draw(part, t, log_p):
             cumulated = np.exp(log_p).cumsum(axis=1)
-            # Scaled by the whole sum, which rounding keeps from being 1.
+            # Scaled by the full sum, which rounding moves away from 1.
             return (cumulated <= u[part, t, None] * cumulated[:, -1:]).sum(axis=1)
 
         return self._walk(count, length, draw)[0]
 
     def nll(self, tokens: np.ndarray) -> np.ndarray:
-        """-log p of each token given those before it, in nats, float32 [n, length]."""
+        """Returns -log p of each token given the tokens before it, in nats, float32 [n, length]."""
         return self._walk(*tokens.shape, lambda part, t, log_p: tokens[part, t])[1]
 
     def _walk(self, count, length, choose):
-        """Tokens as `choose(rows, t, log-probabilities)` takes them, and -log p of each."""
+        """Returns the tokens that `choose(rows, t, log-probabilities)` picks, and their -log p."""
         embedding, kernel, recurrent, bias, output, output_bias = self.weights
         tokens, nll = np.empty([count, length], "int32"), np.empty([count, length], "float32")
         for start in range(0, count, CHUNK):
@@ -161,15 +160,13 @@ def sigmoid(x):
 
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Tokens:
-    """Opens the data, and takes from them the length and the vocabulary where these are open.
+    """Opens the data; sets length and vocabulary_size where they are not given.
 
     Args:
         settings: Path and options of the data.
-        given: The arguments of the model that are given; it gets those that the data decide.
-        defaults: All arguments of its constructor, with their defaults.
+        given: The given arguments of the model. Missing ones that follow from the data are added.
+        defaults: All arguments of the model's constructor, with their defaults.
     """
-    if settings.path is None:
-        raise DataError("No data are given.", 'Set data.path: a text file, or "synthetic".')
     if settings.path == "synthetic":
         model = defaults | given
         oracle = Oracle(model["vocabulary_size"])
@@ -184,9 +181,9 @@ class Reader:
     """Feeds a model with sequences: "tokens", int32 [length].
 
     Args:
-        model: Its length and vocabulary_size are those of the data.
+        model: Its length and vocabulary_size must fit the data.
         source: The sequences.
-        config: Not looked at.
+        config: Not used.
 
     Raises:
         DataError: The sequences do not fit the model.
@@ -200,7 +197,7 @@ class Reader:
     def __init__(self, model, source: Tokens, config: Data, stage: int):
         if source.length != model.length or source.vocabulary_size > model.vocabulary_size:
             raise DataError(
-                f"The sequences of {source.path} are {source.length} tokens long, their largest "
+                f"The sequences of {source.path} are {source.length} tokens long, and the largest "
                 f"token is {source.vocabulary_size - 1}; the model has length = {model.length} "
                 f"and vocabulary_size = {model.vocabulary_size}.",
                 f"Set model.length to {source.length} and model.vocabulary_size to "

@@ -1,4 +1,4 @@
-"""The data kind "unpaired": images of two domains, each in an order of its own."""
+"""The data kind "unpaired": images of two domains, each in its own random order."""
 
 import dataclasses
 import pathlib
@@ -14,12 +14,12 @@ from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
 FOLDERS = (("trainA", "trainB"), ("A", "B"), ("a", "b"))
-OTHER = 2  # the random stream of B's order
+B_ORDER = 2  # random stream of the order of B
 
 
 @dataclasses.dataclass
 class Domains:
-    """Two sets of images that have nothing to do with each other but their size."""
+    """Two sets of unrelated images."""
 
     a: Images
     b: Images
@@ -27,27 +27,27 @@ class Domains:
 
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
-    """Opens the two domains, and takes the size of the images from them if it is left open.
+    """Opens the two domains; sets image_shape where it is not given.
 
     Args:
         settings: Path and options of the data.
-        given: The arguments of the model that are given; it gets those that the data decide.
-        defaults: All arguments of its constructor, with their defaults.
+        given: The given arguments of the model. Missing ones that follow from the data are added.
+        defaults: All arguments of the model's constructor, with their defaults.
     """
     shape = given.get("image_shape")
     if settings.path == "synthetic":
         shape = shape or defaults["image_shape"]
         drawings = SyntheticScenes(shape, textured=False)
-        # Pictures of other scenes: no drawing has its picture in the set.
+        # The pictures show other scenes: no drawing has a matching picture.
         return Domains(drawings, SyntheticScenes(shape, textured=True, first=len(drawings)))
     domains = open_domains(settings.path, settings.value_range)
     if shape is None:
         a, b = common_shape(domains.a), common_shape(domains.b)
         if a != b:
             raise DataError(
-                f"The images of {domains.a.path} are {a}, those of {domains.b.path} {b} "
+                f"The images of {domains.a.path} have the shape {a}, those of {domains.b.path} {b} "
                 "(height, width, channels).",
-                "Say what to make of both: --set 'model.image_shape=[256, 256, 3]'.",
+                "Choose one for both: --set 'model.image_shape=[256, 256, 3]'.",
             )
         given["image_shape"] = list(a)
     return domains
@@ -57,11 +57,9 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
     """Opens two folders of images.
 
     Args:
-        path: Holds trainA and trainB, or A and B; each is anything `open_images` opens.
-        value_range: (lowest, highest) value of a stored pixel, where the type does not tell.
+        path: A folder with trainA and trainB, or A and B; each is a set for `open_images`.
+        value_range: (lowest, highest) value of a stored pixel, or None if the type implies it.
     """
-    if path is None:
-        raise DataError("No data are given.", 'Set data.path: a path, or "synthetic" for drawings.')
     path = pathlib.Path(path).expanduser()
     for names in FOLDERS:
         if all((path / name).is_dir() for name in names):
@@ -73,23 +71,23 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
 
 
 class Reader:
-    """Feeds a model with images "a" and "b", cut and mirrored each by its own draws.
+    """Feeds a model with images "a" and "b", cropped and mirrored independently.
 
-    The larger domain makes one pass while the smaller one begins again.
+    Each domain begins a new pass when its own pass ends.
 
     Args:
         model: Its image_shape is used.
-        source: From `resolve`.
+        source: The domains that `resolve` returns.
         config: Its flip, jitter and broken are used.
 
     Raises:
         DataError: The images or settings do not fit the model.
     """
 
-    unit = "pairs"
+    unit = "images"  # per domain
     real = "b"
     settings = ("flip", "jitter")
-    draws = 6  # window and mirror of a, and of b, see `cut`
+    draws = 6  # three for a and three for b, see `cut`
 
     def __init__(self, model, source: Domains, config: Data, stage: int):
         self.source, self.flip = source, config.flip
@@ -104,7 +102,7 @@ class Reader:
     def read(self, positions, order, draws):
         indices = (
             [order(p, len(self.source.a)) for p in positions],
-            [order(p, len(self.source.b), OTHER) for p in positions],
+            [order(p, len(self.source.b), B_ORDER) for p in positions],
         )
         found = {}
         for name, files, numbers, places in zip(

@@ -1,4 +1,4 @@
-"""Files that other programs wrote, read as data: nothing in them is run."""
+"""Readers for files of other programs. They read data and never run code of a file."""
 
 from tfgans.foreign.torch_files import read_state_dict
 

@@ -1,12 +1,12 @@
 """Reads pickles as data: nothing that a file names is imported, called or run.
 
-A pickle is a small program. `pickletools.genops` of the standard library reads its instructions
-without obeying them, and `read` obeys only those that put together numbers, texts, lists, tuples
-and dicts. Where the program says to import and call something, `read` makes an inert `Record` of
-the name and the arguments, and only for the names it was given; any other name is refused.
+A pickle is a small program. `pickletools.genops` of the standard library parses its instructions
+without running them, and `read` runs only those that build numbers, strings, lists, tuples and
+dicts. For an instruction that imports and calls something, `read` makes an inert `Record` of the
+name and the arguments, if the name is one of the known names; it refuses any other name.
 
-What a hostile file can cost is bounded: no instruction takes more memory than it has bytes in the
-file, what is mentioned twice is kept once, and the number of instructions is limited.
+A hostile file cannot use unlimited memory or time: no instruction takes more memory than its bytes
+in the file, repeated references share one object, and the number of instructions is limited.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ import numpy as np
 
 from tfgans.errors import BadInput
 
-MOST_INSTRUCTIONS = 500_000  # several times those of the largest official file
+MOST_INSTRUCTIONS = 500_000  # several times the number in the largest official file
 
-# Classes and functions that are plain containers here, whatever else they may do at home.
+# Classes and functions that become plain containers here.
 DICTS = {"collections.OrderedDict", "dnnlib.util.EasyDict", "dnnlib.EasyDict"}
-SAME = {  # their first argument is all they hold
+SAME = {  # the value is the first argument
     f"{module}.{name}"
     for module in ("builtins", "__builtin__")
     for name in ("set", "frozenset", "bytearray", "bytes", "list", "tuple")
@@ -45,13 +45,13 @@ class Name(str):
 
 
 class Record:
-    """Stands for an object of a class that is never imported.
+    """Represents an object of a class that is never imported.
 
     Attributes:
-        name: What would have been called, "module.name"; "persistent" for an object that a pickle
-            only refers to.
-        args: What it would have been called with.
-        state: What the object would have been filled with, None for nothing.
+        name: Class or function that makes the object, "module.name"; "persistent" for an object
+            outside of the pickle.
+        args: Arguments of the call.
+        state: State of the object that the pickle sets, or None.
     """
 
     def __init__(self, name, args=(), state=None):
@@ -60,7 +60,7 @@ class Record:
 
 @contextlib.contextmanager
 def refusals(path):
-    """Makes one line, a BadInput, of whatever a damaged or hostile file lets go wrong."""
+    """Turns every error that a damaged or hostile file causes into a BadInput of one line."""
     try:
         yield
     except Exception as error:
@@ -68,23 +68,23 @@ def refusals(path):
         if isinstance(error, BadInput):
             raise BadInput(f"{path} is refused: {text}.") from None
         reason = f"{type(error).__name__}: {text}"
-        raise BadInput(f"{path} is damaged, or no file of this kind ({reason}).") from error
+        raise BadInput(f"{path} is damaged, or not a file of this kind ({reason}).") from error
 
 
 def read(stream, names, limit=MOST_INSTRUCTIONS):
-    """Reads one pickle from where the stream stands to its end; protocols 2 to 5.
+    """Reads one pickle, of protocols 2 to 5, from the current position of a stream.
 
     Args:
         stream: A binary file in memory.
-        names: Which classes and functions may become records, beside `PLAIN`.
-        limit: Of instructions.
+        names: Classes and functions that may become records, in addition to `PLAIN`.
+        limit: Largest number of instructions.
 
     Returns:
         The value, and a list of the records of all persistent objects.
 
     Raises:
-        BadInput: The pickle names something else, or holds other instructions, or too many.
-        Exception: Of many kinds, where the pickle is damaged.
+        BadInput: The pickle has an unknown name, an unknown instruction, or too many instructions.
+        Exception: The pickle is damaged; any type of exception is possible.
     """
     names = PLAIN | names
     stack, marks, memo, persistent = [], [], {}, []
@@ -98,7 +98,7 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
 
     def name(module, word):
         if not isinstance(module, str) or not isinstance(word, str):
-            raise BadInput("it asks for something by what is not a name")
+            raise BadInput("it asks for something whose name is not a string")
         full = f"{module}.{word}"
         if full not in names:
             raise BadInput(f"it asks for {full[:200]!r}, which has no place in such a file")
@@ -114,12 +114,12 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
         if not isinstance(called, Name) or not isinstance(args, tuple):
             raise BadInput("it calls something that is not a name")
         if called in DICTS:
-            pairs = args[0] if args else []  # given so by Python 2 only
+            pairs = args[0] if args else []  # only Python 2 gives pairs
             spend(len(pairs))
             return to_dict(pairs)
         if called in SAME:
             return args[0] if args else []
-        if called == "_codecs.encode":  # how protocol 2 writes bytes
+        if called == "_codecs.encode":  # bytes in protocol 2
             spend(len(args[0]))
             return args[0].encode("latin1")
         return Record(called, args)
@@ -175,7 +175,7 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
                 stack.append(made(called, args))
             case "BUILD":
                 state = stack.pop()
-                if isinstance(stack[-1], Record):  # what a dict has beside its items is left out
+                if isinstance(stack[-1], Record):  # attributes of a dict are ignored
                     stack[-1].state = state
             case "BINPERSID":
                 persistent.append(Record("persistent", stack.pop()))
@@ -190,32 +190,32 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
 
 def put_items(target, items):
     if not isinstance(target, list):
-        raise BadInput("it appends to what is not a list")
+        raise BadInput("it appends to something that is not a list")
     target.extend(items)
 
 
 def put_pairs(target, keys, values):
     if not isinstance(target, dict):
-        raise BadInput("it puts items into what is not a dict")
+        raise BadInput("it puts items into something that is not a dict")
     for key in keys:  # the hash of nested tuples can take forever
         if not isinstance(key, int) and not is_short(key):
-            raise BadInput("it has a dict whose keys are neither short texts nor integers")
+            raise BadInput("it has a dict whose keys are neither short strings nor integers")
     target.update(zip(keys, values, strict=True))
 
 
 def is_short(text):
-    """Whether something is a text that may be part of a name."""
+    """Returns true for strings short enough for a part of a name."""
     return isinstance(text, str) and len(text) <= 300
 
 
 def to_dict(pairs):
-    """A dict of (key, value) pairs of a pickle, its keys checked."""
+    """Makes a dict of (key, value) pairs of a pickle, and checks the keys."""
     put_pairs(new := {}, [key for key, _ in pairs], [value for _, value in pairs])
     return new
 
 
 def to_dtype(text):
-    """The NumPy type of plain numbers that a text such as "<f4" names."""
+    """Returns the NumPy type for a string such as "<f4"; refuses all but plain numbers."""
     if not re.fullmatch(r"[<>=|]?[?biuf][1248]?", text):
         raise BadInput(f"it holds values of the type {text[:20]!r}, not plain numbers")
     return np.dtype(text)
@@ -229,7 +229,7 @@ def dtype_of(record):
 
 
 def to_array(value):
-    """A pickled number or NumPy array as an array. It shares the memory of the file's bytes."""
+    """Converts a pickled number or NumPy array to an array that shares the bytes of the file."""
     if isinstance(value, int | float):
         return np.asarray(float(value))
     function = value.name.rpartition(".")[2]
@@ -245,21 +245,22 @@ def to_array(value):
         raise BadInput(f"it has a {value.name} where an array should be")
     check_sizes(shape)
     array = np.frombuffer(data, dtype_of(dtype))
-    if order == "K":  # in the order of the memory, its axes turned
+    if order == "K":  # memory order, with permuted axes
         return array.reshape(shape).transpose(*axes)
     return array.reshape(shape, order=order)
 
 
 def check_sizes(sizes):
-    """Refuses what cannot be the sizes or strides of an array."""
+    """Refuses sizes or strides that no array can have."""
     if len(sizes) > 8 or not all(isinstance(n, int) and 0 <= n < 2**48 for n in sizes):
         raise BadInput("it has an array of impossible sizes")
 
 
 def plain(value):
-    """A pickled setting: a short text, a number, True, False, None; NumPy's numbers as Python's.
+    """Returns a pickled setting: a short string, a number, a bool or None.
 
-    A list of lists of lists could be printed or compared forever.
+    NumPy numbers become Python numbers. Lists are refused: nested ones could take forever to print
+    or compare.
     """
     if isinstance(value, Record):
         value = to_array(value).item()

@@ -1,4 +1,4 @@
-"""What the arrays of a network tell about its constructor, and how they get into its variables."""
+"""Infers constructor arguments from the arrays of a network, and assigns arrays to variables."""
 
 import re
 
@@ -8,13 +8,13 @@ MAY_BE_0 = ("num_classes", "minibatch_group", "minibatch_features", "discriminat
 
 
 def channels_of(arrays, pattern):
-    """Side -> output channels of the kernels whose name fits."""
+    """Returns side -> output channels, for the kernels whose names match the pattern."""
     found = {name: re.fullmatch(pattern, name) for name in arrays}
     return {int(match[1]): arrays[name].shape[0] for name, match in found.items() if match}
 
 
 def from_channels(channels) -> dict:
-    """The constructor's arguments that channels tell: side 4, 8, 16, ... -> channels."""
+    """Infers channel_base and channel_max from {side: channels} for the sides 4, 8, 16, ..."""
     sides = [4 * 2**k for k in range(len(channels))]
     if len(sides) < 2 or sorted(channels) != sides:
         raise BadInput("its layers do not have the names of a known network")
@@ -26,11 +26,12 @@ def from_channels(channels) -> dict:
 
 
 def check_size(arrays, channels, others):
-    """Refuses shapes that ask for a larger network than there are numbers in its arrays.
+    """Refuses shapes of a network that is larger than the arrays of the file.
 
     Args:
+        arrays: Name -> array of the file.
         channels: Side -> channels of its 3x3 convolutions.
-        others: Weights of its other large layers.
+        others: Number of weights of its other large layers.
     """
     convolutions = sum(9 * c * c for c in channels.values())
     if convolutions + others > sum(array.size for array in arrays.values()):
@@ -38,7 +39,7 @@ def check_size(arrays, channels, others):
 
 
 def check_counts(settings):
-    """Refuses counts that no network has."""
+    """Refuses numbers of layers, channels or classes that no network has."""
     image_channels = settings["image_shape"][2]
     counts = {word: value for word, value in settings.items() if isinstance(value, int)}
     for word, count in (counts | {"image_channels": image_channels}).items():
@@ -47,10 +48,10 @@ def check_counts(settings):
 
 
 def assign(names, arrays):
-    """Puts arrays into variables; each must be known, and each variable must be given.
+    """Assigns arrays to variables. The names of both must be the same.
 
     Args:
-        names: Name -> (variable, array -> array in our layout).
+        names: Name -> (variable, function from the official layout to ours).
         arrays: Name -> array in the official layout.
     """
     unknown, missing = sorted(set(arrays) - set(names)), sorted(set(names) - set(arrays))
@@ -60,14 +61,14 @@ def assign(names, arrays):
             f"it {'holds' if unknown else 'lacks'} {some}, which this architecture "
             f"{'does not have' if unknown else 'needs'}: it is another kind of network"
         )
-    turned = {}
+    converted = {}
     for name, array in arrays.items():
-        variable, turn = names[name]
-        turned[name] = turn(array)
-        if turned[name].shape != variable.shape:
+        variable, convert = names[name]
+        converted[name] = convert(array)
+        if converted[name].shape != variable.shape:
             raise BadInput(
-                f"its {name} has the shape {turned[name].shape}, and {tuple(variable.shape)} was "
-                "expected from the others"
+                f"its {name} has the shape {converted[name].shape}, but the other arrays imply "
+                f"{tuple(variable.shape)}"
             )
-    for name, array in turned.items():
+    for name, array in converted.items():
         names[name][0].assign(array)

@@ -1,9 +1,9 @@
-"""Reads what PyTorch has saved, without PyTorch: tensors inside pickles, and `.pth` state dicts.
+"""Reads PyTorch's files without PyTorch: tensors inside pickles, and `.pth` state dicts.
 
-A tensor is pickled as a call that lays strides over a storage, a run of numbers in memory. The
-storages stand beside the pickle: in a zip archive one file each (since PyTorch 1.6), before that
-one after the other behind the pickle. A storage inside an ordinary pickle is a file of the older
-kind in a byte string.
+A pickled tensor is a call with a storage (an array of numbers), an offset, sizes and strides. The
+storages are outside of the pickle: since PyTorch 1.6 as one file each in a zip archive, before that
+one after the other behind the pickle. A storage inside an ordinary pickle is a byte string that
+holds a file of the older format.
 """
 
 import io
@@ -43,16 +43,16 @@ def read_state_dict(path) -> dict:
     """Reads the tensors of a `.pth` or `.pt` file that `torch.save` wrote, without PyTorch.
 
     Args:
-        path: Of the file: a state dict, or dicts of state dicts.
+        path: Path of the file. It holds a state dict, or dicts of state dicts.
 
     Returns:
-        Name -> array, names of nested dicts joined by dots. Layouts are PyTorch's: kernels of
-        convolutions [out, in, height, width], of dense layers [out, in]. Other values are left
-        out. The arrays are read-only.
+        Name -> array, with the names of nested dicts joined by dots. Layouts are PyTorch's: kernels
+        of convolutions [out, in, height, width], of dense layers [out, in]. Values other than
+        tensors are left out. The arrays are read-only.
 
     Raises:
-        BadInput: The file is damaged, or holds something else than tensors in plain containers
-            (a whole module, a TorchScript archive): nothing in it is run.
+        BadInput: The file is damaged, or holds objects other than tensors in plain containers (a
+            whole module, a TorchScript archive). Nothing in it is run.
     """
     path = pathlib.Path(path).expanduser()
     data = path.read_bytes()
@@ -61,7 +61,7 @@ def read_state_dict(path) -> dict:
 
 
 def tensors_of(tree):
-    """Name -> array of all tensors in a tree of dicts."""
+    """Returns name -> array for all tensors in a tree of dicts."""
     found, seen, left = {}, set(), [("", tree)]
     while left:
         prefix, branch = left.pop()
@@ -77,13 +77,13 @@ def tensors_of(tree):
 
 
 def load(data, names, limit=pickles.MOST_INSTRUCTIONS):
-    """The value of a file that `torch.save` wrote; its tensors are still records."""
+    """Reads a file that `torch.save` wrote; tensors in the result are records."""
     if data[:4] == b"PK\x03\x04":
         return load_zip(data, names, limit)
     stream = io.BytesIO(data)
     magic, version, system = (pickles.read(stream, set(), limit)[0] for _ in range(3))
     if magic != MAGIC_NUMBER or version != 1001 or not system["little_endian"]:
-        raise BadInput("it is no file of PyTorch's old format, or from a big-endian machine")
+        raise BadInput("it is not a file of PyTorch's old format, or is from a big-endian machine")
     value, storages = pickles.read(stream, names, limit)
     keys, _ = pickles.read(stream, set(), limit)
     by_key = {key_of(storage): storage for storage in storages}
@@ -93,7 +93,7 @@ def load(data, names, limit=pickles.MOST_INSTRUCTIONS):
         dtype, count = storage_type(by_key[key])
         (written,) = struct.unpack("<q", stream.read(8))
         if written != count:
-            raise BadInput("a storage has another length than the pickle says")
+            raise BadInput("a storage differs in length from the pickle's record")
         start = stream.tell()
         by_key[key].state = np.frombuffer(data, dtype, count, offset=start)
         stream.seek(start + count * dtype.itemsize)
@@ -121,7 +121,7 @@ def load_zip(data, names, limit):
 
 
 def key_of(storage):
-    """Under which name a storage stands in the file."""
+    """Returns the name of a storage in the file."""
     key = storage.args[2]
     if not pickles.is_short(key):
         raise BadInput("it has a storage of an unknown form")
@@ -129,35 +129,35 @@ def key_of(storage):
 
 
 def storage_type(storage):
-    """The type of a storage's numbers, and how many there are."""
+    """Returns the type and the number of elements of a storage."""
     _, kind, _, _, count, *view = storage.args
     known = isinstance(kind, str) and kind in STORAGES and isinstance(count, int) and count >= 0
-    if not known or (view and view[0] is not None):  # a view: before PyTorch 0.4
+    if not known or (view and view[0] is not None):  # only PyTorch before 0.4 wrote views
         raise BadInput("it has a storage of an unknown form")
     return np.dtype(STORAGES[kind]), count
 
 
 def share(storages, by_key):
-    """A storage is mentioned once for each of its tensors."""
+    """Gives all records of a storage its array: there is one record for each tensor."""
     for storage in storages:
         storage.state = by_key[key_of(storage)].state
 
 
 def tensor(record) -> np.ndarray:
-    """A pickled tensor or parameter, or an array of NumPy, as an array."""
+    """Converts a pickled tensor, parameter or NumPy array to an array."""
     if not isinstance(record, Record) or record.name not in TENSORS:
         return to_array(record)
     if record.name == "torch._utils._rebuild_parameter":
         record = record.args[0]
     storage, offset, size, stride, *_ = record.args
     if storage.name == "torch.storage._load_from_bytes":
-        # A storage alone: its pickle may hold nothing else, least of all another file.
+        # The pickle of a storage may hold nothing else, in particular no nested file.
         storage = load(storage.args[0], set(STORAGES), limit=1000)
     numbers = storage.state
     for sizes in (size, stride, (offset,)):
         pickles.check_sizes(sizes)
     if len(size) != len(stride):
-        raise BadInput("it has a tensor of another number of sizes than of strides")
+        raise BadInput("it has a tensor whose number of sizes differs from its number of strides")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if math.prod(size) > len(numbers) or (math.prod(size) and last >= len(numbers)):
         raise BadInput(f"it has a tensor of size {size} that is larger than its storage")

@@ -1,4 +1,4 @@
-"""Official checkpoints as models: names mapped, layouts turned."""
+"""Converts official checkpoints to models: maps names and layouts."""
 
 from tfgans.pretrained.loading import begin_run, load
 

@@ -1,4 +1,4 @@
-"""From an official file to a model, and from there to a run that goes on training it."""
+"""Loads official checkpoints as models, and begins runs that continue their training."""
 
 import io
 import pathlib
@@ -18,15 +18,15 @@ NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_fil
 
 
 def load(path, **changes) -> keras.Model:
-    """Makes a model of an official checkpoint. Nothing in the file is run.
+    """Makes a model from an official checkpoint. Nothing in the file is run.
 
-    Known are the pickles of stylegan2-ada-pytorch, of stylegan3 where they hold a StyleGAN2, of
-    stylegan2, stylegan2-ada, and of progressive_growing_of_gans. The averaged generator ("G_ema",
-    "Gs") goes to `generator_ema`, from which `sample` draws; G and D go to where training goes on
-    with them. What was found is printed.
+    It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada and
+    progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2. The averaged
+    generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with
+    G and D. The contents of the file are printed.
 
     Args:
-        path: Of the `.pkl` file.
+        path: Path of the `.pkl` file.
         changes: Arguments of the model's constructor that the file does not hold, such as
             `augment="bgc"` or `r1_gamma=2.0`.
 
@@ -34,8 +34,8 @@ def load(path, **changes) -> keras.Model:
         A `StyleGAN2` or `ProGAN`, not compiled.
 
     Raises:
-        BadInput: The file is damaged, holds another kind of network, or asks for something that
-            has no place in such a file.
+        BadInput: The file is damaged, holds another kind of network, or names classes or functions
+            that official files do not have.
     """
     path = pathlib.Path(path).expanduser()
     data = path.read_bytes()
@@ -45,7 +45,7 @@ def load(path, **changes) -> keras.Model:
         for absent, other in (("G", "G_ema"), ("G_ema", "G")):
             if absent not in networks:
                 networks[absent] = networks[other]
-                notes.append(f"There is no {absent}; {other} stands in for it.")
+                notes.append(f"There is no {absent}; {other} replaces it.")
         settings, others = family.settings_of(networks)
         check_counts(settings)
     name = family.__name__.rpartition(".")[2]
@@ -60,10 +60,10 @@ def load(path, **changes) -> keras.Model:
 
 
 def read(data) -> tuple:
-    """The networks of a pickle.
+    """Reads the networks of a pickle.
 
     Returns:
-        The module of this package that knows them; "G_ema", "G", "D" -> (name -> array, settings).
+        The module of this package for them; "G_ema", "G", "D" -> (name -> array, settings).
     """
     value, _ = pickles.read(io.BytesIO(data), NAMES)
     records = {}
@@ -86,18 +86,18 @@ def read(data) -> tuple:
 
 
 def begin_run(model, run) -> pathlib.Path:
-    """Begins a run that `tools/train.py` goes on with, from the weights of a model.
+    """Begins a run that starts from the weights of a model; `tools/train.py` continues it.
 
     Args:
-        model: From `load`.
+        model: A model that `load` returns.
         run: Folder of the run; it must not exist.
 
     Returns:
-        The configuration file of the run. Data and length are those of the model's paper.
+        Path of the configuration file of the run. Its data and length are those of the paper.
     """
     run = pathlib.Path(run)
     if run.exists():
-        raise BadInput(f"{run} exists already: give a folder that does not.")
+        raise BadInput(f"{run} exists already. Choose another folder.")
     settings = Config.load(next(name for name in models.MODELS if type(model) is models.get(name)))
     settings.model = model.get_config()
     for word in ("name", "dtype"):

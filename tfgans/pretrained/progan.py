@@ -1,8 +1,8 @@
 """Official ProGAN checkpoints (tkarras/progressive_growing_of_gans) as a `ProGAN` model.
 
-Kernels are [height, width, in, out], as here, but for the doubling ones: those are a transposed
-convolution's, [height, width, out, in] and turned by 180 degrees. The feature maps of 4x4 that
-dense layers make and read are in the order channels, rows, columns.
+Kernels are [height, width, in, out], as here, except those of up-sampling convolutions: they are
+kernels of a transposed convolution, [height, width, out, in] and rotated by 180 degrees. The 4x4
+feature maps before and after dense layers are in the order channels, rows, columns.
 """
 
 import numpy as np
@@ -25,26 +25,26 @@ WORDS = {
 
 
 def from_tensorflow(network) -> tuple:
-    """Arrays of a pickled network, doubling kernels turned to plain ones; settings."""
+    """Returns the arrays of a pickled network, with up-sampling kernels as plain ones; settings."""
     state = network.state
     if "version" not in state:
         raise BadInput("it was written by the Theano version of the program, which is not read")
     given = state["static_kwargs"]
     for word, wanted in WORDS.items():
         if plain(given.get(word, wanted)) != wanted:
-            raise BadInput(f"its {word} is {plain(given[word])!r}, and our model has {wanted!r}")
+            raise BadInput(f"its {word} is {plain(given[word])!r}, but our model has {wanted!r}")
     arrays = {}
     for name, value in to_dict(state["variables"]).items():
         array = to_array(value)
         if name.endswith("Conv0_up/weight"):
             array = array[::-1, ::-1].transpose(0, 1, 3, 2)
-        # Without fused scaling, which computes the same, they have the shorter names.
+        # Files without fused scaling, which gives the same result, have the shorter names.
         arrays[name.replace("Conv0_up", "Conv0").replace("Conv1_down", "Conv1")] = array
     return arrays, {"minibatch_group": int(plain(given.get("mbstd_group_size", 4)))}
 
 
 def settings_of(networks) -> tuple:
-    """The constructor's arguments of `ProGAN`; sentences on what the file does not hold."""
+    """Returns arguments for `ProGAN`, and a list of notes on missing parts."""
     (arrays, _), (others, settings) = networks["G_ema"], networks["D"]
     channels = channels_of(arrays, r"(\d{1,4})x\1/Conv1/bias")
     channels |= {4: len(arrays["4x4/Conv/bias"])}
@@ -54,7 +54,7 @@ def settings_of(networks) -> tuple:
     check_size(arrays, channels, inputs * units)
     notes = []
     if arrays["lod"] != 0:
-        notes.append(f"It has not grown to the end: lod {arrays['lod']:.2f}.")
+        notes.append(f"Its growth is not finished: lod {arrays['lod']:.2f}.")
     return settings | {
         "image_shape": (side, side, len(arrays["ToRGB_lod0/bias"])),
         "num_classes": classes,
@@ -63,7 +63,7 @@ def settings_of(networks) -> tuple:
 
 
 def fill(model, networks):
-    """Puts the arrays of a file's networks into a `ProGAN`; a whole one is in its last stage."""
+    """Assigns the arrays of a file to a `ProGAN`; a fully grown one is in its last stage."""
     assign(generator_names(model.generator_ema), networks["G_ema"][0])
     assign(generator_names(model.generator), networks["G"][0])
     arrays = {name: array for name, array in networks["D"][0].items() if name != "lod"}

@@ -1,13 +1,14 @@
 """Official StyleGAN2 checkpoints as a `StyleGAN2` model.
 
-Three programs wrote them. Those in PyTorch (stylegan2-ada-pytorch, and stylegan3's StyleGAN2) keep
+There are two layouts. PyTorch programs (stylegan2-ada-pytorch, and stylegan3's StyleGAN2) store
 kernels as [out, in, height, width], dense weights as [out, in], and the kernel of an up-sampling
-convolution turned by 180 degrees, ready for a transposed convolution, as we do. Those in TensorFlow
-(stylegan2, stylegan2-ada) keep [height, width, in, out], [in, out], every kernel as a correlation,
-and a style's bias without the 1 it starts from.
+convolution rotated by 180 degrees, ready for a transposed convolution, as we do. TensorFlow
+programs (stylegan2, stylegan2-ada) store [height, width, in, out], [in, out], every kernel as a
+correlation, and the bias of a style without its initial 1.
 
-`from_torch` and `from_tensorflow` bring both to the names and layouts of PyTorch; `official_names`
-says where each array goes. The settings of the model are read off the shapes and names.
+`from_torch` and `from_tensorflow` convert both to the names and layouts of PyTorch;
+`official_names` maps each array to its variable. The settings of the model follow from shapes and
+names.
 """
 
 import re
@@ -26,12 +27,18 @@ LICENSE = (
 )
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 FILTER = f"its low-pass filter is not that of the released networks, {BINOMIAL}"
+WORDS = {
+    "nonlinearity": "lrelu",
+    "mapping_nonlinearity": "lrelu",
+    "use_noise": True,
+    "normalize_latents": True,
+}
 NO_LABELS = np.zeros([0, 0])
 LINEAR = ("affine", "embed", "out", "skip")  # layers without activation
 
 
 def official_names(generator=None, discriminator=None) -> dict:
-    """{official name: (variable, array in PyTorch's layout -> in ours)} of one network or both."""
+    """Returns {official name: (variable, function from PyTorch's layout to ours)}."""
     names = {}
 
     def dense(name, layer):
@@ -85,7 +92,7 @@ def official_names(generator=None, discriminator=None) -> dict:
         conv("b4.conv", d.conv)
         channels = d.conv.kernel.shape[-1]
 
-        def from_chw(w):  # the dense layer reads [C, 4, 4] there, [4, 4, C] here
+        def from_chw(w):  # the dense layer's input is [C, 4, 4] there, [4, 4, C] here
             return w.reshape(-1, channels, 4, 4).transpose(2, 3, 1, 0).reshape(-1, w.shape[0])
 
         names["b4.fc.weight"] = d.dense.kernel, from_chw
@@ -97,14 +104,14 @@ def official_names(generator=None, discriminator=None) -> dict:
 
 
 def from_torch(network) -> tuple:
-    """Arrays of a network that PyTorch pickled, and the settings that no shape tells."""
+    """Returns the arrays of a network from PyTorch, and the settings that shapes do not imply."""
     arrays, layers, seen, left, count = {}, {}, set(), [("", network)], 0
     while left:
         prefix, record = left.pop()
         state = record.args[0]["state"]
         parts = [state[word] for word in ("_parameters", "_buffers", "_modules")]
         count += sum(map(len, parts))
-        # Layers that hold each other, or the same lists, could make a small file endless.
+        # Layers that contain each other, or share lists, could make this loop endless.
         if record.name != PERSISTENT or id(record) in seen or len(prefix) > 100 or count > 2000:
             raise BadInput("it is not a tree of layers")
         seen.add(id(record))
@@ -121,8 +128,8 @@ def from_torch(network) -> tuple:
         wanted = "linear" if layer in LINEAR else "lrelu"
         activation = plain(state.get("activation", wanted))
         if activation != wanted:
-            raise BadInput(f"{prefix[:-1]!r} is activated by {activation!r}, not {wanted!r}")
-        # Two layers have none: a skip needs none, and the other our model does clamp.
+            raise BadInput(f"{prefix[:-1]!r} has the activation {activation!r}, not {wanted!r}")
+        # Two layers have no clamp: a skip needs none, and our model does clamp the other one.
         if "conv_clamp" in state and layer != "skip" and prefix != "b4.fromrgb.":
             clamps.add(number(state["conv_clamp"]))
     for name in [name for name in arrays if name.endswith("resample_filter")]:
@@ -130,7 +137,7 @@ def from_torch(network) -> tuple:
         if kernel.shape != (4, 4) or not np.allclose(kernel, fir_kernel(), atol=1e-6):
             raise BadInput(FILTER)
     if len(clamps) != 1:
-        raise BadInput(f"its layers are clamped at {sorted(map(str, clamps))}, not all alike")
+        raise BadInput(f"its layers differ in their clamps: {sorted(map(str, clamps))}")
     settings["conv_clamp"] = clamps.pop()
     if "mapping.fc0." in layers:
         check_mapping_rate(plain(layers["mapping.fc0."]["bias_gain"]))
@@ -142,7 +149,7 @@ def from_torch(network) -> tuple:
 
 
 def from_tensorflow(network) -> tuple:
-    """Arrays of a network that TensorFlow pickled, in PyTorch's names and layouts; settings."""
+    """Returns arrays of a network from TensorFlow, in PyTorch's names and layouts; settings."""
     state = network.state
     variables = to_dict(state["variables"])
     for component in ("mapping", "synthesis"):
@@ -150,11 +157,11 @@ def from_tensorflow(network) -> tuple:
             own = to_dict(state["components"][component].state["variables"])
             variables |= {f"{component}/{name}": value for name, value in own.items()}
     if len(variables) > 2000 or any(len(name) > 100 for name in variables):
-        raise BadInput("it has too many variables, or of too long names")
+        raise BadInput("it has too many variables, or too long names")
     if any("/StyleMod/" in name for name in variables):
-        raise BadInput("it is a StyleGAN of 2018 (the first one), for which there is no model yet")
+        raise BadInput("it is a StyleGAN of 2018 (the first one), which has no model here yet")
     if "mapping/LabelConcat/weight" in variables:
-        raise BadInput("its labels enter as in the code of 2019; our model embeds them as of 2020")
+        raise BadInput("it uses labels as the code of 2019 does; our model embeds them as in 2020")
     side = max(int(found[1]) for name in variables if (found := re.search(r"(\d{1,4})x\1/", name)))
     arrays = {}
     for name, value in variables.items():
@@ -162,16 +169,15 @@ def from_tensorflow(network) -> tuple:
         name = re.sub(r"(To|From)RGB_lod0/", rf"{side}x{side}/\1RGB/", name)
         if re.search(r"(^|/)lod$", name) and array != 0:
             raise BadInput(
-                "it is from the middle of a training that grows, and our model cannot grow"
+                "it is from the middle of a progressive training, and our model cannot grow"
             )
-        if not re.search(r"(^|/)lod$|RGB_lod\d+/", name):  # smaller images of a grown network
+        if not re.search(r"(^|/)lod$|RGB_lod\d+/", name):  # skips RGB layers of lower resolutions
             arrays[torch_name(name)] = torch_layout(name, array)
 
     given = state["static_kwargs"]
-    for word, wanted in (("nonlinearity", "lrelu"), ("mapping_nonlinearity", "lrelu"),
-                         ("use_noise", True), ("normalize_latents", True)):  # fmt: skip
+    for word, wanted in WORDS.items():
         if plain(given.get(word, wanted)) != wanted:
-            raise BadInput(f"its {word} is {plain(given[word])!r}, and our model has {wanted!r}")
+            raise BadInput(f"its {word} is {plain(given[word])!r}, but our model has {wanted!r}")
     if tuple(given.get("resample_kernel", BINOMIAL) or ()) != BINOMIAL:
         raise BadInput(FILTER)
     settings = {"conv_clamp": number(given.get("conv_clamp"))}
@@ -181,13 +187,13 @@ def from_tensorflow(network) -> tuple:
     else:
         if "mapping.fc0.bias" in arrays:
             check_mapping_rate(plain(given.get("mapping_lrmul", 0.1)))
-        default = 4 if plain(state["version"]) < 5 else None  # that of the code of 2019, of 2020
+        default = 4 if plain(state["version"]) < 5 else None  # code of 2019, of 2020
         settings["minibatch_group"] = number(given.get("mbstd_group_size", default), int)
     return arrays, settings
 
 
 def torch_name(name):
-    """ "synthesis/8x8/Conv0_up/mod_bias" -> "synthesis.b8.conv0.affine.bias"."""
+    """Maps a name, "synthesis/8x8/Conv0_up/mod_bias" to "synthesis.b8.conv0.affine.bias"."""
     if found := re.fullmatch(r"synthesis/noise(\d{1,2})", name):
         index = int(found[1])  # conv1 of 4x4, then conv0 and conv1 of each resolution
         return f"synthesis.b{2 ** ((index + 5) // 2)}.conv{1 - index % 2}.noise_const"
@@ -224,32 +230,32 @@ def torch_layout(name, array):
 
 
 def number(value, kind=float):
-    """A pickled number, or None."""
+    """Converts a pickled number; None stays None."""
     value = plain(value)
     return None if value is None else kind(value)
 
 
 def check_mapping_rate(rate):
     if not np.isclose(rate, 0.01):
-        raise BadInput(f"the learning rate multiplier of its mapping is {rate}, not 0.01")
+        raise BadInput(f"the learning rate multiplier of its mapping network is {rate}, not 0.01")
 
 
 def settings_of(networks) -> tuple:
-    """The constructor's arguments of `StyleGAN2` that the networks of a file tell.
+    """Infers the arguments of `StyleGAN2` from the networks of a file.
 
     Args:
-        networks: "G_ema", "G", "D", not all needed -> arrays and settings. A D that does not fit
-            is taken out.
+        networks: "G_ema", "G", "D" -> (arrays, settings); D may be missing. A D that does not
+            match G is removed.
 
     Returns:
-        The arguments, and a list of sentences on what the file does not hold.
+        The arguments, and a list of notes on missing parts.
     """
     settings, notes = generator_settings(*networks["G_ema"]), []
     if "D" not in networks:
-        return settings, ["There is no D; it starts anew."]
+        return settings, ["There is no D; it starts from random weights."]
     found = discriminator_settings(*networks["D"])
     if other := [word for word in found if word in settings and found[word] != settings[word]]:
-        notes.append(f"D is left out and starts anew: its {', '.join(other)} is not G's.")
+        notes.append(f"D starts from random weights: its {', '.join(other)} differs from G's.")
         del networks["D"]
         return settings, notes
     return settings | found, notes
@@ -301,7 +307,7 @@ def count_layers(arrays):
 
 
 def fill(model, networks):
-    """Puts the arrays of a file's networks into a `StyleGAN2`."""
+    """Assigns the arrays of a file to a `StyleGAN2`."""
     assign(official_names(model.generator_ema), networks["G_ema"][0])
     assign(official_names(model.generator), networks["G"][0])
     if "D" in networks:

@@ -78,6 +78,7 @@ def reader(model, source, settings: Data, stage: int = 0):
 
     - `signature`: name -> TensorSpec of one example;
     - `unit`: noun for the examples, in the plural;
+    - `real`: key of the data that the outputs of a model should be like;
     - `settings`: the fields of `Data` that only some kinds have;
     - `draws`: number of random numbers for each example;
     - `read(positions, order, draws)` returns name -> array. `order(p, n)` is the index of the

@@ -19,36 +19,24 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import UpConv2D
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved, halvings
 
 
 def conv(filters, strides=1, kind=keras.layers.Conv2D):
     return kind(filters, 3, strides, padding="same", activation="elu")
 
 
-def stages_of(image_shape):
-    """How many resolutions the networks have, and the smallest one: 4 and (8, 8) for 64x64."""
-    height, breadth = image_shape[:2]
-    stages = min(height, breadth).bit_length() - 3
-    grid = (height >> max(stages - 1, 0), breadth >> max(stages - 1, 0))
-    if stages < 1 or (grid[0] << stages - 1, grid[1] << stages - 1) != (height, breadth):
-        raise BadInput(
-            "BEGAN halves images down to a grid of 8 to 15 pixels: the sides must be at least 8 "
-            f"and multiples of {2 ** max(stages - 1, 0)}, not {height}x{breadth}."
-        )
-    return stages, grid
-
-
 def build_decoder(image_shape, code_dim, width, name):
     """Codes [N, code_dim] -> images, not bounded. The generator is one, D ends in another."""
-    stages, grid = stages_of(image_shape)
+    doublings = halvings(image_shape, least=8)
+    grid = halved(image_shape, doublings)
     code = keras.Input([code_dim])
     x = keras.layers.Dense(grid[0] * grid[1] * width)(code)
     x = keras.layers.Reshape([*grid, width])(x)
-    for stage in range(stages):
+    for stage in range(doublings + 1):
         x = conv(width, kind=UpConv2D if stage > 0 else keras.layers.Conv2D)(x)
         x = conv(width)(x)
     image = keras.layers.Conv2D(image_shape[2], 3, padding="same", dtype="float32")(x)
@@ -57,7 +45,7 @@ def build_decoder(image_shape, code_dim, width, name):
 
 def build_encoder(image_shape, code_dim, width):
     """Images -> codes [N, code_dim]; the channels grow by `width` with each halving."""
-    stages, _ = stages_of(image_shape)
+    stages = halvings(image_shape, least=8) + 1
     image = keras.Input(image_shape)
     x = conv(width)(image)
     for stage in range(1, stages + 1):

@@ -22,10 +22,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import images, random
-from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.models.pix2pix import PREVIEW, build_patch_discriminator, start
 from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.shapes import halved
 
 
 def instance_norm():
@@ -46,8 +46,8 @@ class ReflectionPad(keras.layers.Layer):
         return tf.pad(x, [[0, 0], border, border, [0, 0]], "REFLECT")
 
     def compute_output_shape(self, shape):
-        n, height, width, channels = shape
-        return n, height + 2 * self.size, width + 2 * self.size, channels
+        n, rows, columns, channels = shape
+        return n, rows + 2 * self.size, columns + 2 * self.size, channels
 
 
 def build_resnet_generator(
@@ -64,12 +64,8 @@ def build_resnet_generator(
         norm: Makes a normalization layer.
         name: Of the network.
     """
-    unit = 2**downs
-    if image_shape[0] % unit or image_shape[1] % unit:
-        raise BadInput(
-            f"The generator halves images {downs} times: both sides must be multiples of {unit}, "
-            f"not {image_shape[0]}x{image_shape[1]}. Set model.image_shape."
-        )
+    halved(image_shape, downs)  # raises BadInput where that is not possible
+    widest = width * 2**downs
 
     def conv(x, filters, kernel_size, stride=1, **kwargs):
         return keras.layers.Conv2D(
@@ -80,8 +76,8 @@ def build_resnet_generator(
         return keras.layers.ReLU()(norm()(x))
 
     def block(x):
-        y = relu(conv(ReflectionPad(1)(x), width * unit, 3))
-        y = norm()(conv(ReflectionPad(1)(y), width * unit, 3))
+        y = relu(conv(ReflectionPad(1)(x), widest, 3))
+        y = norm()(conv(ReflectionPad(1)(y), widest, 3))
         return keras.layers.Add()([x, y])
 
     image = keras.Input(image_shape)

@@ -21,32 +21,9 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
-
-
-def stages_of(image_shape):
-    """How often an image can be halved until its shorter side is 4 to 7 pixels.
-
-    Raises:
-        BadInput: The image is too small, or its sides cannot be halved that often.
-    """
-    height, breadth, channels = image_shape
-    stages = (min(height, breadth) // 4).bit_length() - 1
-    if stages < 1:
-        raise BadInput(
-            f"The networks need images of at least 8x8 pixels, not {height}x{breadth}. "
-            f"Set model.image_shape to [8, 8, {channels}] or more: images are resized."
-        )
-    if height % 2**stages or breadth % 2**stages:
-        near = [side >> stages << stages for side in (height, breadth)]
-        raise BadInput(
-            f"The networks halve the images {stages} times: both sides must be multiples of "
-            f"{2**stages}, not {height}x{breadth}. "
-            f"Set model.image_shape to {[*near, channels]}: images are resized."
-        )
-    return stages
+from tfgans.shapes import halved, halvings
 
 
 def normal(mean=0.0):
@@ -63,14 +40,14 @@ def build_generator(image_shape, latent_dim, width, kernel_size=5):
     """z [N, latent_dim] -> images in [-1, 1].
 
     Args:
-        image_shape: (height, width, channels) of the images, see `stages_of`.
+        image_shape: (height, width, channels) of the images, see `DCGAN`.
         latent_dim: Length of z.
         width: Channels before the last convolution; they double towards z.
         kernel_size: 5 as in the Theano code; 4 as in the Torch code, where also the first
             normalization is per channel instead of per feature.
     """
-    stages = stages_of(image_shape)
-    grid = [side >> stages for side in image_shape[:2]]
+    stages = halvings(image_shape, fewest=1)
+    grid = halved(image_shape, stages)
     widest = width << (stages - 1)
     z = keras.Input([latent_dim])
     x = keras.layers.Dense(grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=normal())(
@@ -101,13 +78,13 @@ def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
     normalization takes away: samples begin gray and gain contrast slowly.
 
     Args:
-        image_shape: (height, width, channels) of the images, see `stages_of`.
+        image_shape: (height, width, channels) of the images, see `DCGAN`.
         width: Channels of the first convolution; they double at each following one.
         kernel_size: 5 as in the Theano code, 4 as in the Torch code.
         use_bias: Have biases in the first and the last layer, where no normalization follows.
     """
     image = x = keras.Input(image_shape)
-    for stage in range(stages_of(image_shape)):
+    for stage in range(halvings(image_shape, fewest=1)):
         x = keras.layers.Conv2D(
             width << stage, kernel_size, strides=2, padding="same",
             use_bias=use_bias and stage == 0, kernel_initializer=normal(),

@@ -27,8 +27,8 @@ from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
-from tfgans.models.dcgan import stages_of
 from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.shapes import halved, halvings
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -233,8 +233,8 @@ def normal():
 
 def build_generator(image_shape, latent_dim, width, reference_size):
     """z [N, latent_dim] -> images in [-1, 1]: a grid of 4 to 7 pixels, doubled."""
-    doublings, channels = stages_of(image_shape), image_shape[2]
-    grid = [side >> doublings for side in image_shape[:2]]
+    doublings, channels = halvings(image_shape, fewest=1), image_shape[2]
+    grid = halved(image_shape, doublings)
 
     def normalized(x):
         if reference_size:

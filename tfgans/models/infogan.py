@@ -27,6 +27,7 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel, fresh_seed
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved
 
 
 def normal(mean=0.0):
@@ -49,12 +50,7 @@ def norm(x):
 
 def build_generator(image_shape, latent_dim, dense_width, width):
     """z [N, latent_dim] -> images in [-1, 1]."""
-    height, breadth, channels = image_shape
-    if height % 4 or breadth % 4:
-        raise BadInput(
-            "InfoGAN doubles a grid twice: the sides of the images must be multiples of 4, not "
-            f"{height}x{breadth}."
-        )
+    rows, columns = halved(image_shape, 2)
 
     def deconv(filters, **kwargs):
         return keras.layers.Conv2DTranspose(
@@ -63,10 +59,10 @@ def build_generator(image_shape, latent_dim, dense_width, width):
 
     z = keras.Input([latent_dim], name="z")
     x = keras.layers.ReLU()(norm(dense(dense_width)(z)))
-    x = keras.layers.ReLU()(norm(dense(height // 4 * (breadth // 4) * 2 * width)(x)))
-    x = keras.layers.Reshape([height // 4, breadth // 4, 2 * width])(x)
+    x = keras.layers.ReLU()(norm(dense(rows * columns * 2 * width)(x)))
+    x = keras.layers.Reshape([rows, columns, 2 * width])(x)
     x = keras.layers.ReLU()(norm(deconv(width)(x)))
-    x = deconv(channels, activation="sigmoid", dtype="float32")(x)
+    x = deconv(image_shape[2], activation="sigmoid", dtype="float32")(x)
     image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
     return keras.Model(z, image, name="generator")
 

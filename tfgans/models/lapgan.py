@@ -25,10 +25,10 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
 from tfgans.models.gan import RisingMomentumSGD
+from tfgans.shapes import halved
 
 
 def down(image):
@@ -143,15 +143,9 @@ class LAPGAN(BaseModel):
         self.coarse_generator_width = coarse_generator_width
         self.coarse_discriminator_width = coarse_discriminator_width
         self.pixel_mean, self.pixel_std, self.epoch_steps = pixel_mean, pixel_std, epoch_steps
-        height, breadth, channels = image_shape
         levels = len(widths)
-        if height % 2**levels or breadth % 2**levels or min(height, breadth) < 2 ** (levels + 3):
-            raise BadInput(
-                f"LAPGAN with {levels} detail levels halves images {levels} times, to 8 pixels or "
-                f"more: the sides must be multiples of {2**levels} and at least "
-                f"{2 ** (levels + 3)}, not {height}x{breadth}. Fewer widths make fewer levels."
-            )
-        shapes = [(height >> k, breadth >> k, channels) for k in range(levels + 1)]
+        halved(image_shape, levels, least=8)  # raises BadInput where that is not possible
+        shapes = [(*halved(image_shape, k), image_shape[2]) for k in range(levels + 1)]
         self.generators, self.discriminators = [], []
         for k, width in enumerate(widths):
             shape = shapes[k]
@@ -166,7 +160,8 @@ class LAPGAN(BaseModel):
         self.discriminators.append(build_coarse_discriminator(shape, width, names[1]))
         self.generator = Cascade(self.generators)
         # z is the noise of all levels, one after the other.
-        self.noise_sizes = [h * w for h, w, _ in shapes[:-1]] + [coarse_latent_dim]
+        noise_sizes = [rows * columns for rows, columns, _ in shapes[:-1]]
+        self.noise_sizes = [*noise_sizes, coarse_latent_dim]
         self.latent_dim = sum(self.noise_sizes)
 
     def players(self):
@@ -234,7 +229,6 @@ class LAPGAN(BaseModel):
     def call(self, z):
         noises = tf.split(z, list(self.noise_sizes), axis=1)
         for k in range(len(self.widths)):
-            height, breadth, _ = self.image_shape
-            noises[k] = tf.reshape(noises[k], [-1, height >> k, breadth >> k, 1])
+            noises[k] = tf.reshape(noises[k], [-1, *halved(self.image_shape, k), 1])
         image = self.generator(noises) * self.pixel_std + self.pixel_mean
         return tf.clip_by_value(image, -1.0, 1.0)

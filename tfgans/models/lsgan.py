@@ -21,8 +21,9 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.models.base import BaseModel
-from tfgans.models.dcgan import build_discriminator, stages_of
+from tfgans.models.dcgan import build_discriminator
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved, halvings
 
 
 def start():
@@ -42,12 +43,12 @@ def build_generator(image_shape, latent_dim, width):
     """z [N, latent_dim] -> images in [-1, 1].
 
     Args:
-        image_shape: (height, width, channels) of the images, see `dcgan.stages_of`.
+        image_shape: (height, width, channels) of the images, see `DCGAN`.
         latent_dim: Length of z.
         width: Channels at the full resolution; twice as many at half of it, four times below.
     """
-    stages = stages_of(image_shape)
-    grid = [side >> stages for side in image_shape[:2]]
+    stages = halvings(image_shape, fewest=1)
+    grid = halved(image_shape, stages)
     widest = width * min(4, 2**stages)
     z = keras.Input([latent_dim])
     x = keras.layers.Dense(

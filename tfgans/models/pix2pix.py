@@ -24,6 +24,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved
 
 PREVIEW = 8  # rows of a preview
 SEED = 0  # of the dropout where a server gives none
@@ -55,12 +56,6 @@ def start():
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
-def halvings(height, width):
-    """How often both sides can be halved."""
-    both = height | width
-    return (both & -both).bit_length() - 1
-
-
 def build_unet(
     input_shape, channels, width=64, norm=BatchNorm, use_bias=False, dropout=0.5, skips=True,
     name="generator",
@@ -77,13 +72,10 @@ def build_unet(
         skips: False for the encoder-decoder that the paper compares with.
         name: Of the network.
     """
-    height, breadth, _ = input_shape
-    depth = halvings(height, breadth)
-    if depth < 4:
-        raise BadInput(
-            f"The U-Net halves images at least 4 times: both sides must be multiples of 16, not "
-            f"{height}x{breadth}. Set model.image_shape; images are cropped and resized to it."
-        )
+    rows, columns, _ = input_shape
+    both = rows | columns
+    depth = max((both & -both).bit_length() - 1, 4)  # as often as both sides can be halved
+    halved((rows, columns, channels), depth)  # raises BadInput where that is less than 4 times
     widths = [width * min(2**i, 8) for i in range(depth)]
     image = keras.Input(input_shape)
     x, encoded = image, []

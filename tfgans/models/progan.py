@@ -36,24 +36,9 @@ from tfgans.ops.exporting import prepared
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
+from tfgans.shapes import halved, halvings
 
 SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
-
-
-def base_grid(image_shape):
-    """(height, width, doublings) of the grid that the generator starts from."""
-    height, width = image_shape[:2]
-    doublings = max(min(height, width) // 4, 1).bit_length() - 1
-    step = 2**doublings
-    if height % step or width % step or min(height, width) < 4:
-        near = [max(4, round(side / step) * step) for side in (height, width)]
-        raise BadInput(
-            f"The generator doubles a small grid {doublings} times, so the sides of an image of "
-            f"{height}x{width} must be multiples of {step}. The nearest size is "
-            f"{near[0]}x{near[1]}: --set 'model.image_shape=[{near[0]}, {near[1]}, "
-            f"{image_shape[2]}]' crops and resizes the images to it."
-        )
-    return height // step, width // step, doublings
 
 
 def double(x):
@@ -133,10 +118,11 @@ class Generator(keras.layers.Layer):
         **kwargs,
     ):  # fmt: skip
         super().__init__(dtype=dtype, **kwargs)
-        height, width, self.levels = base_grid(image_shape)
+        self.levels = halvings(image_shape)
+        rows, columns = halved(image_shape, self.levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(self.levels + 1)]
-        self.grid = (height, width, channels[0])
-        units = height * width * channels[0]
+        self.grid = (rows, columns, channels[0])
+        units = rows * columns * channels[0]
         # The gain of a 4x4 convolution, which is how the paper writes this layer.
         self.dense = EqualizedDense(units, gain=SQRT2 / 4, bias_start=None, dtype="float32")
         self.dense.build((None, latent_dim + num_classes))
@@ -197,7 +183,8 @@ class Discriminator(keras.layers.Layer):
         dtype="float32", **kwargs,
     ):  # fmt: skip
         super().__init__(dtype=dtype, **kwargs)
-        self.height, width, levels = base_grid(image_shape)
+        levels = halvings(image_shape)
+        self.rows, columns = halved(image_shape, levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.from_rgb = [EqualizedConv2D(image_shape[2], count, 1) for count in channels]
         self.blocks = [
@@ -208,13 +195,13 @@ class Discriminator(keras.layers.Layer):
         self.stddev = MinibatchStdDev(minibatch_group)
         self.conv = EqualizedConv2D(coarsest + 1, coarsest, 3, dtype="float32")
         self.dense = EqualizedDense(coarsest, gain=SQRT2, dtype="float32")
-        self.dense.build((None, self.height * width * coarsest))
+        self.dense.build((None, self.rows * columns * coarsest))
         self.output_dense = EqualizedDense(1 + num_classes, dtype="float32")
         self.output_dense.build((None, coarsest))
         self.built = True
 
     def call(self, image, fade=None):
-        level = (image.shape[1] // self.height).bit_length() - 1
+        level = (image.shape[1] // self.rows).bit_length() - 1
         x = lrelu(self.from_rgb[level](image))
         for k in reversed(range(level)):
             for conv in self.blocks[k]:

@@ -31,6 +31,7 @@ from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.base import BaseModel
 from tfgans.models.wgan_gp import dequantized
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved
 
 
 def glorot(gain=1.0):
@@ -73,23 +74,10 @@ def down_block(x, channels, down, first=False):
     return keras.layers.Add()([x, shortcut])
 
 
-def first_grid(image_shape, doublings):
-    """The grid that so many doublings make an image of."""
-    height, width, _ = image_shape
-    factor = 2**doublings
-    if height % factor or width % factor:
-        raise BadInput(
-            f"SNGAN doubles a small grid {doublings} times, once for each of the "
-            f"generator_channels but the first: the sides of the images must be multiples of "
-            f"{factor}, not {height}x{width}."
-        )
-    return height // factor, width // factor
-
-
 def build_generator(image_shape, latent_dim, channels, num_classes):
     """z [N, latent_dim] (and label vectors [N, num_classes]) -> images in [-1, 1]."""
     start, *blocks = channels
-    grid = first_grid(image_shape, len(blocks))
+    grid = halved(image_shape, len(blocks))
     z = keras.Input([latent_dim], name="z")
     label = keras.Input([num_classes], name="label") if num_classes else None
     x = keras.layers.Dense(grid[0] * grid[1] * start, kernel_initializer=glorot())(z)
@@ -134,7 +122,7 @@ def append_label(x, label):
 def build_plain_generator(image_shape, latent_dim, channels):
     """Transposed convolutions, table 3a: z [N, latent_dim] -> images in [-1, 1]."""
     start, *rest = channels
-    grid = first_grid(image_shape, len(rest))
+    grid = halved(image_shape, len(rest))
     z = keras.Input([latent_dim], name="z")
     x = keras.layers.Dense(grid[0] * grid[1] * start, kernel_initializer=small())(z)
     x = keras.layers.Reshape([*grid, start])(x)

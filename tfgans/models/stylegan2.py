@@ -28,7 +28,6 @@ from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.models.base import BaseModel, fresh_seed, to_uint8
-from tfgans.models.progan import base_grid
 from tfgans.ops.modulated_conv import filtered_conv, modulated_conv, styled_conv
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.ops.pointwise import biased_leaky_relu
@@ -36,6 +35,7 @@ from tfgans.ops.recompute import Recomputing
 from tfgans.ops.resample import downsample, upsample
 from tfgans.optimizers import Adam
 from tfgans.penalties import input_gradient
+from tfgans.shapes import halved, halvings
 
 # Leaky ReLU is followed by a gain of sqrt(2), a residual branch by one of sqrt(1/2). Both are put
 # into the small tensors before it, weights, demodulation and bias: g max(x, ax) = max(gx, agx).
@@ -197,17 +197,18 @@ class Synthesis(Recomputing, Network):
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.architecture, self.recompute_from = architecture, recompute_from
-        height, width, levels = base_grid(image_shape)
+        levels = halvings(image_shape)
+        rows, columns = halved(image_shape, levels)
         self.num_ws = 2 * levels + 2
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.constant = self.add_weight(
-            name="constant", shape=(height, width, channels[0]), initializer=standard_normal()
+            name="constant", shape=(rows, columns, channels[0]), initializer=standard_normal()
         )
         self.convs, self.to_rgb, self.skips = [], [], []  # convs: [conv1], [conv0, conv1], ...
         for k in range(levels + 1):
             settings = {"dtype": precision(k, levels), "clamp": clamp}
             styled = settings | {"style_dim": style_dim}
-            size = (height * 2**k, width * 2**k)
+            size = (rows * 2**k, columns * 2**k)
             block = [StyledConv(channels[k], channels[k], size, **styled)]
             if k > 0:
                 block.insert(0, StyledConv(channels[k - 1], channels[k], size, up=2, **styled))
@@ -310,7 +311,8 @@ class Discriminator(Recomputing, Network):
         super().__init__(**kwargs)
         self.architecture, self.num_classes = architecture, num_classes
         self.recompute_from = recompute_from
-        height, width, levels = base_grid(image_shape)
+        levels = halvings(image_shape)
+        rows, columns = halved(image_shape, levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.blocks, self.from_rgb, self.skips = [], [], []  # finest first
         for k in range(levels, 0, -1):
@@ -329,10 +331,10 @@ class Discriminator(Recomputing, Network):
         self.stddev = None
         if minibatch_features:
             stddev = MinibatchStdDev(minibatch_group, minibatch_features)
-            self.stddev = part(stddev, None, height, width, coarsest)
+            self.stddev = part(stddev, None, rows, columns, coarsest)
         self.conv = Conv(coarsest + minibatch_features, coarsest, 3, clamp=clamp, dtype="float32")
         dense = EqualizedDense(coarsest, post_gain=SQRT2, dtype="float32")
-        self.dense = part(dense, None, height * width * coarsest)
+        self.dense = part(dense, None, rows * columns * coarsest)
         outputs = coarsest if num_classes else 1
         self.output_dense = part(EqualizedDense(outputs, dtype="float32"), None, coarsest)
         if num_classes:

@@ -17,11 +17,11 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, input_gradient
+from tfgans.shapes import halved, halvings
 
 
 def conv(filters, kernel_size, he=True, kind=keras.layers.Conv2D, **kwargs):
@@ -57,29 +57,23 @@ def critic_block(x, width, down=False, first=False):
 
 def build_generator(image_shape, latent_dim, width):
     """z [N, latent_dim] -> images in [-1, 1], from 4x4 by doubling."""
-    height, breadth, channels = image_shape
-    doublings = (min(height, breadth) // 4).bit_length() - 1
-    grid = (height >> doublings, breadth >> doublings)
-    if (grid[0] << doublings, grid[1] << doublings) != (height, breadth):
-        raise BadInput(
-            f"WGAN-GP doubles a small grid {doublings} times: the sides of the images must be "
-            f"multiples of {2**doublings}, not {height}x{breadth}."
-        )
+    doublings = halvings(image_shape)
+    grid = halved(image_shape, doublings)
     z = keras.Input([latent_dim])
     x = keras.layers.Dense(grid[0] * grid[1] * width)(z)
     x = keras.layers.Reshape([*grid, width])(x)
     for _ in range(doublings):
         x = up_block(x, width)
-    image = conv(channels, 3, he=False, activation="tanh", dtype="float32")(relu(x, True))
+    image = conv(image_shape[2], 3, he=False, activation="tanh", dtype="float32")(relu(x, True))
     return keras.Model(z, image, name="generator")
 
 
 def build_critic(image_shape, width):
     """Images in [-1, 1] -> scores [N, 1]; halves the resolution down to 8x8."""
-    halvings = max((min(image_shape[:2]) // 8).bit_length() - 1, 0)
+    downs = max(halvings(image_shape) - 1, 0)
     image = keras.Input(image_shape)
-    x = critic_block(image, width, down=halvings > 0, first=True)
-    for _ in range(halvings - 1):
+    x = critic_block(image, width, down=downs > 0, first=True)
+    for _ in range(downs - 1):
         x = critic_block(x, width, down=True)
     x = critic_block(critic_block(x, width), width)
     x = keras.layers.GlobalAveragePooling2D()(relu(x))

@@ -35,7 +35,7 @@ from tfgans.models.base import BaseModel
 from tfgans.ops.exporting import prepared
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
-from tfgans.penalties import between, input_gradient
+from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings
 
 SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
@@ -318,10 +318,8 @@ class ProGAN(BaseModel):
         """Mean of (|gradient of D| / target - 1)^2 on a random point of each real-fake line."""
         image = between(real, fake, random.uniform([real.shape[0], 1, 1, 1]))
         gradient = input_gradient(lambda x: self.judge(x)[0], image, [self.discriminator])
-        # The constant keeps the root differentiable at 0.
-        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
         # One pixel here is the mean of 4^k of a full-size image, each with 1 / 4^k of its gradient.
-        norm /= 2 ** (self.generator.levels - self.level)
+        norm = gradient_norm(gradient) / 2 ** (self.generator.levels - self.level)
         return tf.reduce_mean(tf.square(norm / self.penalty_target - 1.0))
 
     def generator_loss(self, n, label):

@@ -32,7 +32,7 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel, fresh_seed
 from tfgans.optimizers import Adam
-from tfgans.penalties import between, input_gradient
+from tfgans.penalties import between, gradient_norm, input_gradient
 
 MARGIN = 5  # five 3x3 convolutions without padding take 5 pixels from each side
 COLORS = 5  # of a quantized scale
@@ -338,8 +338,7 @@ class SinGAN(BaseModel):
         """Mean over pixels of (|gradient over channels| - 1)^2 on the real-fake line."""
         image = between(fake, real, random.uniform([real.shape[0], 1, 1, 1]))
         gradient = input_gradient(score, image, [score])
-        # The constant keeps the root differentiable at 0.
-        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=3) + 1e-12)  # [N, H, W]
+        norm = gradient_norm(gradient, axis=3)  # [N, H, W]
         return tf.reduce_mean(tf.square(norm - 1.0))
 
     def generator_loss(self, k, real, coarse):

@@ -20,7 +20,7 @@ from tfgans import random
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
-from tfgans.penalties import between, input_gradient
+from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings
 
 
@@ -135,9 +135,7 @@ class WGANGP(BaseModel):
         gradient = input_gradient(
             lambda x: self.discriminator(x, training=True), image, [self.discriminator]
         )
-        # The constant keeps the root differentiable at 0.
-        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
-        return tf.reduce_mean(tf.square(norm - 1.0))
+        return tf.reduce_mean(tf.square(gradient_norm(gradient) - 1.0))
 
     def generator_loss(self, n):
         fake = self.generator(self.latents(n), training=True)

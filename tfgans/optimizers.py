@@ -45,16 +45,32 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("tfgans")
 class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """`rate` for `hold_steps` updates, then linearly to 0 over `decay_steps`."""
+    """A learning rate that is constant at first, and then falls until it is constant again.
 
-    def __init__(self, rate, hold_steps, decay_steps):
+    Args:
+        rate: Learning rate at the beginning.
+        hold_steps: Updates at this rate; 0 for a fall from the start.
+        decay_steps: Updates over which the rate falls.
+        final: Last rate, as a part of the first one.
+        exponential: Fall by the same factor in each update; False for a straight line.
+    """
+
+    def __init__(self, rate, hold_steps, decay_steps, final=0.0, exponential=False):
         self.rate, self.hold_steps, self.decay_steps = rate, hold_steps, decay_steps
+        self.final, self.exponential = final, exponential
 
     def __call__(self, step):
-        part = (tf.cast(step, "float32") - self.hold_steps) / self.decay_steps
-        return self.rate * (1.0 - tf.clip_by_value(part, 0.0, 1.0))
+        left = (self.hold_steps + self.decay_steps - tf.cast(step, "float32")) / self.decay_steps
+        left = tf.clip_by_value(left, 0.0, 1.0)
+        if self.exponential:
+            return self.rate * self.final ** (1.0 - left)
+        return self.rate * (self.final + (1.0 - self.final) * left)
 
     def get_config(self):
         return {
-            "rate": self.rate, "hold_steps": self.hold_steps, "decay_steps": self.decay_steps
-        }  # fmt: skip
+            "rate": self.rate,
+            "hold_steps": self.hold_steps,
+            "decay_steps": self.decay_steps,
+            "final": self.final,
+            "exponential": self.exponential,
+        }

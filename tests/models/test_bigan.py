@@ -8,7 +8,8 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.config import Config
 from tfgans.errors import BadInput
-from tfgans.models.bigan import BiGAN, DecayAtTheEnd
+from tfgans.models.bigan import BiGAN
+from tfgans.optimizers import HoldThenDecay
 
 
 def small(**settings):
@@ -163,7 +164,7 @@ def test_ali_encodes_with_noise_and_trains():
 def test_learning_rate():
     optimizer = BiGAN(width=8).default_optimizers()["generator"]
     assert (optimizer.beta_1, optimizer.beta_2) == (0.5, 0.999)
-    schedule = DecayAtTheEnd.from_config(optimizer._learning_rate.get_config())
+    schedule = HoldThenDecay.from_config(optimizer._learning_rate.get_config())
     for step, part in ((0, 1.0), (78_000, 1.0), (117_000, 0.1), (156_000, 0.01), (10**6, 0.01)):
         assert float(schedule(step)) == pytest.approx(2e-4 * part, rel=1e-4)
 

@@ -27,7 +27,7 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
-from tfgans.optimizers import Adam
+from tfgans.optimizers import Adam, HoldThenDecay
 
 
 def dense(units, **kwargs):
@@ -160,21 +160,6 @@ def build_ali_discriminator(image_shape, latent_dim, width):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class DecayAtTheEnd(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays for `start` updates, then falls exponentially to 1 % of it at `end`."""
-
-    def __init__(self, rate, start, end):
-        self.rate, self.start, self.end = rate, start, end
-
-    def __call__(self, step):
-        part = (tf.cast(step, "float32") - self.start) / (self.end - self.start)
-        return self.rate * 0.01 ** tf.clip_by_value(part, 0.0, 1.0)
-
-    def get_config(self):
-        return {"rate": self.rate, "start": self.start, "end": self.end}
-
-
-@keras.saving.register_keras_serializable("tfgans")
 class BiGAN(BaseModel):
     """BiGAN in its setting for permutation-invariant MNIST.
 
@@ -221,7 +206,8 @@ class BiGAN(BaseModel):
         def adam():
             if self.variant == "ali":
                 return Adam(1e-4, beta_1=0.5, epsilon=1e-8)
-            rate = DecayAtTheEnd(2e-4, self.decay_start, self.decay_end)
+            decay_steps = self.decay_end - self.decay_start
+            rate = HoldThenDecay(2e-4, self.decay_start, decay_steps, final=0.01, exponential=True)
             return Adam(rate, beta_1=0.5, epsilon=1e-8)
 
         return {"discriminator": adam(), "generator": adam()}

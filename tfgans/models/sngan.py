@@ -30,7 +30,7 @@ from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.base import BaseModel
 from tfgans.models.wgan_gp import dequantized
-from tfgans.optimizers import Adam
+from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
 
 
@@ -161,21 +161,6 @@ def small():
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays for `start` updates, then falls on a line to 0 at `end` updates."""
-
-    def __init__(self, rate, start, end):
-        self.rate, self.start, self.end = rate, start, end
-
-    def __call__(self, step):
-        left = (self.end - tf.cast(step, "float32")) / (self.end - self.start)
-        return self.rate * tf.clip_by_value(left, 0.0, 1.0)
-
-    def get_config(self):
-        return {"rate": self.rate, "start": self.start, "end": self.end}
-
-
-@keras.saving.register_keras_serializable("tfgans")
 class SNGAN(BaseModel):
     """GAN with a spectrally normalized discriminator, on the residual networks for CIFAR-10.
 
@@ -228,7 +213,8 @@ class SNGAN(BaseModel):
 
     def default_optimizers(self):
         def adam(updates):
-            rate = LinearDecay(2e-4, self.decay_start * updates, self.decay_end * updates)
+            decay_steps = self.decay_end - self.decay_start
+            rate = HoldThenDecay(2e-4, self.decay_start * updates, decay_steps * updates)
             return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
 
         return {"discriminator": adam(self.n_critic), "generator": adam(1)}

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.models.base import BaseModel
-from tfgans.optimizers import Adam
+from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings
 
@@ -112,7 +112,7 @@ class WGANGP(BaseModel):
 
     def default_optimizers(self):
         def adam(updates):
-            rate = keras.optimizers.schedules.PolynomialDecay(2e-4, updates, 0.0)
+            rate = HoldThenDecay(2e-4, hold_steps=0, decay_steps=updates)
             return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
 
         return {

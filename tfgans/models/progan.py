@@ -27,7 +27,6 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.resampled_conv import down_conv, up_conv
@@ -332,13 +331,6 @@ class ProGAN(BaseModel):
     def train_step(self, data):
         real, label = self.shown(data["image"]), self.one_hot(data.get("label"))
         n = real.shape[0]
-        part = n // self.accumulate
-        if part % min(self.minibatch_group, part):
-            raise BadInput(
-                f"{part} images at a time (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size, "
-                "train.accumulate or model.minibatch_group."
-            )
         d = self.update("discriminator", self.discriminator_loss, real, label)
         g = self.update("generator", self.generator_loss, n, label)
         lod = self.lod

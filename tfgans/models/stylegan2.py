@@ -518,13 +518,6 @@ class StyleGAN2(BaseModel):
     def train_step(self, data):
         real, label = data["image"], self.one_hot(data.get("label"))
         n = real.shape[0]
-        part = n // self.accumulate
-        if part % min(self.minibatch_group or part, part):
-            raise BadInput(
-                f"{part} images at a time (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size, "
-                "train.accumulate or model.minibatch_group."
-            )
         logs = self.update("generator", self.generator_loss, n, label)
         if self.path_length_weight and self.due(self.path_length_every):
             logs |= self.update("generator", self.path_length_penalty, n, label)

@@ -1,9 +1,9 @@
-"""The schedule that papers share."""
+"""The optimizer and the schedule that papers share."""
 
 import numpy as np
 import pytest
 
-from tfgans.optimizers import HoldThenDecay
+from tfgans.optimizers import Adam, HoldThenDecay
 
 STEPS = (0, 100, 150, 200, 1000)
 
@@ -25,3 +25,8 @@ def test_hold_then_decay(settings, rates):
     again = HoldThenDecay.from_config(schedule.get_config())
     for one in (schedule, again):
         np.testing.assert_allclose([one(t) / 3 for t in STEPS], rates, rtol=1e-6, atol=1e-12)
+
+
+def test_epsilon_is_the_papers_and_a_saved_one_stays():
+    assert Adam(1e-3).epsilon == 1e-8
+    assert Adam.from_config(Adam(1e-3, epsilon=1e-4).get_config()).epsilon == 1e-4

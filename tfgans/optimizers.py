@@ -8,15 +8,24 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):
     """Adam as its paper states it (Kingma & Ba, ICLR 2015, arXiv:1412.6980, Algorithm 1).
 
-    Epsilon is added to the bias-corrected root, as in PyTorch.
+    Epsilon is added to the bias-corrected root, as in PyTorch. Keras, TensorFlow and Torch 7 (the
+    code of BEGAN, InfoGAN, LSGAN, pix2pix and others) add it to the uncorrected root. With
+    beta_2 = 0.99, their first steps have in effect an epsilon ten times as large. A comparison
+    with an official training step shows that, but only where gradients are as small as epsilon.
 
-    Keras, TensorFlow and Torch 7 (the code of BEGAN, InfoGAN, LSGAN, pix2pix and others) add it to
-    the uncorrected root, which in the first steps with beta_2 = 0.99 amounts to an epsilon ten
-    times as large: enough to see in a comparison with an official training step, and only where
-    gradients are about as small as epsilon. One kernel does the whole update of a variable, in
-    place of Keras' dozen passes over memory. Gradients of embeddings are summed for each row
-    first, as for any weight; Keras squares their parts one by one.
+    One kernel updates a variable in one pass over memory, where Keras makes a dozen. Gradients of
+    embeddings are summed for each row first, as for any weight; Keras squares the summands one by
+    one.
+
+    Args:
+        learning_rate: A number or a schedule.
+        beta_1: Decay of the mean of the gradients.
+        beta_2: Decay of the mean of their squares.
+        epsilon: Added to the root; Keras' default is 1e-7.
     """
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **kwargs):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
 
     def apply(self, grads, trainable_variables=None):
         t = tf.cast(self.iterations + 1, "float32")

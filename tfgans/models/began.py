@@ -96,7 +96,7 @@ class BEGAN(BaseModel):
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(
                 ends, [1e-4, 5e-5, 2.5e-5, 2e-5]
             )
-            return Adam(rate, epsilon=1e-8)
+            return Adam(rate)
 
         return {"discriminator": adam(), "generator": adam()}
 

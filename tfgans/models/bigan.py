@@ -205,10 +205,10 @@ class BiGAN(BaseModel):
     def default_optimizers(self):
         def adam():
             if self.variant == "ali":
-                return Adam(1e-4, beta_1=0.5, epsilon=1e-8)
+                return Adam(1e-4, beta_1=0.5)
             decay_steps = self.decay_end - self.decay_start
             rate = HoldThenDecay(2e-4, self.decay_start, decay_steps, final=0.01, exponential=True)
-            return Adam(rate, beta_1=0.5, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5)
 
         return {"discriminator": adam(), "generator": adam()}
 

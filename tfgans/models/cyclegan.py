@@ -198,7 +198,7 @@ class CycleGAN(BaseModel):
     def default_optimizers(self):
         def adam():
             rate = HoldThenDecay(2e-4, self.hold_steps, self.decay_steps)
-            return Adam(rate, beta_1=0.5, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5)
 
         return {"discriminators": adam(), "generators": adam()}
 

@@ -122,7 +122,7 @@ class DCGAN(BaseModel):
 
     def default_optimizers(self):
         def adam():
-            return Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(2e-4, beta_1=0.5, beta_2=0.999)
 
         return {"discriminator": adam(), "generator": adam()}
 

@@ -139,7 +139,7 @@ class InfoGAN(BaseModel):
 
     def default_optimizers(self):
         def adam(rate):
-            return Adam(rate, beta_1=0.5, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5)
 
         return {"discriminator": adam(2e-4), "generator": adam(1e-3)}
 

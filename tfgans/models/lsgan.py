@@ -93,7 +93,7 @@ class LSGAN(BaseModel):
 
     def default_optimizers(self):
         def adam():
-            return Adam(1e-3, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(1e-3, beta_1=0.5, beta_2=0.999)
 
         return {"discriminator": adam(), "generator": adam()}
 

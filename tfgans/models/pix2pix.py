@@ -174,8 +174,8 @@ class Pix2Pix(BaseModel):
 
     def default_optimizers(self):
         return {
-            "discriminator": Adam(2e-4, beta_1=0.5, epsilon=1e-8),
-            "generator": Adam(2e-4, beta_1=0.5, epsilon=1e-8),
+            "discriminator": Adam(2e-4, beta_1=0.5),
+            "generator": Adam(2e-4, beta_1=0.5),
         }
 
     def judge(self, input, output):

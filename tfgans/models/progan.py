@@ -259,7 +259,7 @@ class ProGAN(BaseModel):
 
     def default_optimizers(self):
         def adam():
-            return Adam(0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8)
+            return Adam(0.001, beta_1=0.0, beta_2=0.99)
 
         return {"discriminator": adam(), "generator": adam()}
 

@@ -254,9 +254,9 @@ class SeqGAN(BaseModel):
 
     def default_optimizers(self):
         return {
-            "generator_mle": ClippedAdam(0.01, norm=5.0, epsilon=1e-8),
-            "generator": ClippedAdam(0.01, norm=5.0, epsilon=1e-8),
-            "discriminator": Adam(1e-4, epsilon=1e-8),
+            "generator_mle": ClippedAdam(0.01, norm=5.0),
+            "generator": ClippedAdam(0.01, norm=5.0),
+            "discriminator": Adam(1e-4),
         }
 
     def latents(self, n):

@@ -277,7 +277,7 @@ class SinGAN(BaseModel):
         def adam():
             last = self.network_steps * 1600 - 1  # update at the full rate
             rate = keras.optimizers.schedules.PiecewiseConstantDecay([last], [5e-4, 5e-5])
-            return Adam(rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5, beta_2=0.999)
 
         return {player: adam() for player in self.players()}
 

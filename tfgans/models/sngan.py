@@ -215,7 +215,7 @@ class SNGAN(BaseModel):
         def adam(updates):
             decay_steps = self.decay_end - self.decay_start
             rate = HoldThenDecay(2e-4, self.decay_start * updates, decay_steps * updates)
-            return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
+            return Adam(rate, beta_1=0.0, beta_2=0.9)
 
         return {"discriminator": adam(self.n_critic), "generator": adam(1)}
 

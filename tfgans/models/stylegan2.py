@@ -452,7 +452,7 @@ class StyleGAN2(BaseModel):
     def default_optimizers(self):
         def lazy_adam(every):  # as many regularization steps as every-th main step
             c = every / (every + 1)
-            return Adam(self.learning_rate * c, beta_1=0.0, beta_2=0.99**c, epsilon=1e-8)
+            return Adam(self.learning_rate * c, beta_1=0.0, beta_2=0.99**c)
 
         g, d = lazy_adam(self.path_length_every), lazy_adam(self.r1_every)
         return {"generator": g, "discriminator": d}

@@ -113,7 +113,7 @@ class WGANGP(BaseModel):
     def default_optimizers(self):
         def adam(updates):
             rate = HoldThenDecay(2e-4, hold_steps=0, decay_steps=updates)
-            return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
+            return Adam(rate, beta_1=0.0, beta_2=0.9)
 
         return {
             "discriminator": adam(self.decay_steps * self.n_critic),

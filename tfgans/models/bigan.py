@@ -108,7 +108,6 @@ def maxout(x):
     return keras.ops.max(pairs, axis=-1)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class PixelBias(keras.layers.Layer):
     """A bias for each channel of each pixel."""
 

@@ -33,7 +33,6 @@ def instance_norm():
     return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, center=False, scale=False)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class ReflectionPad(keras.layers.Layer):
     """Mirrors a border of `size` pixels outwards, without repeating the edge."""
 

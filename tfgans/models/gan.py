@@ -26,7 +26,6 @@ from tfgans.layers.dropout import Dropout
 from tfgans.models.base import BaseModel
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Maxout(keras.layers.Layer):
     """The largest of several affine maps for each unit (Goodfellow et al., ICML 2013).
 

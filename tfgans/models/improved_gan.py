@@ -31,7 +31,6 @@ from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved, halvings
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class MinibatchDiscrimination(keras.layers.Layer):
     """Appends to each sample's features how close it is to the others of its batch.
 
@@ -77,7 +76,6 @@ class MinibatchDiscrimination(keras.layers.Layer):
         self.bias.assign(-tf.reduce_mean(closeness, axis=0))
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class WeightNorm(keras.layers.Layer):
     """Dense layer or convolution with the weight g w / |w| per output channel (arXiv:1602.07868).
 
@@ -138,7 +136,6 @@ class WeightNorm(keras.layers.Layer):
         self.bias.assign(-mean * ratio)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class PutReference(keras.layers.Layer):
     """Puts a fixed batch of latents z ~ U(0, 1) in front of the batch.
 
@@ -162,7 +159,6 @@ class PutReference(keras.layers.Layer):
         return tf.concat([self.z, z], axis=0)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class DropReference(keras.layers.Layer):
     """Takes the fixed batch away again.
 
@@ -178,7 +174,6 @@ class DropReference(keras.layers.Layer):
         return x[self.size :]
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class VirtualBatchNorm(keras.layers.Layer):
     """Normalizes each sample by the statistics of the reference batch and itself; adds a bias.
 
@@ -211,7 +206,6 @@ class VirtualBatchNorm(keras.layers.Layer):
         return tf.cast(tf.concat([reference, live], axis=0), inputs.dtype) + self.bias
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class GaussianNoise(keras.layers.Layer):
     """Adds noise in training.
 

@@ -92,7 +92,6 @@ def build_detail_discriminator(shape, width, name):
     return keras.Model([detail, coarse], score, name=name)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Cascade(keras.layers.Layer):
     """All generators in a row: the coarsest image, then detail upon detail.
 

@@ -30,7 +30,6 @@ PREVIEW = 8  # rows of a preview
 SEED = 0  # of the dropout where a server gives none
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class BatchNorm(keras.layers.Layer):
     """Batch normalization by the statistics of what it is given, in use of each image by itself.
 

@@ -55,7 +55,6 @@ def blend(new, old, fade):
     return new + (old - new) * tf.cast(fade, new.dtype)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class EqualizedConv2D(keras.layers.Layer):
     """Convolution with equalized learning rate, `SAME`, with bias.
 
@@ -95,7 +94,6 @@ def lrelu(x):
     return tf.nn.leaky_relu(x, 0.2)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Generator(keras.layers.Layer):
     """Makes images at every resolution; holds the layers of all of them from the start.
 
@@ -169,7 +167,6 @@ class Generator(keras.layers.Layer):
         return image
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Discriminator(keras.layers.Layer):
     """Scores images of any of the resolutions: [N, H, W, C] -> [N, 1 + num_classes].
 

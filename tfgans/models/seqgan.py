@@ -30,7 +30,6 @@ from tfgans.optimizers import Adam
 MLE, DISCRIMINATOR, ADVERSARIAL = range(3)  # the stages
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class RecurrentPolicy(keras.layers.Layer):
     """An LSTM over token embeddings: the distribution of each token given those before it.
 

@@ -75,7 +75,6 @@ class Network(keras.layers.Layer):
         return super().add_weight(autocast=False, **kwargs)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Mapping(Network):
     """Maps z, a label, or both to w: [N, latent_dim], [N, num_classes] -> [N, style_dim]."""
 
@@ -104,7 +103,6 @@ class Mapping(Network):
         return w
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Conv(Network):
     """Plain convolution with equalized learning rate; activated where it has a bias."""
 
@@ -129,7 +127,6 @@ class Conv(Network):
         return clamped(x, self.clamp, gain)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class StyledConv(Network):
     """Modulated 3x3 convolution, noise, bias, activation."""
 
@@ -164,7 +161,6 @@ class StyledConv(Network):
         return tf.zeros([1, *self.size, 1])
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class ToRGB(Network):
     """Modulated 1x1 convolution to image channels: not demodulated, not activated, float32."""
 
@@ -183,7 +179,6 @@ class ToRGB(Network):
         return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), self.clamp), "float32")
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Synthesis(Recomputing, Network):
     """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C].
 
@@ -242,7 +237,6 @@ class Synthesis(Recomputing, Network):
         return image
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Generator(Network):
     """Mapping and synthesis, with the running average of w for truncation.
 
@@ -295,7 +289,6 @@ class Generator(Network):
         return self.synthesis(self.styles(z, label, truncation, cutoff), noise=noise)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Discriminator(Recomputing, Network):
     """Scores images, [N, H, W, C] -> [N, 1]; with labels the score of the pair.
 

@@ -1,4 +1,4 @@
-"""What gradient penalties have in common, with errors for the mistakes that are known and silent.
+"""The parts that gradient penalties share, with errors for known mistakes that would be silent.
 
 The penalty itself, a formula, stands in the file of its paper.
 """
@@ -38,7 +38,7 @@ def input_gradient(score, image, networks):
     Args:
         score: Images -> scores, one per image.
         image: [N, H, W, C].
-        networks: What computes the score.
+        networks: The networks that compute the score.
 
     Raises:
         BadInput: A network has batch normalization: there the score of one image depends on the

@@ -2,14 +2,15 @@
 
 Berthelot, Schumm, Metz, arXiv 2017, arXiv:1703.10717.
 
-New here: the discriminator is an autoencoder, and what the game compares is how well it rebuilds
-real and generated images, L(v) = |v - D(v)|. A controller keeps the two errors at the ratio gamma
-by the weight k_t of the generated ones: little gamma, fine images; large gamma, diverse ones. The
-distance from that balance also tells how far the training has come (section 3.4).
+New here: the discriminator is an autoencoder, and the game compares its errors on real and
+generated images, L(v) = |v - D(v)|. A controller moves the weight k_t of the generated images, so
+that the ratio of the two errors stays at gamma. A small gamma gives fine images, a large one
+diverse images. The distance from that balance also tells how far the training has come (section
+3.4).
 
 Differs from the paper: the learning rate is halved every 100,000 steps down to 2e-5, as in the code
 below, where the paper halves it when the convergence measure stalls. D moves before G, and k_t
-after both, from the errors each move saw; the code moves both at once. The optional skip
+moves after both, by the errors that each move saw; the code moves both at once. The optional skip
 connections and vanishing residuals (section 3.5.1) are not built. The authors published no code.
 
 Reference: carpedm20/BEGAN-tensorflow.
@@ -30,7 +31,7 @@ def conv(filters, strides=1, kind=keras.layers.Conv2D):
 
 
 def build_decoder(image_shape, code_dim, width, name):
-    """Codes [N, code_dim] -> images, not bounded. The generator is one, D ends in another."""
+    """Codes [N, code_dim] -> images without bounds: the generator, and the second half of D."""
     doublings = halvings(image_shape, least=8)
     grid = halved(image_shape, doublings)
     code = keras.Input([code_dim])
@@ -72,16 +73,23 @@ class BEGAN(BaseModel):
         image_shape: (height, width, channels) of the images.
         latent_dim: Length of z ~ U(-1, 1), and of the autoencoder's code.
         width: Channels of the decoders, the paper's n.
-        gamma: Diversity ratio: the wanted error of generated images over that of real ones.
-        k_rate: How fast the balance moves, the paper's lambda_k.
-        shared_z: Both players see the same latents, as in the code; else each draws its own.
-        halving_steps: Steps after which the learning rate is halved, from 1e-4 to 2e-5.
+        gamma: Wanted ratio of the error of generated images to that of real ones.
+        k_rate: Rate of the controller, the paper's lambda_k.
+        shared_z: Give both players the same latents, as in the code; False lets each draw its own.
+        halving_steps: Steps between halvings of the learning rate, from 1e-4 down to 2e-5.
     """
 
     def __init__(
-        self, image_shape=(64, 64, 3), latent_dim=64, width=128, gamma=0.5, k_rate=0.001,
-        shared_z=False, halving_steps=100_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim=64,
+        width=128,
+        gamma=0.5,
+        k_rate=0.001,
+        shared_z=False,
+        halving_steps=100_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.gamma, self.k_rate = gamma, k_rate

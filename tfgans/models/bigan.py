@@ -11,9 +11,9 @@ its encoder is stochastic, its networks are the convolutional ones for CIFAR-10.
 Differs from the paper: the learning rate falls exponentially within epochs, in the code from one
 epoch to the next. Samples and encodings are made with moving averages of batch normalization; the
 code of BiGAN averages over 1000 batches before each evaluation. The per-pixel bias of ALI's
-generator starts at one gray for all pixels, in its code at each pixel's mean in the data; dropout
-is in front of each of its discriminator's convolutions, as in the paper, in the code of only some.
-Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
+generator starts at one gray for all pixels, in its code at each pixel's mean in the data. Dropout
+precedes each convolution of ALI's discriminator, as in the paper; in its code only some. Images are
+[-1, 1] as everywhere in tfgans; inside they are [0, 1].
 
 Reference: jeffdonahue/bigan, IshmaelBelghazi/ALI.
 """
@@ -30,9 +30,12 @@ from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam, HoldThenDecay
 
 
+def initializer():
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
 def dense(units, **kwargs):
-    start = keras.initializers.RandomNormal(stddev=0.02)
-    return keras.layers.Dense(units, use_bias=False, kernel_initializer=start, **kwargs)
+    return keras.layers.Dense(units, use_bias=False, kernel_initializer=initializer(), **kwargs)
 
 
 def norm(x):
@@ -81,18 +84,23 @@ def build_discriminator(image_shape, latent_dim, width):
 # of `width`):
 ALI_CONVS = ((5, 1, 1 / 32), (4, 2, 1 / 16), (4, 1, 1 / 8), (4, 2, 1 / 4), (4, 1, 1 / 2))
 ALI_DECONVS = (
-    (4, 1, 1 / 4), (4, 2, 1 / 8), (4, 1, 1 / 16), (4, 2, 1 / 32), (5, 1, 1 / 32), (1, 1, 1 / 32),
-)  # fmt: skip
+    (4, 1, 1 / 4),
+    (4, 2, 1 / 8),
+    (4, 1, 1 / 16),
+    (4, 2, 1 / 32),
+    (5, 1, 1 / 32),
+    (1, 1, 1 / 32),
+)
 
 
-def tiny_normal():
+def ali_initializer():
     return keras.initializers.RandomNormal(stddev=0.01)
 
 
 def ali_conv(filters, kernel_size=1, strides=1, bias=False, transposed=False, **kwargs):
     layer = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
     return layer(
-        filters, kernel_size, strides, use_bias=bias, kernel_initializer=tiny_normal(), **kwargs
+        filters, kernel_size, strides, use_bias=bias, kernel_initializer=ali_initializer(), **kwargs
     )
 
 
@@ -102,9 +110,9 @@ def ali_norm(x):
 
 
 def maxout(x):
-    """The larger one of each two neighboring channels."""
-    height, width, channels = x.shape[1:]
-    pairs = keras.layers.Reshape([height, width, channels // 2, 2])(x)
+    """The larger of every two neighboring channels."""
+    rows, columns, channels = x.shape[1:]
+    pairs = keras.layers.Reshape([rows, columns, channels // 2, 2])(x)
     return keras.ops.max(pairs, axis=-1)
 
 
@@ -169,13 +177,20 @@ class BiGAN(BaseModel):
         width: Units of the hidden layers ("bigan"), or of the last joint layers ("ali").
         weight_decay: Factor of w^2 / 2 in both players' losses; the paper of ALI has none.
         decay_start: Step from which the learning rate falls ("bigan").
-        decay_end: Step at which it is 1 % ("bigan").
+        decay_end: Step at which it has fallen to 1 % ("bigan").
     """
 
     def __init__(
-        self, image_shape=(28, 28, 1), latent_dim=50, variant="bigan", width=1024,
-        weight_decay=2.5e-5, decay_start=78_000, decay_end=156_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        variant="bigan",
+        width=1024,
+        weight_decay=2.5e-5,
+        decay_start=78_000,
+        decay_end=156_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim = image_shape, latent_dim
         self.variant, self.width, self.weight_decay = variant, width, weight_decay
@@ -224,24 +239,24 @@ class BiGAN(BaseModel):
         mean, log_deviation = tf.split(z, 2, axis=1)
         return mean + tf.exp(log_deviation) * random.normal(tf.shape(mean))
 
-    def scores(self, real, z):
-        """The scores of the pairs of data and of the sampled pairs."""
-        data = self.discriminator([real, self.infer(real)], training=True)
-        sample = self.discriminator([self.generator(z, training=True), z], training=True)
-        return data, sample
+    def score(self, real, z):
+        """The scores of pairs (x, E(x)) and of pairs (G(z), z), both [N, 1]."""
+        real_score = self.discriminator([real, self.infer(real)], training=True)
+        fake_score = self.discriminator([self.generator(z, training=True), z], training=True)
+        return real_score, fake_score
 
-    def discriminator_loss(self, data_score, sample_score):
+    def discriminator_loss(self, real_score, fake_score):
         half = 0.5 if self.variant == "bigan" else 1.0  # BiGAN takes means, ALI sums
         return {
-            "data": half * tf.reduce_mean(tf.nn.softplus(-data_score)),
-            "sample": half * tf.reduce_mean(tf.nn.softplus(sample_score)),
+            "real": half * tf.reduce_mean(tf.nn.softplus(-real_score)),
+            "fake": half * tf.reduce_mean(tf.nn.softplus(fake_score)),
         }
 
-    def generator_loss(self, data_score, sample_score):
+    def generator_loss(self, real_score, fake_score):
         half = 0.5 if self.variant == "bigan" else 1.0
         return {
-            "data": half * tf.reduce_mean(tf.nn.softplus(data_score)),
-            "sample": half * tf.reduce_mean(tf.nn.softplus(-sample_score)),
+            "real": half * tf.reduce_mean(tf.nn.softplus(real_score)),
+            "fake": half * tf.reduce_mean(tf.nn.softplus(-fake_score)),
         }
 
     def decay(self, player):
@@ -251,7 +266,7 @@ class BiGAN(BaseModel):
         return {"decay": self.weight_decay * tf.add_n(squares)}
 
     def losses(self, real, z):
-        scores = self.scores(real, z)
+        scores = self.score(real, z)
         return {
             "discriminator": self.discriminator_loss(*scores) | self.decay("discriminator"),
             "generator": self.generator_loss(*scores) | self.decay("generator"),
@@ -266,7 +281,7 @@ class BiGAN(BaseModel):
         return self.encoder(image, training=False)[:, : self.latent_dim]
 
     def reconstruct(self, image):
-        """What the generator makes of the encodings of images."""
+        """The generator's images for the encodings of images."""
         return self(self.encode(image))
 
     def preview(self, data):

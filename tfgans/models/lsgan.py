@@ -9,9 +9,9 @@ minimizes the Pearson chi-square divergence (section 3.2). The generator is the 
 convolutions at each of the coarse resolutions.
 
 Differs from the paper: losses are means over the batch; the authors' code sums, which changes only
-the meaning of Adam's epsilon. The discriminator is DCGAN's as it stands there: in the code its
-gains start at 1 exactly, and its weights in a normal distribution that is cut off at two
-deviations. G's step draws new latents, the code takes those of D's step again.
+the meaning of Adam's epsilon. The discriminator is DCGAN's; in the code its gains start at exactly
+1, and its weights come from a normal distribution that is truncated at two deviations. G's step
+draws new latents; the code uses those of D's step again.
 
 Reference: xudonmao/LSGAN (vgg.py, train_lsun.py).
 """
@@ -26,14 +26,19 @@ from tfgans.optimizers import Adam
 from tfgans.shapes import halved, halvings
 
 
-def start():
+def initializer():
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
 def deconv(x, filters, strides):
     """3x3 transposed convolution, batch normalization, ReLU."""
     x = keras.layers.Conv2DTranspose(
-        filters, 3, strides=strides, padding="same", use_bias=False, kernel_initializer=start()
+        filters,
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=initializer(),
     )(x)
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
     return keras.layers.ReLU()(x)
@@ -52,8 +57,8 @@ def build_generator(image_shape, latent_dim, width):
     widest = width * min(4, 2**stages)
     z = keras.Input([latent_dim])
     x = keras.layers.Dense(
-        grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=start()
-    )(z)  # fmt: skip
+        grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=initializer()
+    )(z)
     x = keras.layers.Reshape([*grid, widest])(x)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
     for left in reversed(range(stages)):
@@ -61,9 +66,13 @@ def build_generator(image_shape, latent_dim, width):
         if left >= 2:
             x = deconv(x, 4 * width, strides=1)
     image = keras.layers.Conv2DTranspose(
-        image_shape[2], 3, padding="same", kernel_initializer=start(), activation="tanh",
+        image_shape[2],
+        3,
+        padding="same",
+        kernel_initializer=initializer(),
+        activation="tanh",
         dtype="float32",
-    )(x)  # fmt: skip
+    )(x)
     return keras.Model(z, image, name="generator")
 
 
@@ -75,16 +84,22 @@ class LSGAN(BaseModel):
         image_shape: (height, width, channels) of the images, see `DCGAN`.
         latent_dim: Length of z, uniform in [-1, 1].
         width: Channels of the layers nearest to the image, in both networks.
-        fake_target: The paper's a, what D should say of a fake.
-        real_target: The paper's b, what D should say of a real image.
-        wanted: The paper's c, what G wants D to say of a fake. (a, b, c) = (-1, 1, 0) makes G
+        fake_target: D's target for fakes, the paper's a.
+        real_target: D's target for real images, the paper's b.
+        wanted: G's target for D's score of fakes, the paper's c. (a, b, c) = (-1, 1, 0) makes G
             minimize the Pearson chi-square divergence.
     """
 
     def __init__(
-        self, image_shape=(112, 112, 3), latent_dim=1024, width=64, fake_target=0.0,
-        real_target=1.0, wanted=1.0, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(112, 112, 3),
+        latent_dim=1024,
+        width=64,
+        fake_target=0.0,
+        real_target=1.0,
+        wanted=1.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.fake_target, self.real_target, self.wanted = fake_target, real_target, wanted

@@ -59,10 +59,10 @@ class EqualizedConv2D(keras.layers.Layer):
     """Convolution with equalized learning rate, `SAME`, with bias.
 
     Args:
-        channels: Of the input.
+        channels: Channels of the input.
         filters: Channels of the output.
         kernel_size: Side of the kernel.
-        gain: Of the weight, beside He's 1 / sqrt(inputs).
+        gain: Factor of the weight beside He's 1 / sqrt(inputs).
         up: Double the resolution (nearest neighbor) before.
         down: Halve it (mean) after, before the bias.
     """
@@ -101,19 +101,25 @@ class Generator(keras.layers.Layer):
         image_shape: (height, width, channels) of the full-size images.
         latent_dim: Length of z.
         num_classes: Length of the label vector; 0 for none.
-        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
-        channel_max: but at most this many.
+        channel_base: Channels of a level of nominal side s = 4, 8, ..., times s.
+        channel_max: Maximum of the channels of a level.
 
     Attributes:
         levels: Number of doublings from the first grid to a full-size image.
-        lod: Level of detail, what `call` shows: 0 is full size, k has 2^k times fewer pixels a
+        lod: Level of detail that `call` shows: 0 is full size, k has 2^k times fewer pixels a
             side, a fraction is a blend of two.
     """
 
     def __init__(
-        self, image_shape, latent_dim, num_classes, channel_base, channel_max, dtype="float32",
+        self,
+        image_shape,
+        latent_dim,
+        num_classes,
+        channel_base,
+        channel_max,
+        dtype="float32",
         **kwargs,
-    ):  # fmt: skip
+    ):
         super().__init__(dtype=dtype, **kwargs)
         self.levels = halvings(image_shape)
         rows, columns = halved(image_shape, self.levels)
@@ -134,9 +140,11 @@ class Generator(keras.layers.Layer):
             for count in channels
         ]
         self.lod = self.add_weight(
-            name="lod", trainable=False, aggregation="mean",
+            name="lod",
+            trainable=False,
+            aggregation="mean",
             initializer=keras.initializers.Constant(self.levels),
-        )  # fmt: skip
+        )
         self.built = True
 
     def features(self, z, label, level):
@@ -170,14 +178,20 @@ class Generator(keras.layers.Layer):
 class Discriminator(keras.layers.Layer):
     """Scores images of any of the resolutions: [N, H, W, C] -> [N, 1 + num_classes].
 
-    Args: as Generator, and
+    Args: as for `Generator`, and
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
     """
 
     def __init__(
-        self, image_shape, num_classes, channel_base, channel_max, minibatch_group,
-        dtype="float32", **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape,
+        num_classes,
+        channel_base,
+        channel_max,
+        minibatch_group,
+        dtype="float32",
+        **kwargs,
+    ):
         super().__init__(dtype=dtype, **kwargs)
         levels = halvings(image_shape)
         self.rows, columns = halved(image_shape, levels)
@@ -221,24 +235,35 @@ class ProGAN(BaseModel):
             with the shorter one 4 to 7 of these.
         latent_dim: Length of z ~ N(0, I).
         num_classes: Length of the label vector; 0 for an unconditional model.
-        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
-        channel_max: but at most this many.
+        channel_base: Channels of a level of nominal side s = 4, 8, ..., times s.
+        channel_max: Maximum of the channels of a level.
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
         stable_steps: Steps at each resolution but the last without fading: 800,000 images.
         fade_steps: Steps in which a resolution fades in: 800,000 images.
         penalty_weight: Weight of the gradient penalty, the paper's lambda.
-        penalty_target: The norm that it asks for, the paper's gamma: 1, for CIFAR-10 750.
+        penalty_target: Target of the gradient's norm, the paper's gamma: 1, for CIFAR-10 750.
         drift_weight: Weight of the squared scores of real images, the paper's epsilon_drift.
         label_weight: Weight of the cross entropy of labels.
         ema_decay: Decay of the averaged generator.
     """
 
     def __init__(
-        self, image_shape=(1024, 1024, 3), latent_dim=512, num_classes=0, channel_base=16384,
-        channel_max=512, minibatch_group=4, stable_steps=50_000, fade_steps=50_000,
-        penalty_weight=10.0, penalty_target=1.0, drift_weight=0.001, label_weight=1.0,
-        ema_decay=0.999, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(1024, 1024, 3),
+        latent_dim=512,
+        num_classes=0,
+        channel_base=16384,
+        channel_max=512,
+        minibatch_group=4,
+        stable_steps=50_000,
+        fade_steps=50_000,
+        penalty_weight=10.0,
+        penalty_target=1.0,
+        drift_weight=0.001,
+        label_weight=1.0,
+        ema_decay=0.999,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
         self.channel_base, self.channel_max = channel_base, channel_max
@@ -279,7 +304,7 @@ class ProGAN(BaseModel):
 
     @property
     def lod(self):
-        """Level of detail: doublings that are missing, one of them in part while fading."""
+        """Level of detail: the number of missing doublings, a fraction in a stage that fades."""
         missing = tf.constant(self.generator.levels - self.level, "float32")
         return missing if self.fade is None else missing + self.fade
 
@@ -291,15 +316,15 @@ class ProGAN(BaseModel):
     def fakes(self, n, label):
         return self.generator.images(self.latents(n), label, self.level, self.fade)
 
-    def judge(self, image):
+    def score(self, image):
         """D's scores [N, 1] and its guesses of the labels [N, num_classes], before softmax."""
         outputs = self.discriminator(image, fade=self.fade)
         return outputs[:, :1], outputs[:, 1:]
 
     def discriminator_loss(self, real, label):
         fake = self.fakes(real.shape[0], label)
-        real_score, real_guess = self.judge(real)
-        fake_score, fake_guess = self.judge(fake)
+        real_score, real_guess = self.score(real)
+        fake_score, fake_guess = self.score(fake)
         terms = {
             "wasserstein": tf.reduce_mean(fake_score) - tf.reduce_mean(real_score),
             "penalty": self.penalty_weight * self.gradient_penalty(real, fake),
@@ -313,13 +338,13 @@ class ProGAN(BaseModel):
     def gradient_penalty(self, real, fake):
         """Mean of (|gradient of D| / target - 1)^2 on a random point of each real-fake line."""
         image = between(real, fake, random.uniform([real.shape[0], 1, 1, 1]))
-        gradient = input_gradient(lambda x: self.judge(x)[0], image, [self.discriminator])
+        gradient = input_gradient(lambda x: self.score(x)[0], image, [self.discriminator])
         # One pixel here is the mean of 4^k of a full-size image, each with 1 / 4^k of its gradient.
         norm = gradient_norm(gradient) / 2 ** (self.generator.levels - self.level)
         return tf.reduce_mean(tf.square(norm / self.penalty_target - 1.0))
 
     def generator_loss(self, n, label):
-        score, guess = self.judge(self.fakes(n, label))
+        score, guess = self.score(self.fakes(n, label))
         terms = {"wasserstein": -tf.reduce_mean(score)}
         if self.num_classes:
             terms["label"] = self.label_weight * cross_entropy(label, guess)
@@ -345,7 +370,7 @@ def cross_entropy(label, guess):
 
 
 def forget(optimizer):
-    """Puts an optimizer back to its start, all but the learning rate."""
+    """Resets all variables of an optimizer except its learning rate."""
     for variable in optimizer.variables:
         if variable is not optimizer._learning_rate:
             variable.assign(tf.zeros_like(variable))

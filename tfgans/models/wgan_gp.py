@@ -24,10 +24,13 @@ from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings
 
 
+def initializer(he=True):
+    """Glorot's uniform distribution; `he` doubles its variance."""
+    return keras.initializers.VarianceScaling(2.0 if he else 1.0, "fan_avg", "uniform")
+
+
 def conv(filters, kernel_size, he=True, kind=keras.layers.Conv2D, **kwargs):
-    """Convolution, uniform initialization by the mean of fan-in and fan-out; `he` doubles it."""
-    start = keras.initializers.VarianceScaling(2.0 if he else 1.0, "fan_avg", "uniform")
-    return kind(filters, kernel_size, padding="same", kernel_initializer=start, **kwargs)
+    return kind(filters, kernel_size, padding="same", kernel_initializer=initializer(he), **kwargs)
 
 
 def relu(x, normalize=False):
@@ -100,9 +103,15 @@ class WGANGP(BaseModel):
     """
 
     def __init__(
-        self, image_shape=(32, 32, 3), latent_dim=128, width=128, n_critic=5,
-        penalty_weight=10.0, decay_steps=100_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(32, 32, 3),
+        latent_dim=128,
+        width=128,
+        n_critic=5,
+        penalty_weight=10.0,
+        decay_steps=100_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.n_critic, self.penalty_weight = n_critic, penalty_weight
@@ -122,8 +131,8 @@ class WGANGP(BaseModel):
 
     def discriminator_loss(self, real):
         fake = self.generator(self.latents(real.shape[0]), training=True)
-        scores = self.discriminator(tf.concat([real, fake], axis=0), training=True)
-        real_score, fake_score = tf.split(scores, 2)
+        score = self.discriminator(tf.concat([real, fake], axis=0), training=True)
+        real_score, fake_score = tf.split(score, 2)
         return {
             "wasserstein": tf.reduce_mean(fake_score) - tf.reduce_mean(real_score),
             "penalty": self.penalty_weight * self.gradient_penalty(real, fake),

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.wgan_gp import WGANGP
-from tfgans.penalties import between, input_gradient
+from tfgans.penalties import between, gradient_norm, input_gradient
 
 
 def small(**settings):
@@ -27,6 +27,16 @@ def test_gradient_of_each_image():
     square = tf.reduce_sum(x**2, [1, 2, 3], keepdims=True)
     found = input_gradient(lambda x: tf.reduce_sum(x**2, [1, 2, 3]) ** 2 / 4, x, [])
     np.testing.assert_allclose(found, square * x, rtol=1e-5)
+
+
+def test_norm_of_a_gradient_and_its_own_gradient_at_0():
+    """The root alone has the slope 0 / 0 there, and a critic that is constant would become NaN."""
+    x = tf.Variable([[[[3.0, 4.0]]], [[[0.0, 0.0]]]])
+    with tf.GradientTape() as tape:
+        norm = gradient_norm(x)
+    np.testing.assert_allclose(norm, [5.0, 0.0], atol=1e-5)
+    np.testing.assert_allclose(tape.gradient(norm, x), [[[[0.6, 0.8]]], [[[0.0, 0.0]]]], rtol=1e-6)
+    np.testing.assert_allclose(gradient_norm(tf.constant(x), axis=3)[0], [[5.0]])
 
 
 def test_points_between():

@@ -8,15 +8,24 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):
     """Adam as its paper states it (Kingma & Ba, ICLR 2015, arXiv:1412.6980, Algorithm 1).
 
-    Epsilon is added to the bias-corrected root, as in PyTorch.
+    Epsilon is added to the bias-corrected root, as in PyTorch. Keras, TensorFlow and Torch 7 (the
+    code of BEGAN, InfoGAN, LSGAN, pix2pix and others) add it to the uncorrected root. With
+    beta_2 = 0.99, their first steps have in effect an epsilon ten times as large. A comparison
+    with an official training step shows that, but only where gradients are as small as epsilon.
 
-    Keras, TensorFlow and Torch 7 (the code of BEGAN, InfoGAN, LSGAN, pix2pix and others) add it to
-    the uncorrected root, which in the first steps with beta_2 = 0.99 amounts to an epsilon ten
-    times as large: enough to see in a comparison with an official training step, and only where
-    gradients are about as small as epsilon. One kernel does the whole update of a variable, in
-    place of Keras' dozen passes over memory. Gradients of embeddings are summed for each row
-    first, as for any weight; Keras squares their parts one by one.
+    One kernel updates a variable in one pass over memory, where Keras makes a dozen. Gradients of
+    embeddings are summed for each row first, as for any weight; Keras squares the summands one by
+    one.
+
+    Args:
+        learning_rate: A number or a schedule.
+        beta_1: Decay of the mean of the gradients.
+        beta_2: Decay of the mean of their squares.
+        epsilon: Added to the root; Keras' default is 1e-7.
     """
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **kwargs):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
 
     def apply(self, grads, trainable_variables=None):
         t = tf.cast(self.iterations + 1, "float32")
@@ -45,16 +54,32 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("tfgans")
 class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """`rate` for `hold_steps` updates, then linearly to 0 over `decay_steps`."""
+    """A learning rate that is constant at first, and then falls until it is constant again.
 
-    def __init__(self, rate, hold_steps, decay_steps):
+    Args:
+        rate: Learning rate at the beginning.
+        hold_steps: Updates at this rate; 0 for a fall from the start.
+        decay_steps: Updates over which the rate falls.
+        final: Last rate, as a part of the first one.
+        exponential: Fall by the same factor in each update; False for a straight line.
+    """
+
+    def __init__(self, rate, hold_steps, decay_steps, final=0.0, exponential=False):
         self.rate, self.hold_steps, self.decay_steps = rate, hold_steps, decay_steps
+        self.final, self.exponential = final, exponential
 
     def __call__(self, step):
-        part = (tf.cast(step, "float32") - self.hold_steps) / self.decay_steps
-        return self.rate * (1.0 - tf.clip_by_value(part, 0.0, 1.0))
+        left = (self.hold_steps + self.decay_steps - tf.cast(step, "float32")) / self.decay_steps
+        left = tf.clip_by_value(left, 0.0, 1.0)
+        if self.exponential:
+            return self.rate * self.final ** (1.0 - left)
+        return self.rate * (self.final + (1.0 - self.final) * left)
 
     def get_config(self):
         return {
-            "rate": self.rate, "hold_steps": self.hold_steps, "decay_steps": self.decay_steps
-        }  # fmt: skip
+            "rate": self.rate,
+            "hold_steps": self.hold_steps,
+            "decay_steps": self.decay_steps,
+            "final": self.final,
+            "exponential": self.exponential,
+        }

@@ -1,4 +1,4 @@
-"""What gradient penalties have in common, with errors for the mistakes that are known and silent.
+"""The parts that gradient penalties share, with errors for known mistakes that would be silent.
 
 The penalty itself, a formula, stands in the file of its paper.
 """
@@ -38,7 +38,7 @@ def input_gradient(score, image, networks):
     Args:
         score: Images -> scores, one per image.
         image: [N, H, W, C].
-        networks: What computes the score.
+        networks: The networks that compute the score.
 
     Raises:
         BadInput: A network has batch normalization: there the score of one image depends on the
@@ -56,3 +56,16 @@ def input_gradient(score, image, networks):
         tape.watch(image)
         total = tf.reduce_sum(score(image))
     return tape.gradient(total, image)
+
+
+def gradient_norm(gradient, axis=(1, 2, 3)):
+    """The Euclidean norm over `axis`, which is differentiable also where the gradient is 0.
+
+    Args:
+        gradient: [N, H, W, C], as `input_gradient` gives it.
+        axis: The axes that form one vector; by default all but the batch.
+
+    Returns:
+        sqrt(sum of squares + 1e-12), [N] by default.
+    """
+    return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=axis) + 1e-12)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
@@ -31,6 +32,12 @@ def test_minibatch_groups_are_strided():
     np.testing.assert_array_equal(y[..., :3], x)
     small = MinibatchStdDev(4)(x[:2]).numpy()[..., 3]
     np.testing.assert_allclose(small, np.std(v[:2]), rtol=1e-5)
+    for group in (0, None):
+        whole = MinibatchStdDev(group)(x).numpy()[..., 3]
+        np.testing.assert_allclose(whole, np.std(v), rtol=1e-5)
+    message = "groups of 4, and 6 images .*data.batch_size, train.accumulate or model.minibatch_gr"
+    with pytest.raises(BadInput, match=message):
+        MinibatchStdDev(4)(x[:6])
 
 
 def test_dropout_keeps_the_mean_and_is_off_at_inference():

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.config import Config
 from tfgans.errors import BadInput
-from tfgans.models.bigan import BiGAN, DecayAtTheEnd
+from tfgans.models.bigan import BiGAN
+from tfgans.optimizers import HoldThenDecay
 
 
 def small(**settings):
@@ -33,7 +34,7 @@ def test_data_pairs_are_real_images_with_their_encodings():
     real, z = tf.random.uniform([5, 4, 4, 1], -1, 1), tf.random.uniform([5, 3], -1, 1)
     seen = []
     model.discriminator = lambda pair, training: seen.append(pair) or tf.zeros([5, 1])
-    model.scores(real, z)
+    model.score(real, z)
     (image, encoding), (fake, latent) = seen
     np.testing.assert_array_equal(image, real)
     np.testing.assert_allclose(encoding, model.encoder(real, training=True), atol=1e-6)
@@ -57,7 +58,7 @@ def test_all_players_move_at_once():
         expected[player] = [v.numpy() - 0.5 * g for v, g in zip(values, gradients, strict=True)]
     logs = model.update_together(model.losses, real, z)
     assert set(logs) == {
-        f"{p}/{t}" for p in ("discriminator", "generator") for t in ("data", "sample", "decay")
+        f"{p}/{t}" for p in ("discriminator", "generator") for t in ("real", "fake", "decay")
     }
     for player, values in expected.items():
         for w, value in zip(model.weights_of(player), values, strict=True):
@@ -93,7 +94,7 @@ def test_the_discriminator_judges_pairs(inverse, expected):
     model.encoder = lambda x, training: x if inverse else tf.zeros_like(x)
     for _ in range(100):
         with tf.GradientTape() as tape:
-            loss = tf.add_n(list(model.discriminator_loss(*model.scores(bits, bits)).values()))
+            loss = tf.add_n(list(model.discriminator_loss(*model.score(bits, bits)).values()))
         table.assign_sub(8.0 * tape.gradient(loss, table))
     assert float(loss) == pytest.approx(expected, abs=0.01)
 
@@ -163,7 +164,7 @@ def test_ali_encodes_with_noise_and_trains():
 def test_learning_rate():
     optimizer = BiGAN(width=8).default_optimizers()["generator"]
     assert (optimizer.beta_1, optimizer.beta_2) == (0.5, 0.999)
-    schedule = DecayAtTheEnd.from_config(optimizer._learning_rate.get_config())
+    schedule = HoldThenDecay.from_config(optimizer._learning_rate.get_config())
     for step, part in ((0, 1.0), (78_000, 1.0), (117_000, 0.1), (156_000, 0.01), (10**6, 0.01)):
         assert float(schedule(step)) == pytest.approx(2e-4 * part, rel=1e-4)
 

@@ -101,7 +101,7 @@ def test_rectangles_and_sizes_that_do_not_halve():
     assert build_generator((16, 24, 1), 5, 2).output.shape[1:] == (16, 24, 1)
     with pytest.raises(BadInput, match=r"multiples of 16, not 100x100.*\[96, 96, 3\]"):
         DCGAN(image_shape=(100, 100, 3))
-    with pytest.raises(BadInput, match="at least 8x8 pixels, not 4x4"):
+    with pytest.raises(BadInput, match="at least 8 pixels, not 4x4"):
         DCGAN(image_shape=(4, 4, 1))
 
 

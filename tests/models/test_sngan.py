@@ -11,7 +11,8 @@ from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.spectral_norm import SpectralNorm
-from tfgans.models.sngan import SNGAN, LinearDecay, build_discriminator, build_generator
+from tfgans.models.sngan import SNGAN, build_discriminator, build_generator
+from tfgans.optimizers import HoldThenDecay
 
 
 def small(**settings):
@@ -234,7 +235,7 @@ def test_learning_rates_end_together():
         schedule = optimizer._learning_rate
         for step, part in ((0, 1.0), (400_000, 1.0), (425_000, 0.5), (450_000, 0), (500_000, 0)):
             assert float(schedule(step * updates)) == pytest.approx(2e-4 * part, abs=1e-9)
-        again = LinearDecay.from_config(schedule.get_config())
+        again = HoldThenDecay.from_config(schedule.get_config())
         assert float(again(425_000 * updates)) == pytest.approx(1e-4, abs=1e-9)
 
 

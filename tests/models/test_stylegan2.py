@@ -9,7 +9,7 @@ from tfgans import memory, random
 from tfgans.config import Config, names
 from tfgans.errors import BadInput
 from tfgans.models import get
-from tfgans.models.stylegan2 import Generator, Mapping, StyleGAN2, base_grid
+from tfgans.models.stylegan2 import Generator, Mapping, StyleGAN2
 from tfgans.ops.modulated_conv import filtered_conv, modulated_conv
 from tfgans.ops.resample import downsample, upsample
 
@@ -341,29 +341,6 @@ def test_labels_reach_both_networks():
         small().sample(2, labels=[[1.0], [0.0]])
     in_turn = model.sample(3, seed=0)
     np.testing.assert_array_equal(in_turn, model.sample(3, seed=0, labels=[0, 1, 2]))
-
-
-@pytest.mark.parametrize(
-    "image_shape, grid",
-    [
-        ((1024, 1024, 3), (4, 4, 8)),
-        ((28, 28, 1), (7, 7, 2)),
-        ((256, 384, 4), (4, 6, 6)),
-        ((96, 64, 3), (6, 4, 4)),
-        ((8, 40, 2), (4, 20, 1)),
-    ],
-)
-def test_base_grid(image_shape, grid):
-    assert base_grid(image_shape) == grid
-
-
-@pytest.mark.parametrize(
-    "image_shape, nearest",
-    [((250, 250, 3), "256x256"), ((218, 178, 3), "224x192"), ((3, 8, 1), "")],
-)
-def test_impossible_sizes_name_the_nearest_possible_one(image_shape, nearest):
-    with pytest.raises(ValueError, match=nearest or "multiples"):
-        base_grid(image_shape)
 
 
 @pytest.mark.parametrize("image_shape", [(28, 28, 1), (16, 24, 4), (24, 16, 2), (8, 8, 6)])

@@ -210,7 +210,7 @@ def test_gradient_penalty(monkeypatch, case, target):
     else:
         monkeypatch.setattr(progan.random, "uniform", lambda shape: tf.constant(alpha))
         model = finished_progan(target)
-        model.judge = lambda x: (critic(x, w), None)
+        model.score = lambda x: (critic(x, w), None)
     with tf.GradientTape() as tape:
         tape.watch(w)
         penalty = model.gradient_penalty(real, fake)

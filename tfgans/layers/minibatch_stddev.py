@@ -3,18 +3,22 @@
 import keras
 import tensorflow as tf
 
+from tfgans.errors import BadInput
 
-@keras.saving.register_keras_serializable("tfgans")
+
 class MinibatchStdDev(keras.layers.Layer):
     """Appends the standard deviation over a group of samples as constant feature maps.
 
-    A discriminator that sees it can tell a batch of too similar images. Of the M = N / group groups
-    of a batch, sample i belongs to group i mod M, as in the official code.
+    It shows the discriminator how similar the images of a batch are. A batch of N samples has
+    M = N / group groups; sample i belongs to group i mod M, as in the official code.
 
     Args:
-        group: Samples per group, at most; None takes the whole batch. The batch must be a multiple
-            of it, or smaller than it.
-        features: How many maps; the channels are averaged in that many equal parts.
+        group: Samples in a group. The batch must be a multiple of it; a smaller batch is one group,
+            and so is every batch where `group` is 0 or None.
+        features: Number of maps; each averages an equal part of the channels.
+
+    Raises:
+        BadInput: A batch cannot be divided into groups.
     """
 
     def __init__(self, group=4, features=1, dtype="float32", **kwargs):
@@ -23,12 +27,18 @@ class MinibatchStdDev(keras.layers.Layer):
         self.group, self.features = group, features
 
     def call(self, x):
-        n, height, width, channels = x.shape  # n must be known: it is in training
-        group = n if self.group is None else min(self.group, n)
+        n, rows, columns, channels = x.shape  # n is static, as in each training step
+        group = min(self.group or n, n)
+        if n % group:
+            raise BadInput(
+                f"The discriminator compares images in groups of {group}, and {n} images at a time "
+                "on one device cannot be divided into such groups. Change data.batch_size, "
+                "train.accumulate or model.minibatch_group."
+            )
         y = tf.reshape(
-            x, [group, -1, height, width, self.features, channels // self.features]
+            x, [group, -1, rows, columns, self.features, channels // self.features]
         )  # [G, M, H, W, F, C/F]
         y = tf.sqrt(tf.math.reduce_variance(y, axis=0) + 1e-8)  # [M, H, W, F, C/F]
         y = tf.reduce_mean(y, axis=[1, 2, 4])  # [M, F]
         y = tf.tile(y, [group, 1])[:, tf.newaxis, tf.newaxis]  # [N, 1, 1, F]
-        return tf.concat([x, tf.broadcast_to(y, [n, height, width, self.features])], axis=-1)
+        return tf.concat([x, tf.broadcast_to(y, [n, rows, columns, self.features])], axis=-1)

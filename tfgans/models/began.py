@@ -2,14 +2,15 @@
 
 Berthelot, Schumm, Metz, arXiv 2017, arXiv:1703.10717.
 
-New here: the discriminator is an autoencoder, and what the game compares is how well it rebuilds
-real and generated images, L(v) = |v - D(v)|. A controller keeps the two errors at the ratio gamma
-by the weight k_t of the generated ones: little gamma, fine images; large gamma, diverse ones. The
-distance from that balance also tells how far the training has come (section 3.4).
+New here: the discriminator is an autoencoder, and the game compares its errors on real and
+generated images, L(v) = |v - D(v)|. A controller moves the weight k_t of the generated images, so
+that the ratio of the two errors stays at gamma. A small gamma gives fine images, a large one
+diverse images. The distance from that balance also tells how far the training has come (section
+3.4).
 
 Differs from the paper: the learning rate is halved every 100,000 steps down to 2e-5, as in the code
 below, where the paper halves it when the convergence measure stalls. D moves before G, and k_t
-after both, from the errors each move saw; the code moves both at once. The optional skip
+moves after both, by the errors that each move saw; the code moves both at once. The optional skip
 connections and vanishing residuals (section 3.5.1) are not built. The authors published no code.
 
 Reference: carpedm20/BEGAN-tensorflow.
@@ -18,36 +19,24 @@ Reference: carpedm20/BEGAN-tensorflow.
 import keras
 import tensorflow as tf
 
-from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import UpConv2D
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved, halvings
 
 
 def conv(filters, strides=1, kind=keras.layers.Conv2D):
     return kind(filters, 3, strides, padding="same", activation="elu")
 
 
-def stages_of(image_shape):
-    """How many resolutions the networks have, and the smallest one: 4 and (8, 8) for 64x64."""
-    height, breadth = image_shape[:2]
-    stages = min(height, breadth).bit_length() - 3
-    grid = (height >> max(stages - 1, 0), breadth >> max(stages - 1, 0))
-    if stages < 1 or (grid[0] << stages - 1, grid[1] << stages - 1) != (height, breadth):
-        raise BadInput(
-            "BEGAN halves images down to a grid of 8 to 15 pixels: the sides must be at least 8 "
-            f"and multiples of {2 ** max(stages - 1, 0)}, not {height}x{breadth}."
-        )
-    return stages, grid
-
-
 def build_decoder(image_shape, code_dim, width, name):
-    """Codes [N, code_dim] -> images, not bounded. The generator is one, D ends in another."""
-    stages, grid = stages_of(image_shape)
+    """Codes [N, code_dim] -> images without bounds: the generator, and the second half of D."""
+    doublings = halvings(image_shape, least=8)
+    grid = halved(image_shape, doublings)
     code = keras.Input([code_dim])
     x = keras.layers.Dense(grid[0] * grid[1] * width)(code)
     x = keras.layers.Reshape([*grid, width])(x)
-    for stage in range(stages):
+    for stage in range(doublings + 1):
         x = conv(width, kind=UpConv2D if stage > 0 else keras.layers.Conv2D)(x)
         x = conv(width)(x)
     image = keras.layers.Conv2D(image_shape[2], 3, padding="same", dtype="float32")(x)
@@ -56,7 +45,7 @@ def build_decoder(image_shape, code_dim, width, name):
 
 def build_encoder(image_shape, code_dim, width):
     """Images -> codes [N, code_dim]; the channels grow by `width` with each halving."""
-    stages, _ = stages_of(image_shape)
+    stages = halvings(image_shape, least=8) + 1
     image = keras.Input(image_shape)
     x = conv(width)(image)
     for stage in range(1, stages + 1):
@@ -83,18 +72,25 @@ class BEGAN(LatentModel):
         image_shape: (height, width, channels) of the images.
         latent_dim: Length of z ~ U(-1, 1), and of the autoencoder's code.
         width: Channels of the decoders, the paper's n.
-        gamma: Diversity ratio: the wanted error of generated images over that of real ones.
-        k_rate: How fast the balance moves, the paper's lambda_k.
-        shared_z: Both players see the same latents, as in the code; else each draws its own.
-        halving_steps: Steps after which the learning rate is halved, from 1e-4 to 2e-5.
+        gamma: Wanted ratio of the error of generated images to that of real ones.
+        k_rate: Rate of the controller, the paper's lambda_k.
+        shared_z: Give both players the same latents, as in the code; False lets each draw its own.
+        halving_steps: Steps between halvings of the learning rate, from 1e-4 down to 2e-5.
     """
 
     prior = (-1.0, 1.0)
 
     def __init__(
-        self, image_shape=(64, 64, 3), latent_dim=64, width=128, gamma=0.5, k_rate=0.001,
-        shared_z=False, halving_steps=100_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim=64,
+        width=128,
+        gamma=0.5,
+        k_rate=0.001,
+        shared_z=False,
+        halving_steps=100_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.gamma, self.k_rate = gamma, k_rate
@@ -109,7 +105,7 @@ class BEGAN(LatentModel):
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(
                 ends, [1e-4, 5e-5, 2.5e-5, 2e-5]
             )
-            return Adam(rate, epsilon=1e-8)
+            return Adam(rate)
 
         return {"discriminator": adam(), "generator": adam()}
 

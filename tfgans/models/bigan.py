@@ -11,9 +11,9 @@ its encoder is stochastic, its networks are the convolutional ones for CIFAR-10.
 Differs from the paper: the learning rate falls exponentially within epochs, in the code from one
 epoch to the next. Samples and encodings are made with moving averages of batch normalization; the
 code of BiGAN averages over 1000 batches before each evaluation. The per-pixel bias of ALI's
-generator starts at one gray for all pixels, in its code at each pixel's mean in the data; dropout
-is in front of each of its discriminator's convolutions, as in the paper, in the code of only some.
-Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
+generator starts at one gray for all pixels, in its code at each pixel's mean in the data. Dropout
+precedes each convolution of ALI's discriminator, as in the paper; in its code only some. Images are
+[-1, 1] as everywhere in tfgans; inside they are [0, 1].
 
 Reference: jeffdonahue/bigan, IshmaelBelghazi/ALI.
 """
@@ -27,12 +27,15 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.latent import LatentModel
-from tfgans.optimizers import Adam
+from tfgans.optimizers import Adam, HoldThenDecay
+
+
+def initializer():
+    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def dense(units, **kwargs):
-    start = keras.initializers.RandomNormal(stddev=0.02)
-    return keras.layers.Dense(units, use_bias=False, kernel_initializer=start, **kwargs)
+    return keras.layers.Dense(units, use_bias=False, kernel_initializer=initializer(), **kwargs)
 
 
 def norm(x):
@@ -81,18 +84,23 @@ def build_discriminator(image_shape, latent_dim, width):
 # of `width`):
 ALI_CONVS = ((5, 1, 1 / 32), (4, 2, 1 / 16), (4, 1, 1 / 8), (4, 2, 1 / 4), (4, 1, 1 / 2))
 ALI_DECONVS = (
-    (4, 1, 1 / 4), (4, 2, 1 / 8), (4, 1, 1 / 16), (4, 2, 1 / 32), (5, 1, 1 / 32), (1, 1, 1 / 32),
-)  # fmt: skip
+    (4, 1, 1 / 4),
+    (4, 2, 1 / 8),
+    (4, 1, 1 / 16),
+    (4, 2, 1 / 32),
+    (5, 1, 1 / 32),
+    (1, 1, 1 / 32),
+)
 
 
-def tiny_normal():
+def ali_initializer():
     return keras.initializers.RandomNormal(stddev=0.01)
 
 
 def ali_conv(filters, kernel_size=1, strides=1, bias=False, transposed=False, **kwargs):
     layer = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
     return layer(
-        filters, kernel_size, strides, use_bias=bias, kernel_initializer=tiny_normal(), **kwargs
+        filters, kernel_size, strides, use_bias=bias, kernel_initializer=ali_initializer(), **kwargs
     )
 
 
@@ -102,13 +110,12 @@ def ali_norm(x):
 
 
 def maxout(x):
-    """The larger one of each two neighboring channels."""
-    height, width, channels = x.shape[1:]
-    pairs = keras.layers.Reshape([height, width, channels // 2, 2])(x)
+    """The larger of every two neighboring channels."""
+    rows, columns, channels = x.shape[1:]
+    pairs = keras.layers.Reshape([rows, columns, channels // 2, 2])(x)
     return keras.ops.max(pairs, axis=-1)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class PixelBias(keras.layers.Layer):
     """A bias for each channel of each pixel."""
 
@@ -160,21 +167,6 @@ def build_ali_discriminator(image_shape, latent_dim, width):
 
 
 @keras.saving.register_keras_serializable("tfgans")
-class DecayAtTheEnd(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays for `start` updates, then falls exponentially to 1 % of it at `end`."""
-
-    def __init__(self, rate, start, end):
-        self.rate, self.start, self.end = rate, start, end
-
-    def __call__(self, step):
-        part = (tf.cast(step, "float32") - self.start) / (self.end - self.start)
-        return self.rate * 0.01 ** tf.clip_by_value(part, 0.0, 1.0)
-
-    def get_config(self):
-        return {"rate": self.rate, "start": self.start, "end": self.end}
-
-
-@keras.saving.register_keras_serializable("tfgans")
 class BiGAN(LatentModel):
     """BiGAN in its setting for permutation-invariant MNIST.
 
@@ -185,13 +177,20 @@ class BiGAN(LatentModel):
         width: Units of the hidden layers ("bigan"), or of the last joint layers ("ali").
         weight_decay: Factor of w^2 / 2 in both players' losses; the paper of ALI has none.
         decay_start: Step from which the learning rate falls ("bigan").
-        decay_end: Step at which it is 1 % ("bigan").
+        decay_end: Step at which it has fallen to 1 % ("bigan").
     """
 
     def __init__(
-        self, image_shape=(28, 28, 1), latent_dim=50, variant="bigan", width=1024,
-        weight_decay=2.5e-5, decay_start=78_000, decay_end=156_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        variant="bigan",
+        width=1024,
+        weight_decay=2.5e-5,
+        decay_start=78_000,
+        decay_end=156_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim = image_shape, latent_dim
         self.variant, self.width, self.weight_decay = variant, width, weight_decay
@@ -221,9 +220,10 @@ class BiGAN(LatentModel):
     def default_optimizers(self):
         def adam():
             if self.variant == "ali":
-                return Adam(1e-4, beta_1=0.5, epsilon=1e-8)
-            rate = DecayAtTheEnd(2e-4, self.decay_start, self.decay_end)
-            return Adam(rate, beta_1=0.5, epsilon=1e-8)
+                return Adam(1e-4, beta_1=0.5)
+            decay_steps = self.decay_end - self.decay_start
+            rate = HoldThenDecay(2e-4, self.decay_start, decay_steps, final=0.01, exponential=True)
+            return Adam(rate, beta_1=0.5)
 
         return {"discriminator": adam(), "generator": adam()}
 
@@ -235,24 +235,24 @@ class BiGAN(LatentModel):
         mean, log_deviation = tf.split(z, 2, axis=1)
         return mean + tf.exp(log_deviation) * random.normal(tf.shape(mean))
 
-    def scores(self, real, z):
-        """The scores of the pairs of data and of the sampled pairs."""
-        data = self.discriminator([real, self.infer(real)], training=True)
-        sample = self.discriminator([self.generator(z, training=True), z], training=True)
-        return data, sample
+    def score(self, real, z):
+        """The scores of pairs (x, E(x)) and of pairs (G(z), z), both [N, 1]."""
+        real_score = self.discriminator([real, self.infer(real)], training=True)
+        fake_score = self.discriminator([self.generator(z, training=True), z], training=True)
+        return real_score, fake_score
 
-    def discriminator_loss(self, data_score, sample_score):
+    def discriminator_loss(self, real_score, fake_score):
         half = 0.5 if self.variant == "bigan" else 1.0  # BiGAN takes means, ALI sums
         return {
-            "data": half * tf.reduce_mean(tf.nn.softplus(-data_score)),
-            "sample": half * tf.reduce_mean(tf.nn.softplus(sample_score)),
+            "real": half * tf.reduce_mean(tf.nn.softplus(-real_score)),
+            "fake": half * tf.reduce_mean(tf.nn.softplus(fake_score)),
         }
 
-    def generator_loss(self, data_score, sample_score):
+    def generator_loss(self, real_score, fake_score):
         half = 0.5 if self.variant == "bigan" else 1.0
         return {
-            "data": half * tf.reduce_mean(tf.nn.softplus(data_score)),
-            "sample": half * tf.reduce_mean(tf.nn.softplus(-sample_score)),
+            "real": half * tf.reduce_mean(tf.nn.softplus(real_score)),
+            "fake": half * tf.reduce_mean(tf.nn.softplus(-fake_score)),
         }
 
     def decay(self, player):
@@ -262,7 +262,7 @@ class BiGAN(LatentModel):
         return {"decay": self.weight_decay * tf.add_n(squares)}
 
     def losses(self, real, z):
-        scores = self.scores(real, z)
+        scores = self.score(real, z)
         return {
             "discriminator": self.discriminator_loss(*scores) | self.decay("discriminator"),
             "generator": self.generator_loss(*scores) | self.decay("generator"),
@@ -277,7 +277,7 @@ class BiGAN(LatentModel):
         return self.encoder(image, training=False)[:, : self.latent_dim]
 
     def reconstruct(self, image):
-        """What the generator makes of the encodings of images."""
+        """The generator's images for the encodings of images."""
         return self(self.encode(image))
 
     def preview(self, data):

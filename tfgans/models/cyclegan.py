@@ -19,10 +19,10 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
-from tfgans.models.pix2pix import build_patch_discriminator, start
+from tfgans.models.pix2pix import build_patch_discriminator, initializer
 from tfgans.models.translation import TranslationModel
 from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.shapes import halved
 
 
 def instance_norm():
@@ -30,7 +30,6 @@ def instance_norm():
     return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, center=False, scale=False)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class ReflectionPad(keras.layers.Layer):
     """Mirrors a border of `size` pixels outwards, without repeating the edge."""
 
@@ -43,8 +42,8 @@ class ReflectionPad(keras.layers.Layer):
         return tf.pad(x, [[0, 0], border, border, [0, 0]], "REFLECT")
 
     def compute_output_shape(self, shape):
-        n, height, width, channels = shape
-        return n, height + 2 * self.size, width + 2 * self.size, channels
+        n, rows, columns, channels = shape
+        return n, rows + 2 * self.size, columns + 2 * self.size, channels
 
 
 def build_resnet_generator(
@@ -54,31 +53,27 @@ def build_resnet_generator(
 
     Args:
         image_shape: (height, width, channels).
-        channels: Of the output.
+        channels: Channels of the output.
         width: Channels at full resolution; they double with each halving.
         blocks: Residual blocks at the lowest resolution.
-        downs: How often the image is halved.
-        norm: Makes a normalization layer.
-        name: Of the network.
+        downs: Number of halvings.
+        norm: Function that makes a normalization layer.
+        name: Name of the network.
     """
-    unit = 2**downs
-    if image_shape[0] % unit or image_shape[1] % unit:
-        raise BadInput(
-            f"The generator halves images {downs} times: both sides must be multiples of {unit}, "
-            f"not {image_shape[0]}x{image_shape[1]}. Set model.image_shape."
-        )
+    halved(image_shape, downs)  # raises BadInput where that is not possible
+    widest = width * 2**downs
 
     def conv(x, filters, kernel_size, stride=1, **kwargs):
         return keras.layers.Conv2D(
-            filters, kernel_size, stride, kernel_initializer=start(), **kwargs
+            filters, kernel_size, stride, kernel_initializer=initializer(), **kwargs
         )(x)
 
     def relu(x):
         return keras.layers.ReLU()(norm()(x))
 
     def block(x):
-        y = relu(conv(ReflectionPad(1)(x), width * unit, 3))
-        y = norm()(conv(ReflectionPad(1)(y), width * unit, 3))
+        y = relu(conv(ReflectionPad(1)(x), widest, 3))
+        y = norm()(conv(ReflectionPad(1)(y), widest, 3))
         return keras.layers.Add()([x, y])
 
     image = keras.Input(image_shape)
@@ -89,22 +84,22 @@ def build_resnet_generator(
         x = block(x)
     for i in reversed(range(downs)):
         # [N, 2H + 1, ...]; without the first row and column, the mirror image of the way down.
-        x = keras.layers.Conv2DTranspose(width * 2**i, 3, 2, kernel_initializer=start())(x)
+        x = keras.layers.Conv2DTranspose(width * 2**i, 3, 2, kernel_initializer=initializer())(x)
         x = relu(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
     output = conv(ReflectionPad(3)(x), channels, 7, activation="tanh", dtype="float32")
     return keras.Model(image, output, name=name)
 
 
 class ImagePool(keras.layers.Layer):
-    """The last fakes, of which a discriminator sees one half the time (Shrivastava et al., 2017).
+    """A memory of past fakes, which replace half of the new ones (Shrivastava et al., 2017).
 
-    While the pool is not full, an image is stored and returned. Afterwards, with probability 1/2,
-    a stored image is returned and the new one takes its place; else the new one is returned and
-    forgotten. Replicas see each other's images and play through the whole batch, so that all hold
-    the same pool, the one a single device would hold.
+    While the pool is not full, it stores an image and returns it. Afterwards, with probability 1/2,
+    it returns a stored image and puts the new one in its place; else it returns the new one and
+    forgets it. Replicas gather each other's images and go through the whole batch, so that all
+    hold the pool that a single device would hold.
 
     Args:
-        size: Images in the pool; 0 returns what is given.
+        size: Images in the pool; 0 for no memory.
         image_shape: (height, width, channels).
     """
 
@@ -157,10 +152,10 @@ class CycleGAN(TranslationModel):
         image_shape: (height, width, channels) of the images of both domains.
         width: Channels at full resolution, of all networks.
         blocks: Residual blocks of the generators: 9 from 256x256 on, 6 at 128x128.
-        patch_layers: How often the discriminators halve; 3 are patches of 70x70 pixels.
-        cycle_weight: Weight of the way there and back, the paper's lambda.
+        patch_layers: Number of halvings in the discriminators; 3 gives patches of 70x70 pixels.
+        cycle_weight: Weight of the cycle consistency, the paper's lambda.
         identity_weight: Weight of the identity terms, as a part of `cycle_weight`.
-        pool_size: How many past fakes each discriminator remembers.
+        pool_size: Number of past fakes in the pool of each discriminator.
         hold_steps: Steps at the full learning rate.
         decay_steps: Steps over which it then falls to 0.
     """
@@ -168,9 +163,18 @@ class CycleGAN(TranslationModel):
     data_kind = "unpaired"
 
     def __init__(
-        self, image_shape=(256, 256, 3), width=64, blocks=9, patch_layers=3, cycle_weight=10.0,
-        identity_weight=0.5, pool_size=50, hold_steps=133_400, decay_steps=133_400, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(256, 256, 3),
+        width=64,
+        blocks=9,
+        patch_layers=3,
+        cycle_weight=10.0,
+        identity_weight=0.5,
+        pool_size=50,
+        hold_steps=133_400,
+        decay_steps=133_400,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.width, self.blocks = image_shape, width, blocks
         self.patch_layers, self.cycle_weight = patch_layers, cycle_weight
@@ -199,7 +203,7 @@ class CycleGAN(TranslationModel):
     def default_optimizers(self):
         def adam():
             rate = HoldThenDecay(2e-4, self.hold_steps, self.decay_steps)
-            return Adam(rate, beta_1=0.5, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5)
 
         return {"discriminators": adam(), "generators": adam()}
 

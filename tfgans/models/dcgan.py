@@ -9,9 +9,9 @@ these networks.
 
 Differs from the paper: both players' losses contain the weight decay of the authors' code, which
 the paper does not mention (`decay_weight=0` leaves it out). Samples are made with the moving
-averages of batch normalization; the code uses the statistics of the batch. The code moves G first,
-here D does. `kernel_size=4` with `width=64` gives the networks of the third author's Torch code,
-which most later papers mean by "DCGAN", but with the constant of the Theano code in batch
+averages of batch normalization; the code uses the statistics of the batch. The code moves G first;
+here D moves first. `kernel_size=4` with `width=64` gives the networks of the third author's Torch
+code, which most later papers mean by "DCGAN", but with the constant of the Theano code in batch
 normalization.
 
 Reference: Newmu/dcgan_code (faces/train_uncond_dcgan.py), soumith/dcgan.torch.
@@ -20,41 +20,18 @@ Reference: Newmu/dcgan_code (faces/train_uncond_dcgan.py), soumith/dcgan.torch.
 import keras
 import tensorflow as tf
 
-from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved, halvings
 
 
-def stages_of(image_shape):
-    """How often an image can be halved until its shorter side is 4 to 7 pixels.
-
-    Raises:
-        BadInput: The image is too small, or its sides cannot be halved that often.
-    """
-    height, breadth, channels = image_shape
-    stages = (min(height, breadth) // 4).bit_length() - 1
-    if stages < 1:
-        raise BadInput(
-            f"The networks need images of at least 8x8 pixels, not {height}x{breadth}. "
-            f"Set model.image_shape to [8, 8, {channels}] or more: images are resized."
-        )
-    if height % 2**stages or breadth % 2**stages:
-        near = [side >> stages << stages for side in (height, breadth)]
-        raise BadInput(
-            f"The networks halve the images {stages} times: both sides must be multiples of "
-            f"{2**stages}, not {height}x{breadth}. "
-            f"Set model.image_shape to {[*near, channels]}: images are resized."
-        )
-    return stages
-
-
-def normal(mean=0.0):
+def initializer(mean=0.0):
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
 def normalize(x):
     return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-8, gamma_initializer=normal(1.0)
+        momentum=0.9, epsilon=1e-8, gamma_initializer=initializer(1.0)
     )(x)
 
 
@@ -62,19 +39,19 @@ def build_generator(image_shape, latent_dim, width, kernel_size=5):
     """z [N, latent_dim] -> images in [-1, 1].
 
     Args:
-        image_shape: (height, width, channels) of the images, see `stages_of`.
+        image_shape: (height, width, channels) of the images, see `DCGAN`.
         latent_dim: Length of z.
         width: Channels before the last convolution; they double towards z.
         kernel_size: 5 as in the Theano code; 4 as in the Torch code, where also the first
             normalization is per channel instead of per feature.
     """
-    stages = stages_of(image_shape)
-    grid = [side >> stages for side in image_shape[:2]]
+    stages = halvings(image_shape, fewest=1)
+    grid = halved(image_shape, stages)
     widest = width << (stages - 1)
     z = keras.Input([latent_dim])
-    x = keras.layers.Dense(grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=normal())(
-        z
-    )
+    x = keras.layers.Dense(
+        grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=initializer()
+    )(z)
     to_map = keras.layers.Reshape([*grid, widest])
     x = normalize(to_map(x)) if kernel_size == 4 else to_map(normalize(x))
     x = keras.layers.ReLU()(x)
@@ -88,34 +65,43 @@ def build_generator(image_shape, latent_dim, width, kernel_size=5):
 def deconv(filters, kernel_size, **kwargs):
     # "same" pads the other side than the authors' code does: all images are mirrored, no more.
     return keras.layers.Conv2DTranspose(
-        filters, kernel_size, strides=2, padding="same", use_bias=False,
-        kernel_initializer=normal(), **kwargs,
-    )  # fmt: skip
+        filters,
+        kernel_size,
+        strides=2,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=initializer(),
+        **kwargs,
+    )
 
 
 def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
     """Images in [-1, 1] -> scores [N, 1].
 
-    Without biases its scores in training do not depend on the contrast of a batch, which the first
-    normalization takes away: samples begin gray and gain contrast slowly.
+    Without biases, its scores in training do not depend on the contrast of a batch, because the
+    first normalization removes it: samples begin gray and gain contrast slowly.
 
     Args:
-        image_shape: (height, width, channels) of the images, see `stages_of`.
+        image_shape: (height, width, channels) of the images, see `DCGAN`.
         width: Channels of the first convolution; they double at each following one.
         kernel_size: 5 as in the Theano code, 4 as in the Torch code.
-        use_bias: Have biases in the first and the last layer, where no normalization follows.
+        use_bias: Give biases to the first and the last layer, which no normalization follows.
     """
     image = x = keras.Input(image_shape)
-    for stage in range(stages_of(image_shape)):
+    for stage in range(halvings(image_shape, fewest=1)):
         x = keras.layers.Conv2D(
-            width << stage, kernel_size, strides=2, padding="same",
-            use_bias=use_bias and stage == 0, kernel_initializer=normal(),
-        )(x)  # fmt: skip
+            width << stage,
+            kernel_size,
+            strides=2,
+            padding="same",
+            use_bias=use_bias and stage == 0,
+            kernel_initializer=initializer(),
+        )(x)
         x = keras.layers.LeakyReLU(0.2)(normalize(x) if stage else x)
     x = keras.layers.Flatten()(x)
     score = keras.layers.Dense(
-        1, use_bias=use_bias, kernel_initializer=normal(), dtype="float32"
-    )(x)  # fmt: skip
+        1, use_bias=use_bias, kernel_initializer=initializer(), dtype="float32"
+    )(x)
     return keras.Model(image, score, name="discriminator")
 
 
@@ -128,16 +114,21 @@ class DCGAN(LatentModel):
             power of two, and the longer one a multiple of that power.
         latent_dim: Length of z, uniform in [-1, 1].
         width: Channels of the layers nearest to the image; they double away from it.
-        kernel_size: Of all convolutions: 5, or 4 for the variant in Torch.
+        kernel_size: Side of all kernels: 5, or 4 as in the Torch code.
         decay_weight: Weight of half the sum of squares of each player's weights.
     """
 
     prior = (-1.0, 1.0)
 
     def __init__(
-        self, image_shape=(64, 64, 3), latent_dim=100, width=128, kernel_size=5,
-        decay_weight=1e-5, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim=100,
+        width=128,
+        kernel_size=5,
+        decay_weight=1e-5,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.kernel_size, self.decay_weight = kernel_size, decay_weight
@@ -146,7 +137,7 @@ class DCGAN(LatentModel):
 
     def default_optimizers(self):
         def adam():
-            return Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(2e-4, beta_1=0.5, beta_2=0.999)
 
         return {"discriminator": adam(), "generator": adam()}
 

@@ -2,10 +2,10 @@
 
 Nowozin, Cseke, Tomioka, NeurIPS 2016, arXiv:1606.00709.
 
-New here: every f-divergence of data P and generator Q, E_Q f(p/q), is the largest value over all
+New here: every f-divergence of data P and generator Q, E_Q f(p/q), is the maximum over all
 functions T of E_P T(x) - E_Q f*(T(x)) (eq. 4), where f* is the convex conjugate of f. So D can
-estimate any of them, and G minimize it. D's plain output V becomes T = g(V), where g keeps T in the
-domain of f* (eq. 6, table 6). GAN is one case. The networks are those of the MNIST experiment.
+estimate any of them, and G can minimize it. D's plain output V becomes T = g(V), where g keeps T in
+the domain of f* (eq. 6, table 6). GAN is one case. The networks are those of the MNIST experiment.
 
 Differs from the paper: e^v continues as a straight line above v = 20, so that nothing overflows;
 out there the estimate is no longer a lower bound. G maximizes E_Q T, the trick of section 3.2;
@@ -52,7 +52,7 @@ DIVERGENCES = {  # name -> T = g(v), and f*(T) as a function of v; f(u) stands a
 }
 
 
-def small():
+def initializer():
     return keras.initializers.RandomNormal(0.0, 0.05)
 
 
@@ -60,12 +60,12 @@ def build_generator(image_shape, latent_dim, width):
     """z [N, latent_dim] -> images in [-1, 1]."""
     z = x = keras.Input([latent_dim])
     for _ in range(2):
-        x = keras.layers.Dense(width, use_bias=False, kernel_initializer=small())(x)
+        x = keras.layers.Dense(width, use_bias=False, kernel_initializer=initializer())(x)
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=2e-5)(x)
         x = keras.layers.ReLU()(x)
     x = keras.layers.Dense(
-        math.prod(image_shape), "sigmoid", kernel_initializer=small(), dtype="float32"
-    )(x)  # fmt: skip
+        math.prod(image_shape), "sigmoid", kernel_initializer=initializer(), dtype="float32"
+    )(x)
     x = keras.layers.Reshape(image_shape, dtype="float32")(x)
     image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
     return keras.Model(z, image, name="generator")
@@ -75,9 +75,9 @@ def build_discriminator(image_shape, width):
     """Images in [-1, 1] -> V [N, 1], the paper's variational function before g."""
     image = keras.Input(image_shape)
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
-    x = keras.layers.Dense(width, "elu", kernel_initializer=small())(x)
-    x = keras.layers.Dense(width, "elu", kernel_initializer=small())(x)
-    v = keras.layers.Dense(1, kernel_initializer=small(), dtype="float32")(x)
+    x = keras.layers.Dense(width, "elu", kernel_initializer=initializer())(x)
+    x = keras.layers.Dense(width, "elu", kernel_initializer=initializer())(x)
+    v = keras.layers.Dense(1, kernel_initializer=initializer(), dtype="float32")(x)
     return keras.Model(image, v, name="discriminator")
 
 
@@ -87,7 +87,7 @@ class FGAN(LatentModel):
 
     Args:
         image_shape: (height, width, channels) of the images.
-        divergence: What G minimizes: "kl", "reverse_kl", "pearson", "neyman",
+        divergence: The one that G minimizes: "kl", "reverse_kl", "pearson", "neyman",
             "squared_hellinger", "js", "gan" or "total_variation".
         latent_dim: Length of z, uniform in [-1, 1].
         generator_width: Units of the generator's hidden layers.
@@ -98,9 +98,15 @@ class FGAN(LatentModel):
     prior = (-1.0, 1.0)
 
     def __init__(
-        self, image_shape=(28, 28, 1), divergence="gan", latent_dim=100, generator_width=1200,
-        discriminator_width=240, saturating=False, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(28, 28, 1),
+        divergence="gan",
+        latent_dim=100,
+        generator_width=1200,
+        discriminator_width=240,
+        saturating=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if divergence not in DIVERGENCES:
             raise BadInput(nearest("divergence", divergence, DIVERGENCES))
@@ -113,7 +119,7 @@ class FGAN(LatentModel):
 
     def default_optimizers(self):
         def adam():
-            return Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(2e-4, beta_1=0.5, beta_2=0.999)
 
         return {"discriminator": adam(), "generator": adam()}
 

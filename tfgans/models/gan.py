@@ -6,12 +6,12 @@ New here: a generator and a discriminator trained against each other. At its opt
 discriminator knows the Jensen-Shannon divergence of data and generator, and the generator minimizes
 it. The networks are those of the MNIST experiment: rectifiers against maxout with dropout.
 
-Differs from the paper: the generator maximizes log D(G(z)) rather than minimizing
-log(1 - D(G(z))), as the authors' code does and section 3 of the paper recommends; `saturating=True`
-is the formula of the paper's Algorithm 1. The discriminator's loss is the mean of its two cross
-entropies, half the paper's sum, as in the code. The players move one after the other (Algorithm 1),
-in the code both at once. The learning rate has no floor: the code's would be reached after three
-million updates. Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
+Differs from the paper: the generator maximizes log D(G(z)) rather than minimizing log(1 - D(G(z))),
+as the authors' code does and section 3 of the paper recommends; `saturating=True` is the formula of
+the paper's Algorithm 1. The discriminator's loss is the mean of its two cross entropies, half the
+paper's sum, as in the code. The players move one after the other (Algorithm 1); in the code both
+move at once. The learning rate has no floor; the code would reach its floor after three million
+updates. Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
 
 Reference: goodfeli/adversarial.
 """
@@ -25,7 +25,6 @@ from tfgans.layers.dropout import Dropout
 from tfgans.models.latent import LatentModel
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Maxout(keras.layers.Layer):
     """The largest of several affine maps for each unit (Goodfellow et al., ICML 2013).
 
@@ -41,7 +40,9 @@ class Maxout(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = (input_shape[-1], self.units * self.pieces)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=even(self.spread))
+        self.kernel = self.add_weight(
+            name="kernel", shape=shape, initializer=initializer(self.spread)
+        )
         self.bias = self.add_weight(name="bias", shape=shape[1:], initializer="zeros")
 
     def call(self, x):
@@ -49,20 +50,24 @@ class Maxout(keras.layers.Layer):
         return tf.reduce_max(tf.reshape(x, [-1, self.units, self.pieces]), axis=2)
 
 
-def even(spread):
+def initializer(spread):
+    """U(-spread, spread)."""
     return keras.initializers.RandomUniform(-spread, spread)
 
 
 def build_generator(image_shape, latent_dim, width, mean_pixel):
     """z [N, latent_dim] -> images in [-1, 1]."""
-    start = keras.initializers.Constant(math.log(mean_pixel / (1.0 - mean_pixel)))
+    gray = keras.initializers.Constant(math.log(mean_pixel / (1.0 - mean_pixel)))
     z = keras.Input([latent_dim])
-    x = keras.layers.Dense(width, "relu", kernel_initializer=even(0.05))(z)
-    x = keras.layers.Dense(width, "relu", kernel_initializer=even(0.05))(x)
+    x = keras.layers.Dense(width, "relu", kernel_initializer=initializer(0.05))(z)
+    x = keras.layers.Dense(width, "relu", kernel_initializer=initializer(0.05))(x)
     x = keras.layers.Dense(
-        math.prod(image_shape), "sigmoid", kernel_initializer=even(0.05), bias_initializer=start,
+        math.prod(image_shape),
+        "sigmoid",
+        kernel_initializer=initializer(0.05),
+        bias_initializer=gray,
         dtype="float32",
-    )(x)  # fmt: skip
+    )(x)
     x = keras.layers.Reshape(image_shape, dtype="float32")(x)
     image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
     return keras.Model(z, image, name="generator")
@@ -73,8 +78,8 @@ def build_discriminator(image_shape, width, pieces):
     image = keras.Input(image_shape)
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.5, 0.5)(image))
     x = Maxout(width, pieces, 0.005)(Dropout(0.2)(x))
-    x = Maxout(width, pieces, 0.005)(Dropout(0.5)(x))
-    score = keras.layers.Dense(1, kernel_initializer=even(0.005), dtype="float32")(Dropout(0.5)(x))
+    x = Dropout(0.5)(Maxout(width, pieces, 0.005)(Dropout(0.5)(x)))
+    score = keras.layers.Dense(1, kernel_initializer=initializer(0.005), dtype="float32")(x)
     return keras.Model(image, score, name="discriminator")
 
 
@@ -116,10 +121,17 @@ class GAN(LatentModel):
     prior = (-(3**0.5), 3**0.5)
 
     def __init__(
-        self, image_shape=(28, 28, 1), latent_dim=100, generator_width=1200,
-        discriminator_width=240, pieces=5, mean_pixel=0.1307, saturating=False, epoch_steps=500,
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=100,
+        generator_width=1200,
+        discriminator_width=240,
+        pieces=5,
+        mean_pixel=0.1307,
+        saturating=False,
+        epoch_steps=500,
         **kwargs,
-    ):  # fmt: skip
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim = image_shape, latent_dim
         self.generator_width, self.discriminator_width = generator_width, discriminator_width

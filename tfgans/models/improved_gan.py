@@ -8,7 +8,7 @@ batch are to each other (3.2). Historical averaging holds the weights near their
 One-sided label smoothing asks D for 0.9 on real images, and still for 0 on fakes (3.4). Virtual
 batch normalization uses a fixed reference batch, so samples do not depend on each other (3.5). The
 defaults are the row "-L+HA" of table 3: all but feature matching, without labels. The classifier
-of section 5, with K+1 classes, is a system of its own and not in this file.
+of section 5, with K+1 classes, is a separate system and not in this file.
 
 Differs from the paper: the networks and rates are those of the authors' CIFAR-10 code, which has no
 historical averaging and, for CIFAR-10, no virtual batch normalization; the paper gives no weight
@@ -26,17 +26,16 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
-from tfgans.models.dcgan import stages_of
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.shapes import halved, halvings
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class MinibatchDiscrimination(keras.layers.Layer):
-    """Appends to each sample's features how close it is to the others of its batch.
+    """Appends to each sample's features its closeness to the other samples of the batch.
 
     Args:
-        kernels: How many similarities are appended, the paper's B.
+        kernels: Number of appended similarities, the paper's B.
         kernel_dim: Length of the vectors whose L1 distance is taken, the paper's C.
     """
 
@@ -46,7 +45,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = (input_shape[-1], self.kernels, self.kernel_dim)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=normal())
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer())
         self.log_scale = self.add_weight(
             name="log_scale", shape=shape[1:], initializer="zeros", aggregation="mean"
         )
@@ -77,24 +76,30 @@ class MinibatchDiscrimination(keras.layers.Layer):
         self.bias.assign(-tf.reduce_mean(closeness, axis=0))
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class WeightNorm(keras.layers.Layer):
     """Dense layer or convolution with the weight g w / |w| per output channel (arXiv:1602.07868).
 
     Args:
         filters: Channels of the output.
-        size: Of the kernel; 0 for a dense layer.
-        strides: Of the convolution.
+        size: Side of the kernel; 0 for a dense layer.
+        strides: Strides of the convolution.
         padding: "same" or "valid".
         transposed: Transposed convolution.
-        start_std: Deviation of the outputs after `initialize`.
+        start_std: Standard deviation of the outputs after `initialize`.
         train_gain: Train g too.
     """
 
     def __init__(
-        self, filters, size=3, strides=1, padding="same", transposed=False, start_std=1.0,
-        train_gain=False, **kwargs,
-    ):  # fmt: skip
+        self,
+        filters,
+        size=3,
+        strides=1,
+        padding="same",
+        transposed=False,
+        start_std=1.0,
+        train_gain=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters, self.size, self.strides, self.padding = filters, size, strides, padding
         self.transposed, self.start_std, self.train_gain = transposed, start_std, train_gain
@@ -108,11 +113,15 @@ class WeightNorm(keras.layers.Layer):
         def weight(name, shape, initializer, trainable=True):
             # float32 in half precision too: the norm divides, so gradients of `kernel` are large.
             return self.add_weight(
-                name=name, shape=shape, initializer=initializer, trainable=trainable,
-                autocast=False, aggregation="mean",
-            )  # fmt: skip
+                name=name,
+                shape=shape,
+                initializer=initializer,
+                trainable=trainable,
+                autocast=False,
+                aggregation="mean",
+            )
 
-        self.kernel = weight("kernel", shape, normal())
+        self.kernel = weight("kernel", shape, initializer())
         self.gain = weight("gain", (self.filters,), "ones", self.train_gain)
         self.bias = weight("bias", (self.filters,), "zeros")
 
@@ -138,12 +147,11 @@ class WeightNorm(keras.layers.Layer):
         self.bias.assign(-mean * ratio)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class PutReference(keras.layers.Layer):
     """Puts a fixed batch of latents z ~ U(0, 1) in front of the batch.
 
     Args:
-        size: Of the fixed batch.
+        size: Samples in the fixed batch.
     """
 
     def __init__(self, size, **kwargs):
@@ -162,12 +170,11 @@ class PutReference(keras.layers.Layer):
         return tf.concat([self.z, z], axis=0)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class DropReference(keras.layers.Layer):
     """Takes the fixed batch away again.
 
     Args:
-        size: Of the fixed batch.
+        size: Samples in the fixed batch.
     """
 
     def __init__(self, size, **kwargs):
@@ -178,14 +185,13 @@ class DropReference(keras.layers.Layer):
         return x[self.size :]
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class VirtualBatchNorm(keras.layers.Layer):
     """Normalizes each sample by the statistics of the reference batch and itself; adds a bias.
 
     There is no gain: a rectifier and a linear layer follow.
 
     Args:
-        size: Of the reference batch, the first rows of the input.
+        size: Samples in the reference batch, the first rows of the input.
     """
 
     def __init__(self, size, **kwargs):
@@ -211,12 +217,11 @@ class VirtualBatchNorm(keras.layers.Layer):
         return tf.cast(tf.concat([reference, live], axis=0), inputs.dtype) + self.bias
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class GaussianNoise(keras.layers.Layer):
     """Adds noise in training.
 
     Args:
-        stddev: Of the noise.
+        stddev: Standard deviation of the noise.
     """
 
     def __init__(self, stddev, **kwargs):
@@ -227,14 +232,14 @@ class GaussianNoise(keras.layers.Layer):
         return x + self.stddev * random.normal(tf.shape(x), x.dtype) if training else x
 
 
-def normal():
+def initializer():
     return keras.initializers.RandomNormal(stddev=0.05)
 
 
 def build_generator(image_shape, latent_dim, width, reference_size):
     """z [N, latent_dim] -> images in [-1, 1]: a grid of 4 to 7 pixels, doubled."""
-    doublings, channels = stages_of(image_shape), image_shape[2]
-    grid = [side >> doublings for side in image_shape[:2]]
+    doublings, channels = halvings(image_shape, fewest=1), image_shape[2]
+    grid = halved(image_shape, doublings)
 
     def normalized(x):
         if reference_size:
@@ -245,14 +250,14 @@ def build_generator(image_shape, latent_dim, width, reference_size):
 
     def deconv(filters):
         return keras.layers.Conv2DTranspose(
-            filters, 5, 2, "same", use_bias=False, kernel_initializer=normal()
+            filters, 5, 2, "same", use_bias=False, kernel_initializer=initializer()
         )
 
     z = keras.Input([latent_dim])
     x = PutReference(reference_size)(z) if reference_size else z
     widths = [width << k for k in reversed(range(doublings))]
     units = grid[0] * grid[1] * widths[0]
-    x = normalized(keras.layers.Dense(units, use_bias=False, kernel_initializer=normal())(x))
+    x = normalized(keras.layers.Dense(units, use_bias=False, kernel_initializer=initializer())(x))
     x = keras.layers.Reshape([*grid, widths[0]])(x)
     for filters in widths[1:]:
         x = normalized(deconv(filters)(x))
@@ -305,9 +310,9 @@ class ImprovedGAN(LatentModel):
             features: "squared" as in the paper, "absolute" as in the code; None keeps it.
         minibatch_kernels: Kernels of minibatch discrimination; 0 for none.
         kernel_dim: Length of the vectors that minibatch discrimination compares.
-        history_weight: Weight of historical averaging for both players, which holds more with
-            every step; 0 for none. Not known of the paper.
-        real_target: What D should say of real images; 1 for no label smoothing.
+        history_weight: Weight of historical averaging for both players; 0 for none. It holds the
+            weights more with every step. The paper does not state it.
+        real_target: D's target for real images; 1 for no label smoothing.
         reference_size: Samples in the reference batch of the generator's virtual batch
             normalization; 0 for batch normalization.
         generator_moves: Generator updates per discriminator update.
@@ -318,11 +323,21 @@ class ImprovedGAN(LatentModel):
     stage_steps = (1,)  # the first step also initializes the weights
 
     def __init__(
-        self, image_shape=(32, 32, 3), latent_dim=100, generator_width=128,
-        discriminator_width=96, feature_matching=None, minibatch_kernels=100, kernel_dim=5,
-        history_weight=1e-3, real_target=0.9, reference_size=100, generator_moves=3,
-        decay_steps=600_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(32, 32, 3),
+        latent_dim=100,
+        generator_width=128,
+        discriminator_width=96,
+        feature_matching=None,
+        minibatch_kernels=100,
+        kernel_dim=5,
+        history_weight=1e-3,
+        real_target=0.9,
+        reference_size=100,
+        generator_moves=3,
+        decay_steps=600_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if feature_matching not in (None, "squared", "absolute"):
             word = str(feature_matching)
@@ -388,7 +403,7 @@ class ImprovedGAN(LatentModel):
         return {"history": self.history_weight * tf.add_n(distances)}
 
     def remember(self):
-        """Takes the present weights into their means over the steps 1 ... t."""
+        """Adds the present weights to their means over the steps 1 ... t."""
         t = tf.cast(self.step + 1, "float32")
         for player, means in self.weight_means.items():
             for mean, w in zip(means, self.weights_of(player), strict=True):

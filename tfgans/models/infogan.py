@@ -11,8 +11,8 @@ with the discriminator. The networks are those of the MNIST experiment.
 Differs from the paper: Q moves with the discriminator, and both players carry -lambda L_I, as in
 the authors' code, so the shared layers learn to tell codes apart in the discriminator's move too.
 One z serves both moves of a step; the code draws again for the second. The entropy of a continuous
-code, a constant, is taken as if it were N(0, 1) though it is drawn from U(-1, 1), as in the code:
-a perfect Q of unit deviation shows 1/6 per code. The leak of 0.1 is the paper's, 0.01 in the code.
+code, a constant, is taken as if it were N(0, 1) though it is drawn from U(-1, 1), as in the code: a
+perfect Q of unit deviation shows 1/6 per code. The leak is 0.1 as in the paper, in the code 0.01.
 Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
 
 Reference: openai/InfoGAN.
@@ -28,46 +28,42 @@ from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
 from tfgans.models.serving import fresh_seed
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved
 
 
-def normal(mean=0.0):
+def initializer(mean=0.0):
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
-def truncated():
+def truncated_initializer():
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
 
 def dense(units, **kwargs):
-    return keras.layers.Dense(units, kernel_initializer=normal(), **kwargs)
+    return keras.layers.Dense(units, kernel_initializer=initializer(), **kwargs)
 
 
 def norm(x):
     return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer=normal(mean=1.0)
+        momentum=0.9, epsilon=1e-5, gamma_initializer=initializer(mean=1.0)
     )(x)
 
 
 def build_generator(image_shape, latent_dim, dense_width, width):
     """z [N, latent_dim] -> images in [-1, 1]."""
-    height, breadth, channels = image_shape
-    if height % 4 or breadth % 4:
-        raise BadInput(
-            "InfoGAN doubles a grid twice: the sides of the images must be multiples of 4, not "
-            f"{height}x{breadth}."
-        )
+    rows, columns = halved(image_shape, 2)
 
     def deconv(filters, **kwargs):
         return keras.layers.Conv2DTranspose(
-            filters, 4, strides=2, padding="same", kernel_initializer=normal(), **kwargs
+            filters, 4, strides=2, padding="same", kernel_initializer=initializer(), **kwargs
         )
 
     z = keras.Input([latent_dim], name="z")
     x = keras.layers.ReLU()(norm(dense(dense_width)(z)))
-    x = keras.layers.ReLU()(norm(dense(height // 4 * (breadth // 4) * 2 * width)(x)))
-    x = keras.layers.Reshape([height // 4, breadth // 4, 2 * width])(x)
+    x = keras.layers.ReLU()(norm(dense(rows * columns * 2 * width)(x)))
+    x = keras.layers.Reshape([rows, columns, 2 * width])(x)
     x = keras.layers.ReLU()(norm(deconv(width)(x)))
-    x = deconv(channels, activation="sigmoid", dtype="float32")(x)
+    x = deconv(image_shape[2], activation="sigmoid", dtype="float32")(x)
     image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
     return keras.Model(z, image, name="generator")
 
@@ -77,7 +73,7 @@ def build_trunk(image_shape, dense_width, width, leak):
 
     def conv(filters):
         return keras.layers.Conv2D(
-            filters, 4, strides=2, padding="same", kernel_initializer=truncated()
+            filters, 4, strides=2, padding="same", kernel_initializer=truncated_initializer()
         )
 
     image = keras.Input(image_shape, name="image")
@@ -122,10 +118,18 @@ class InfoGAN(LatentModel):
     uses = {"traverse": "image"}
 
     def __init__(
-        self, image_shape=(28, 28, 1), noise_dim=62, categories=(10,), continuous=2,
-        dense_width=1024, width=64, leak=0.1, information_weight=1.0, learned_deviation=False,
+        self,
+        image_shape=(28, 28, 1),
+        noise_dim=62,
+        categories=(10,),
+        continuous=2,
+        dense_width=1024,
+        width=64,
+        leak=0.1,
+        information_weight=1.0,
+        learned_deviation=False,
         **kwargs,
-    ):  # fmt: skip
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.noise_dim, self.categories = image_shape, noise_dim, categories
         self.continuous, self.dense_width, self.width = continuous, dense_width, width
@@ -147,7 +151,7 @@ class InfoGAN(LatentModel):
 
     def default_optimizers(self):
         def adam(rate):
-            return Adam(rate, beta_1=0.5, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5)
 
         return {"discriminator": adam(2e-4), "generator": adam(1e-3)}
 
@@ -165,7 +169,7 @@ class InfoGAN(LatentModel):
         return one_hots, c
 
     def split_prediction(self, prediction):
-        """Of Q's output the logits of each category, means and deviations."""
+        """Splits Q's output into the logits of each category, means and deviations."""
         sizes = [*self.categories, self.continuous, self.continuous]
         *logits, mean, log_variance = tf.split(prediction, sizes, axis=1)
         deviation = tf.exp(0.5 * log_variance) if self.learned_deviation else tf.ones_like(mean)
@@ -215,7 +219,7 @@ class InfoGAN(LatentModel):
         return d | g
 
     def encode(self, image):
-        """What Q reads off images [N, H, W, C].
+        """Reads the codes of images [N, H, W, C] with Q.
 
         Returns:
             A dict: "category_0", ..., the probabilities [N, k] of each categorical code, and
@@ -227,26 +231,26 @@ class InfoGAN(LatentModel):
         return found | ({"continuous": mean} if self.continuous else {})
 
     def traversal_latents(self):
-        """Latents of a square picture: along each row one code runs through its values.
+        """Latents of a square grid of images: along each row one code runs through its values.
 
         Each row has a latent of its own; the codes take turns from top to bottom.
         """
         side = max(10, *self.categories)
         kinds = [*self.categories, *[0] * self.continuous]
-        starts = [self.noise_dim]
+        offsets = [self.noise_dim]
         for k in kinds[:-1]:
-            starts.append(starts[-1] + (k or 1))
+            offsets.append(offsets[-1] + (k or 1))
         z = self.latents(side)
         rows = []
         for i in range(side):
             code = i * len(kinds) // side
-            start, k = starts[code], kinds[code]
+            offset, k = offsets[code], kinds[code]
             if k:
                 values = tf.one_hot(tf.range(side) * k // side, k)
             else:
                 values = tf.linspace(-1.0, 1.0, side)[:, tf.newaxis]
             row = tf.repeat(z[i : i + 1], side, axis=0)
-            rows.append(tf.concat([row[:, :start], values, row[:, start + (k or 1) :]], axis=1))
+            rows.append(tf.concat([row[:, :offset], values, row[:, offset + (k or 1) :]], axis=1))
         return tf.concat(rows, axis=0)
 
     def traverse(self, seed=None):

@@ -3,17 +3,16 @@
 Denton, Chintala, Szlam, Fergus, NeurIPS 2015, arXiv:1506.05751.
 
 New here: an image is drawn coarse to fine. A plain GAN makes the coarsest image I_K; then each
-level k enlarges what there is, l_k = u(I_k+1), and a GAN of its own adds the detail h_k that is
-missing, I_k = l_k + h_k. Each level is a game of two players who share nothing with the other
-levels, and learns from real coarse images; only at the end are the generators put in a row.
+level k enlarges the image so far, l_k = u(I_k+1), and a GAN of its own adds the missing detail h_k,
+I_k = l_k + h_k. Each level is a game of two players who share nothing with the other levels, and
+learns from real coarse images. The generators form a chain only after the training.
 
 Differs from the paper: the class-conditional variant and the LSUN networks are not built. All
-levels train in the same run, as independent as in runs of their own. Real and generated details
-are for the same coarse images of a batch, and G moves on these too; the code draws other ones for
-each, and twice as many for G. Images are standardized by one mean and deviation, in the code by
-those of each pixel. The coarse GAN has the paper's two layers of rectifiers and the code's initial
-weights. The momentum ends at the paper's 0.8, in the code at 0.7. u and d are bilinear, as in the
-code.
+levels train in one run, as independently as in separate runs. Real and generated details belong to
+the same coarse images of a batch, and G moves on these too; the code draws new ones for each, and
+twice as many for G. Images are standardized by one mean and deviation, in the code by those of each
+pixel. The coarse GAN has the paper's two layers of rectifiers and the code's initial weights. The
+momentum ends at the paper's 0.8, in the code at 0.7. u and d are bilinear, as in the code.
 
 Reference: facebook/eyescream (cifar/scripts/train_cifar_coarse_to_fine.lua, train_cifar.lua).
 """
@@ -24,10 +23,10 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.gan import RisingMomentumSGD
 from tfgans.models.latent import LatentModel
+from tfgans.shapes import halved
 
 
 def down(image):
@@ -40,15 +39,18 @@ def up(image):
     return tf.image.resize(image, [2 * image.shape[1], 2 * image.shape[2]])
 
 
+def initializer():
+    """Torch's default, U(-1, 1) / sqrt(fan-in)."""
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
 def conv(filters, size, **kwargs):
-    """Convolution as Torch initializes it: weights and biases from U(-1, 1) / sqrt(fan-in)."""
-    start = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-    return keras.layers.Conv2D(filters, size, kernel_initializer=start, **kwargs)
+    return keras.layers.Conv2D(filters, size, kernel_initializer=initializer(), **kwargs)
 
 
-def dense(units, spread, **kwargs):
-    start = keras.initializers.RandomNormal(stddev=spread)
-    return keras.layers.Dense(units, kernel_initializer=start, **kwargs)
+def dense(units, stddev, **kwargs):
+    normal = keras.initializers.RandomNormal(stddev=stddev)
+    return keras.layers.Dense(units, kernel_initializer=normal, **kwargs)
 
 
 def build_coarse_generator(shape, latent_dim, width, name):
@@ -80,20 +82,18 @@ def build_detail_generator(shape, width, name):
 
 
 def build_detail_discriminator(shape, width, name):
-    """Details and enlarged coarse images -> scores [N, 1]; sees nothing but their sum."""
+    """Details and enlarged coarse images -> scores [N, 1], of their sum alone."""
     detail, coarse = keras.Input(shape), keras.Input(shape)
     x = keras.layers.Add()([detail, coarse])
     x = conv(width, 5, activation="relu")(x)
     x = conv(width, 5, strides=2, activation="relu")(x)
     x = Dropout(0.5)(keras.layers.Flatten()(x))
-    start = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-    score = keras.layers.Dense(1, kernel_initializer=start, dtype="float32")(x)
+    score = keras.layers.Dense(1, kernel_initializer=initializer(), dtype="float32")(x)
     return keras.Model([detail, coarse], score, name=name)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Cascade(keras.layers.Layer):
-    """All generators in a row: the coarsest image, then detail upon detail.
+    """All generators in a chain: the coarsest image, then detail upon detail.
 
     Args:
         generators: One for each level, the finest first.
@@ -127,32 +127,33 @@ class LAPGAN(LatentModel):
         coarse_generator_width: Units of the coarsest generator's hidden layers.
         coarse_discriminator_width: Units of the coarsest discriminator's hidden layers.
         pixel_mean: Mean of the data in [-1, 1].
-        pixel_std: Their deviation. The networks see images with mean 0 and deviation 1.
+        pixel_std: Standard deviation of the data; the networks see mean 0 and deviation 1.
         epoch_steps: Steps per pass over the data, the unit of the schedules.
     """
 
     prior = (-1.0, 1.0)
 
     def __init__(
-        self, image_shape=(32, 32, 3), widths=(128, 64), coarse_latent_dim=100,
-        coarse_generator_width=1200, coarse_discriminator_width=600, pixel_mean=-0.053,
-        pixel_std=0.503, epoch_steps=703, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(32, 32, 3),
+        widths=(128, 64),
+        coarse_latent_dim=100,
+        coarse_generator_width=1200,
+        coarse_discriminator_width=600,
+        pixel_mean=-0.053,
+        pixel_std=0.503,
+        epoch_steps=703,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.widths = image_shape, widths
         self.coarse_latent_dim = coarse_latent_dim
         self.coarse_generator_width = coarse_generator_width
         self.coarse_discriminator_width = coarse_discriminator_width
         self.pixel_mean, self.pixel_std, self.epoch_steps = pixel_mean, pixel_std, epoch_steps
-        height, breadth, channels = image_shape
         levels = len(widths)
-        if height % 2**levels or breadth % 2**levels or min(height, breadth) < 2 ** (levels + 3):
-            raise BadInput(
-                f"LAPGAN with {levels} detail levels halves images {levels} times, to 8 pixels or "
-                f"more: the sides must be multiples of {2**levels} and at least "
-                f"{2 ** (levels + 3)}, not {height}x{breadth}. Fewer widths make fewer levels."
-            )
-        shapes = [(height >> k, breadth >> k, channels) for k in range(levels + 1)]
+        halved(image_shape, levels, least=8)  # raises BadInput where that is not possible
+        shapes = [(*halved(image_shape, k), image_shape[2]) for k in range(levels + 1)]
         self.generators, self.discriminators = [], []
         for k, width in enumerate(widths):
             shape = shapes[k]
@@ -167,7 +168,8 @@ class LAPGAN(LatentModel):
         self.discriminators.append(build_coarse_discriminator(shape, width, names[1]))
         self.generator = Cascade(self.generators)
         # z is the noise of all levels, one after the other.
-        self.noise_sizes = [h * w for h, w, _ in shapes[:-1]] + [coarse_latent_dim]
+        noise_sizes = [rows * columns for rows, columns, _ in shapes[:-1]]
+        self.noise_sizes = [*noise_sizes, coarse_latent_dim]
         self.latent_dim = sum(self.noise_sizes)
 
     def players(self):
@@ -195,7 +197,7 @@ class LAPGAN(LatentModel):
         return [*levels, (image, tf.zeros_like(image))]
 
     def draw(self, k, coarse):
-        """What generator k adds to enlarged coarse images; the coarsest one makes all."""
+        """The detail that generator k adds to enlarged coarse images, or the coarsest images."""
         n = coarse.shape[0]
         if k == len(self.widths):
             z = random.uniform([n, self.coarse_latent_dim], -1.0, 1.0)
@@ -231,7 +233,6 @@ class LAPGAN(LatentModel):
     def call(self, z):
         noises = tf.split(z, list(self.noise_sizes), axis=1)
         for k in range(len(self.widths)):
-            height, breadth, _ = self.image_shape
-            noises[k] = tf.reshape(noises[k], [-1, height >> k, breadth >> k, 1])
+            noises[k] = tf.reshape(noises[k], [-1, *halved(self.image_shape, k), 1])
         image = self.generator(noises) * self.pixel_std + self.pixel_mean
         return tf.clip_by_value(image, -1.0, 1.0)

@@ -9,9 +9,9 @@ minimizes the Pearson chi-square divergence (section 3.2). The generator is the 
 convolutions at each of the coarse resolutions.
 
 Differs from the paper: losses are means over the batch; the authors' code sums, which changes only
-the meaning of Adam's epsilon. The discriminator is DCGAN's as it stands there: in the code its
-gains start at 1 exactly, and its weights in a normal distribution that is cut off at two
-deviations. G's step draws new latents, the code takes those of D's step again.
+the meaning of Adam's epsilon. The discriminator is DCGAN's; in the code its gains start at exactly
+1, and its weights come from a normal distribution that is truncated at two deviations. G's step
+draws new latents; the code uses those of D's step again.
 
 Reference: xudonmao/LSGAN (vgg.py, train_lsun.py).
 """
@@ -19,19 +19,25 @@ Reference: xudonmao/LSGAN (vgg.py, train_lsun.py).
 import keras
 import tensorflow as tf
 
-from tfgans.models.dcgan import build_discriminator, stages_of
+from tfgans.models.dcgan import build_discriminator
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved, halvings
 
 
-def start():
+def initializer():
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
 def deconv(x, filters, strides):
     """3x3 transposed convolution, batch normalization, ReLU."""
     x = keras.layers.Conv2DTranspose(
-        filters, 3, strides=strides, padding="same", use_bias=False, kernel_initializer=start()
+        filters,
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=initializer(),
     )(x)
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
     return keras.layers.ReLU()(x)
@@ -41,17 +47,17 @@ def build_generator(image_shape, latent_dim, width):
     """z [N, latent_dim] -> images in [-1, 1].
 
     Args:
-        image_shape: (height, width, channels) of the images, see `dcgan.stages_of`.
+        image_shape: (height, width, channels) of the images, see `DCGAN`.
         latent_dim: Length of z.
         width: Channels at the full resolution; twice as many at half of it, four times below.
     """
-    stages = stages_of(image_shape)
-    grid = [side >> stages for side in image_shape[:2]]
+    stages = halvings(image_shape, fewest=1)
+    grid = halved(image_shape, stages)
     widest = width * min(4, 2**stages)
     z = keras.Input([latent_dim])
     x = keras.layers.Dense(
-        grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=start()
-    )(z)  # fmt: skip
+        grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=initializer()
+    )(z)
     x = keras.layers.Reshape([*grid, widest])(x)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
     for left in reversed(range(stages)):
@@ -59,9 +65,13 @@ def build_generator(image_shape, latent_dim, width):
         if left >= 2:
             x = deconv(x, 4 * width, strides=1)
     image = keras.layers.Conv2DTranspose(
-        image_shape[2], 3, padding="same", kernel_initializer=start(), activation="tanh",
+        image_shape[2],
+        3,
+        padding="same",
+        kernel_initializer=initializer(),
+        activation="tanh",
         dtype="float32",
-    )(x)  # fmt: skip
+    )(x)
     return keras.Model(z, image, name="generator")
 
 
@@ -73,18 +83,24 @@ class LSGAN(LatentModel):
         image_shape: (height, width, channels) of the images, see `DCGAN`.
         latent_dim: Length of z, uniform in [-1, 1].
         width: Channels of the layers nearest to the image, in both networks.
-        fake_target: The paper's a, what D should say of a fake.
-        real_target: The paper's b, what D should say of a real image.
-        wanted: The paper's c, what G wants D to say of a fake. (a, b, c) = (-1, 1, 0) makes G
+        fake_target: D's target for fakes, the paper's a.
+        real_target: D's target for real images, the paper's b.
+        wanted: G's target for D's score of fakes, the paper's c. (a, b, c) = (-1, 1, 0) makes G
             minimize the Pearson chi-square divergence.
     """
 
     prior = (-1.0, 1.0)
 
     def __init__(
-        self, image_shape=(112, 112, 3), latent_dim=1024, width=64, fake_target=0.0,
-        real_target=1.0, wanted=1.0, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(112, 112, 3),
+        latent_dim=1024,
+        width=64,
+        fake_target=0.0,
+        real_target=1.0,
+        wanted=1.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.fake_target, self.real_target, self.wanted = fake_target, real_target, wanted
@@ -93,7 +109,7 @@ class LSGAN(LatentModel):
 
     def default_optimizers(self):
         def adam():
-            return Adam(1e-3, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(1e-3, beta_1=0.5, beta_2=0.999)
 
         return {"discriminator": adam(), "generator": adam()}
 

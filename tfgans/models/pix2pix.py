@@ -10,7 +10,7 @@ only noise is dropout, which stays on when the model is used.
 Differs from the paper: the two moves of a step draw their own dropout masks; in the code the
 discriminator judges the same fake before and after its own move. Images whose sides are no powers
 of two are halved as often as both sides can be. In use, batch normalization takes the statistics of
-each image by itself, which is the paper's test with batches of one whatever the batch.
+each image by itself: for any batch, that is the paper's test with batches of one.
 
 Reference: phillipi/pix2pix; junyanz/pytorch-CycleGAN-and-pix2pix for the biases: convolutions
 before a normalization have none.
@@ -23,14 +23,14 @@ from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.translation import TranslationModel
 from tfgans.optimizers import Adam
+from tfgans.shapes import halved
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class BatchNorm(keras.layers.Layer):
-    """Batch normalization by the statistics of what it is given, in use of each image by itself.
+    """Batch normalization without moving averages.
 
-    With batches of one, which the paper trains and tests with, both are the same. There are no
-    moving averages.
+    In training it takes the statistics of the batch, in use those of each image by itself. With
+    batches of one, which the paper trains and tests with, both are the same.
     """
 
     def build(self, shape):
@@ -47,39 +47,36 @@ class BatchNorm(keras.layers.Layer):
         return tf.cast(x, self.compute_dtype)
 
 
-def start():
+def initializer():
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
-def halvings(height, width):
-    """How often both sides can be halved."""
-    both = height | width
-    return (both & -both).bit_length() - 1
-
-
 def build_unet(
-    input_shape, channels, width=64, norm=BatchNorm, use_bias=False, dropout=0.5, skips=True,
+    input_shape,
+    channels,
+    width=64,
+    norm=BatchNorm,
+    use_bias=False,
+    dropout=0.5,
+    skips=True,
     name="generator",
-):  # fmt: skip
+):
     """Images -> images of `channels` channels in [-1, 1], of the same size.
 
     Args:
         input_shape: (height, width, channels). The image is halved to one pixel if it can be.
-        channels: Of the output.
+        channels: Channels of the output.
         width: Channels of the first step; they double up to 8 times that.
-        norm: Makes a normalization layer.
-        use_bias: Of the convolutions before a normalization.
+        norm: Function that makes a normalization layer.
+        use_bias: Give a bias to the convolutions before a normalization.
         dropout: Rate in the three innermost steps up, in training and in use.
         skips: False for the encoder-decoder that the paper compares with.
-        name: Of the network.
+        name: Name of the network.
     """
-    height, breadth, _ = input_shape
-    depth = halvings(height, breadth)
-    if depth < 4:
-        raise BadInput(
-            f"The U-Net halves images at least 4 times: both sides must be multiples of 16, not "
-            f"{height}x{breadth}. Set model.image_shape; images are cropped and resized to it."
-        )
+    rows, columns, _ = input_shape
+    both = rows | columns
+    depth = max((both & -both).bit_length() - 1, 4)  # as often as both sides can be halved
+    halved((rows, columns, channels), depth)  # raises BadInput where that is less than 4 times
     widths = [width * min(2**i, 8) for i in range(depth)]
     image = keras.Input(input_shape)
     x, encoded = image, []
@@ -87,14 +84,14 @@ def build_unet(
         if i > 0:
             x = keras.layers.LeakyReLU(0.2)(x)
         x = keras.layers.Conv2D(
-            filters, 4, 2, "same", use_bias=use_bias, kernel_initializer=start()
+            filters, 4, 2, "same", use_bias=use_bias, kernel_initializer=initializer()
         )(x)
         if 0 < i < depth - 1:  # the innermost would normalize a single pixel to 0
             x = norm()(x)
         encoded.append(x)
     for i in reversed(range(1, depth)):
         x = keras.layers.Conv2DTranspose(
-            widths[i - 1], 4, 2, "same", use_bias=use_bias, kernel_initializer=start()
+            widths[i - 1], 4, 2, "same", use_bias=use_bias, kernel_initializer=initializer()
         )(keras.layers.ReLU()(x))
         x = norm()(x)
         if i >= depth - 3:
@@ -102,7 +99,7 @@ def build_unet(
         if skips:
             x = keras.layers.Concatenate()([x, encoded[i - 1]])
     output = keras.layers.Conv2DTranspose(
-        channels, 4, 2, "same", activation="tanh", kernel_initializer=start(), dtype="float32"
+        channels, 4, 2, "same", activation="tanh", kernel_initializer=initializer(), dtype="float32"
     )(keras.layers.ReLU()(x))
     return keras.Model(image, output, name=name)
 
@@ -115,10 +112,10 @@ def build_patch_discriminator(
     Args:
         input_shape: (height, width, channels).
         width: Channels of the first layer; they double up to 8 times that.
-        layers: How many layers halve the image, the number in the list above counted from 0.
-        norm: Makes a normalization layer.
-        use_bias: Of the convolutions before a normalization.
-        name: Of the network.
+        layers: Number of layers that halve the image, 0 to 6 for the sizes above.
+        norm: Function that makes a normalization layer.
+        use_bias: Give a bias to the convolutions before a normalization.
+        name: Name of the network.
     """
     if min(input_shape[:2]) >> layers < 3:
         raise BadInput(
@@ -129,11 +126,11 @@ def build_patch_discriminator(
     def conv(x, filters, stride=1, use_bias=True, **kwargs):
         if layers == 0:  # PixelGAN
             return keras.layers.Conv2D(
-                filters, 1, use_bias=use_bias, kernel_initializer=start(), **kwargs
+                filters, 1, use_bias=use_bias, kernel_initializer=initializer(), **kwargs
             )(x)
         x = keras.layers.ZeroPadding2D(1)(x)  # "same" would keep the size at stride 1
         return keras.layers.Conv2D(
-            filters, 4, stride, use_bias=use_bias, kernel_initializer=start(), **kwargs
+            filters, 4, stride, use_bias=use_bias, kernel_initializer=initializer(), **kwargs
         )(x)
 
     image = keras.Input(input_shape)
@@ -150,10 +147,10 @@ class Pix2Pix(TranslationModel):
 
     Args:
         image_shape: (height, width, channels) of the targets.
-        input_channels: Of the inputs.
+        input_channels: Channels of the inputs.
         width: Channels at full resolution, of both networks.
-        patch_layers: How often the discriminator halves; 0, 1, 3, 5 are the paper's patches of 1,
-            16, 70 and 286 pixels.
+        patch_layers: Number of halvings in the discriminator; 0, 1, 3, 5 are the paper's patches
+            of 1, 16, 70 and 286 pixels.
         l1_weight: Weight of the L1 distance to the target, the paper's lambda.
         adversarial_weight: Weight of the adversarial term; 0 leaves L1 alone.
         conditional: False for a discriminator that does not see the input.
@@ -164,9 +161,17 @@ class Pix2Pix(TranslationModel):
     noisy = True  # the generator has dropout in use, too
 
     def __init__(
-        self, image_shape=(256, 256, 3), input_channels=3, width=64, patch_layers=3,
-        l1_weight=100.0, adversarial_weight=1.0, conditional=True, skips=True, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(256, 256, 3),
+        input_channels=3,
+        width=64,
+        patch_layers=3,
+        l1_weight=100.0,
+        adversarial_weight=1.0,
+        conditional=True,
+        skips=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.input_channels, self.width = image_shape, input_channels, width
         self.patch_layers, self.l1_weight = patch_layers, l1_weight
@@ -174,16 +179,16 @@ class Pix2Pix(TranslationModel):
         self.skips = skips
         *size, channels = image_shape
         self.generator = build_unet((*size, input_channels), channels, width, skips=skips)
-        judged = input_channels + channels if conditional else channels
-        self.discriminator = build_patch_discriminator((*size, judged), width, patch_layers)
+        shown = input_channels + channels if conditional else channels
+        self.discriminator = build_patch_discriminator((*size, shown), width, patch_layers)
 
     def default_optimizers(self):
         return {
-            "discriminator": Adam(2e-4, beta_1=0.5, epsilon=1e-8),
-            "generator": Adam(2e-4, beta_1=0.5, epsilon=1e-8),
+            "discriminator": Adam(2e-4, beta_1=0.5),
+            "generator": Adam(2e-4, beta_1=0.5),
         }
 
-    def judge(self, input, output):
+    def score(self, input, output):
         """Scores of patches of an output, given the input."""
         if self.conditional:
             output = tf.concat([input, output], axis=-1)
@@ -191,7 +196,7 @@ class Pix2Pix(TranslationModel):
 
     def discriminator_loss(self, input, target):
         fake = self.generator(input, training=True)
-        real_score, fake_score = self.judge(input, target), self.judge(input, fake)
+        real_score, fake_score = self.score(input, target), self.score(input, fake)
         return {  # halved, which slows the discriminator down
             "real": 0.5 * tf.reduce_mean(tf.nn.softplus(-real_score)),
             "fake": 0.5 * tf.reduce_mean(tf.nn.softplus(fake_score)),
@@ -199,7 +204,7 @@ class Pix2Pix(TranslationModel):
 
     def generator_loss(self, input, target):
         fake = self.generator(input, training=True)
-        score = self.judge(input, fake)
+        score = self.score(input, fake)
         return {
             "fake": self.adversarial_weight * tf.reduce_mean(tf.nn.softplus(-score)),
             "l1": self.l1_weight * tf.reduce_mean(tf.abs(target - fake)),

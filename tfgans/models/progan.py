@@ -27,7 +27,6 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.layers.resampled_conv import down_conv, up_conv
@@ -35,25 +34,10 @@ from tfgans.models.latent import LatentModel
 from tfgans.ops.exporting import prepared
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
-from tfgans.penalties import between, input_gradient
+from tfgans.penalties import between, gradient_norm, input_gradient
+from tfgans.shapes import halved, halvings
 
 SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
-
-
-def base_grid(image_shape):
-    """(height, width, doublings) of the grid that the generator starts from."""
-    height, width = image_shape[:2]
-    doublings = max(min(height, width) // 4, 1).bit_length() - 1
-    step = 2**doublings
-    if height % step or width % step or min(height, width) < 4:
-        near = [max(4, round(side / step) * step) for side in (height, width)]
-        raise BadInput(
-            f"The generator doubles a small grid {doublings} times, so the sides of an image of "
-            f"{height}x{width} must be multiples of {step}. The nearest size is "
-            f"{near[0]}x{near[1]}: --set 'model.image_shape=[{near[0]}, {near[1]}, "
-            f"{image_shape[2]}]' crops and resizes the images to it."
-        )
-    return height // step, width // step, doublings
 
 
 def double(x):
@@ -71,15 +55,14 @@ def blend(new, old, fade):
     return new + (old - new) * tf.cast(fade, new.dtype)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class EqualizedConv2D(keras.layers.Layer):
     """Convolution with equalized learning rate, `SAME`, with bias.
 
     Args:
-        channels: Of the input.
+        channels: Channels of the input.
         filters: Channels of the output.
         kernel_size: Side of the kernel.
-        gain: Of the weight, beside He's 1 / sqrt(inputs).
+        gain: Factor of the weight beside He's 1 / sqrt(inputs).
         up: Double the resolution (nearest neighbor) before.
         down: Halve it (mean) after, before the bias.
     """
@@ -111,7 +94,6 @@ def lrelu(x):
     return tf.nn.leaky_relu(x, 0.2)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Generator(keras.layers.Layer):
     """Makes images at every resolution; holds the layers of all of them from the start.
 
@@ -119,24 +101,31 @@ class Generator(keras.layers.Layer):
         image_shape: (height, width, channels) of the full-size images.
         latent_dim: Length of z.
         num_classes: Length of the label vector; 0 for none.
-        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
-        channel_max: but at most this many.
+        channel_base: Channels of a level of nominal side s = 4, 8, ..., times s.
+        channel_max: Maximum of the channels of a level.
 
     Attributes:
         levels: Number of doublings from the first grid to a full-size image.
-        lod: Level of detail, what `call` shows: 0 is full size, k has 2^k times fewer pixels a
+        lod: Level of detail that `call` shows: 0 is full size, k has 2^k times fewer pixels a
             side, a fraction is a blend of two.
     """
 
     def __init__(
-        self, image_shape, latent_dim, num_classes, channel_base, channel_max, dtype="float32",
+        self,
+        image_shape,
+        latent_dim,
+        num_classes,
+        channel_base,
+        channel_max,
+        dtype="float32",
         **kwargs,
-    ):  # fmt: skip
+    ):
         super().__init__(dtype=dtype, **kwargs)
-        height, width, self.levels = base_grid(image_shape)
+        self.levels = halvings(image_shape)
+        rows, columns = halved(image_shape, self.levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(self.levels + 1)]
-        self.grid = (height, width, channels[0])
-        units = height * width * channels[0]
+        self.grid = (rows, columns, channels[0])
+        units = rows * columns * channels[0]
         # The gain of a 4x4 convolution, which is how the paper writes this layer.
         self.dense = EqualizedDense(units, gain=SQRT2 / 4, bias_start=None, dtype="float32")
         self.dense.build((None, latent_dim + num_classes))
@@ -151,9 +140,11 @@ class Generator(keras.layers.Layer):
             for count in channels
         ]
         self.lod = self.add_weight(
-            name="lod", trainable=False, aggregation="mean",
+            name="lod",
+            trainable=False,
+            aggregation="mean",
             initializer=keras.initializers.Constant(self.levels),
-        )  # fmt: skip
+        )
         self.built = True
 
     def features(self, z, label, level):
@@ -184,20 +175,26 @@ class Generator(keras.layers.Layer):
         return image
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Discriminator(keras.layers.Layer):
     """Scores images of any of the resolutions: [N, H, W, C] -> [N, 1 + num_classes].
 
-    Args: as Generator, and
+    Args: as for `Generator`, and
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
     """
 
     def __init__(
-        self, image_shape, num_classes, channel_base, channel_max, minibatch_group,
-        dtype="float32", **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape,
+        num_classes,
+        channel_base,
+        channel_max,
+        minibatch_group,
+        dtype="float32",
+        **kwargs,
+    ):
         super().__init__(dtype=dtype, **kwargs)
-        self.height, width, levels = base_grid(image_shape)
+        levels = halvings(image_shape)
+        self.rows, columns = halved(image_shape, levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.from_rgb = [EqualizedConv2D(image_shape[2], count, 1) for count in channels]
         self.convs = []  # two a level after the first, coarsest first
@@ -208,13 +205,13 @@ class Discriminator(keras.layers.Layer):
         self.stddev = MinibatchStdDev(minibatch_group)
         self.conv = EqualizedConv2D(coarsest + 1, coarsest, 3, dtype="float32")
         self.dense = EqualizedDense(coarsest, gain=SQRT2, dtype="float32")
-        self.dense.build((None, self.height * width * coarsest))
+        self.dense.build((None, self.rows * columns * coarsest))
         self.output_dense = EqualizedDense(1 + num_classes, dtype="float32")
         self.output_dense.build((None, coarsest))
         self.built = True
 
     def call(self, image, fade=None):
-        level = (image.shape[1] // self.height).bit_length() - 1
+        level = (image.shape[1] // self.rows).bit_length() - 1
         x = lrelu(self.from_rgb[level](image))
         for k in reversed(range(level)):
             for conv in self.convs[2 * k : 2 * k + 2]:
@@ -238,24 +235,35 @@ class ProGAN(LatentModel):
             with the shorter one 4 to 7 of these.
         latent_dim: Length of z ~ N(0, I).
         num_classes: Length of the label vector; 0 for an unconditional model.
-        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
-        channel_max: but at most this many.
+        channel_base: Channels of a level of nominal side s = 4, 8, ..., times s.
+        channel_max: Maximum of the channels of a level.
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
         stable_steps: Steps at each resolution but the last without fading: 800,000 images.
         fade_steps: Steps in which a resolution fades in: 800,000 images.
         penalty_weight: Weight of the gradient penalty, the paper's lambda.
-        penalty_target: The norm that it asks for, the paper's gamma: 1, for CIFAR-10 750.
+        penalty_target: Target of the gradient's norm, the paper's gamma: 1, for CIFAR-10 750.
         drift_weight: Weight of the squared scores of real images, the paper's epsilon_drift.
         label_weight: Weight of the cross entropy of labels.
         ema_decay: Decay of the averaged generator.
     """
 
     def __init__(
-        self, image_shape=(1024, 1024, 3), latent_dim=512, num_classes=0, channel_base=16384,
-        channel_max=512, minibatch_group=4, stable_steps=50_000, fade_steps=50_000,
-        penalty_weight=10.0, penalty_target=1.0, drift_weight=0.001, label_weight=1.0,
-        ema_decay=0.999, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(1024, 1024, 3),
+        latent_dim=512,
+        num_classes=0,
+        channel_base=16384,
+        channel_max=512,
+        minibatch_group=4,
+        stable_steps=50_000,
+        fade_steps=50_000,
+        penalty_weight=10.0,
+        penalty_target=1.0,
+        drift_weight=0.001,
+        label_weight=1.0,
+        ema_decay=0.999,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
         self.channel_base, self.channel_max = channel_base, channel_max
@@ -273,7 +281,7 @@ class ProGAN(LatentModel):
 
     def default_optimizers(self):
         def adam():
-            return Adam(0.001, beta_1=0.0, beta_2=0.99, epsilon=1e-8)
+            return Adam(0.001, beta_1=0.0, beta_2=0.99)
 
         return {"discriminator": adam(), "generator": adam()}
 
@@ -301,7 +309,7 @@ class ProGAN(LatentModel):
 
     @property
     def lod(self):
-        """Level of detail: doublings that are missing, one of them in part while fading."""
+        """Level of detail: the number of missing doublings, a fraction in a stage that fades."""
         missing = tf.constant(self.generator.levels - self.level, "float32")
         return missing if self.fade is None else missing + self.fade
 
@@ -316,15 +324,15 @@ class ProGAN(LatentModel):
     def fakes(self, n, label):
         return self.generator.images(self.latents(n), label, self.level, self.fade)
 
-    def judge(self, image):
+    def score(self, image):
         """D's scores [N, 1] and its guesses of the labels [N, num_classes], before softmax."""
         outputs = self.discriminator(image, fade=self.fade)
         return outputs[:, :1], outputs[:, 1:]
 
     def discriminator_loss(self, real, label):
         fake = self.fakes(real.shape[0], label)
-        real_score, real_guess = self.judge(real)
-        fake_score, fake_guess = self.judge(fake)
+        real_score, real_guess = self.score(real)
+        fake_score, fake_guess = self.score(fake)
         terms = {
             "wasserstein": tf.reduce_mean(fake_score) - tf.reduce_mean(real_score),
             "penalty": self.penalty_weight * self.gradient_penalty(real, fake),
@@ -338,15 +346,13 @@ class ProGAN(LatentModel):
     def gradient_penalty(self, real, fake):
         """Mean of (|gradient of D| / target - 1)^2 on a random point of each real-fake line."""
         image = between(real, fake, random.uniform([real.shape[0], 1, 1, 1]))
-        gradient = input_gradient(lambda x: self.judge(x)[0], image, [self.discriminator])
-        # The constant keeps the root differentiable at 0.
-        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
+        gradient = input_gradient(lambda x: self.score(x)[0], image, [self.discriminator])
         # One pixel here is the mean of 4^k of a full-size image, each with 1 / 4^k of its gradient.
-        norm /= 2 ** (self.generator.levels - self.level)
+        norm = gradient_norm(gradient) / 2 ** (self.generator.levels - self.level)
         return tf.reduce_mean(tf.square(norm / self.penalty_target - 1.0))
 
     def generator_loss(self, label, n):
-        score, guess = self.judge(self.fakes(n, label))
+        score, guess = self.score(self.fakes(n, label))
         terms = {"wasserstein": -tf.reduce_mean(score)}
         if self.num_classes:
             terms["label"] = self.label_weight * cross_entropy(label, guess)
@@ -355,13 +361,6 @@ class ProGAN(LatentModel):
     def train_step(self, data):
         real, label = self.shown(data["image"]), self.one_hot(data.get("label"))
         n = real.shape[0]
-        part = n // self.accumulate
-        if part % min(self.minibatch_group, part):
-            raise BadInput(
-                f"{part} images at a time (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size, "
-                "train.accumulate or model.minibatch_group."
-            )
         d = self.update("discriminator", self.discriminator_loss, real, label)
         g = self.update("generator", self.generator_loss, label, n=n)
         lod = self.lod
@@ -379,7 +378,7 @@ def cross_entropy(label, guess):
 
 
 def forget(optimizer):
-    """Puts an optimizer back to its start, all but the learning rate."""
+    """Resets all variables of an optimizer except its learning rate."""
     for variable in optimizer.variables:
         if variable is not optimizer._learning_rate:
             variable.assign(tf.zeros_like(variable))

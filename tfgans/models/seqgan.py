@@ -3,15 +3,15 @@
 Yu et al., AAAI 2017, arXiv:1609.05473.
 
 New here: tokens are discrete, so no gradient goes from D through them into G. G is a policy that
-chooses token after token, and D's opinion is its reward: that of a token is what D thinks of whole
-sequences which go on from there, finished several times by a roll-out policy (eq. 4). G follows the
-policy gradient (eq. 7, 8), after both players were trained by themselves.
+chooses token after token, and D gives the rewards. To reward a token, a roll-out policy completes
+the sequence from there several times, and D scores the whole sequences (eq. 4). G follows the
+policy gradient (eq. 7, 8), after each player was trained alone.
 
-Differs from the paper: the settings are those of the authors' code. There the roll-out policy is
-G itself (an update of a delayed copy is written down, but has no effect), and the published numbers
-come from that; `rollout_rate` makes the copy real. D's fakes are drawn for each batch, half fakes
-and half real, where the code draws 10,000 and goes over them three times while G stands still; so
-both see the same distribution. G computes in float32 under every precision policy.
+Differs from the paper: the settings are those of the authors' code. There the roll-out policy is G
+itself (an update of a delayed copy is written down, but has no effect), and the published numbers
+come from that; `rollout_rate` makes the copy real. A batch of D is half real and half new fakes;
+the code draws 10,000 fakes and goes over them three times while G stands still. Both see the same
+distribution. G computes in float32 under every precision policy.
 
 Reference: LantaoYu/SeqGAN.
 """
@@ -30,7 +30,6 @@ from tfgans.optimizers import Adam
 MLE, DISCRIMINATOR, ADVERSARIAL = range(3)  # the stages
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class RecurrentPolicy(keras.layers.Layer):
     """An LSTM over token embeddings: the distribution of each token given those before it.
 
@@ -49,9 +48,9 @@ class RecurrentPolicy(keras.layers.Layer):
         self.width, self.spread = width, spread
 
         def weight(name, *shape):
-            start = keras.initializers.RandomNormal(0.0, spread)
-            # float32 also where a method is called inside of a half-precision model.
-            return self.add_weight(name=name, shape=shape, initializer=start, autocast=False)
+            normal = keras.initializers.RandomNormal(0.0, spread)
+            # float32 even where a half-precision model calls a method.
+            return self.add_weight(name=name, shape=shape, initializer=normal, autocast=False)
 
         self.embedding = weight("embedding", vocabulary_size, width)
         self.kernel = weight("kernel", width, 4 * width)  # gates: input, forget, output, cell
@@ -69,8 +68,8 @@ class RecurrentPolicy(keras.layers.Layer):
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         return tf.sigmoid(o) * tf.tanh(c), c
 
-    def start(self, n):
-        """The start token, and the state before it."""
+    def initial(self, n):
+        """The start token and the state before it, for n sequences."""
         return tf.zeros([n], "int32"), *[tf.zeros([n, self.width])] * 2
 
     def logits(self, h):
@@ -78,7 +77,7 @@ class RecurrentPolicy(keras.layers.Layer):
 
     def call(self, tokens):
         """Logits [N, T, V] of each token, given the true ones before it."""
-        token, h, c = self.start(tf.shape(tokens)[0])
+        token, h, c = self.initial(tf.shape(tokens)[0])
         states = []
         for t in range(self.length):
             h, c = self.advance(token, h, c)
@@ -98,7 +97,7 @@ class RecurrentPolicy(keras.layers.Layer):
 
     def complete(self, tokens, kept, u):
         """Keeps the first `kept` [N] of the tokens [N, T] and draws the others, with u [N, T]."""
-        token, h, c = self.start(tf.shape(u)[0])
+        token, h, c = self.initial(tf.shape(u)[0])
         found = []
         for t in range(self.length):
             h, c = self.advance(token, h, c)
@@ -109,7 +108,7 @@ class RecurrentPolicy(keras.layers.Layer):
     def complete_all(self, tokens, u):
         """Completes each sequence from each of its beginnings of 1 ... T - 1 tokens.
 
-        As `complete` would, but goes only once through what the beginnings have in common.
+        The result is that of `complete`, but the tokens that beginnings share are read only once.
 
         Args:
             tokens: [N, T].
@@ -118,8 +117,8 @@ class RecurrentPolicy(keras.layers.Layer):
         Returns:
             Tokens [N, T - 1, T].
         """
-        start, h, c = self.start(tokens.shape[0])
-        h, c = self.advance(tokens[:, 0], *self.advance(start, h, c))
+        start_token, h, c = self.initial(tokens.shape[0])
+        h, c = self.advance(tokens[:, 0], *self.advance(start_token, h, c))
         found = [tf.repeat(tokens[:, :1], self.length - 1, axis=1)]  # [N, T - 1] at each place
         for t in range(1, self.length):
             # Beginnings of 1 ... t tokens go on by themselves, the last of them from here on.
@@ -140,47 +139,48 @@ class RecurrentPolicy(keras.layers.Layer):
 
 def highway(x):
     """t g + (1 - t) x with a transform g and a gate t (Srivastava et al., arXiv:1505.00387)."""
-    width, start = x.shape[-1], "glorot_uniform"  # of the biases, too
-    transform = keras.layers.Dense(width, "relu", bias_initializer=start)(x)
-    gate = keras.layers.Dense(width, "sigmoid", bias_initializer=start)(x)
+    width, bias = x.shape[-1], "glorot_uniform"  # as the weights
+    transform = keras.layers.Dense(width, "relu", bias_initializer=bias)(x)
+    gate = keras.layers.Dense(width, "sigmoid", bias_initializer=bias)(x)
     carry = keras.layers.Rescaling(-1.0, 1.0)(gate)
     return keras.layers.Add()(
         [keras.layers.Multiply()([gate, transform]), keras.layers.Multiply()([carry, x])]
     )
 
 
+def initializer():
+    return keras.initializers.TruncatedNormal(stddev=0.1)
+
+
 def build_discriminator(vocabulary_size, length, width, filter_widths, filters):
-    """Tokens [N, T] -> scores [N, 2] of fake and real: convolutions over time, largest answers."""
-
-    def normal():
-        return keras.initializers.TruncatedNormal(stddev=0.1)
-
+    """Tokens [N, T] -> scores [N, 2] of fake and real: maxima of convolutions over time."""
     bias = keras.initializers.Constant(0.1)
     tokens = keras.Input([length], dtype="int32")
-    even = keras.initializers.RandomUniform(-1.0, 1.0)
-    x = keras.layers.Embedding(vocabulary_size, width, even)(tokens)  # [N, T, width]
-    answers = [
-        keras.layers.GlobalMaxPooling1D()(
-            keras.layers.Conv1D(
-                channels, size, activation="relu", kernel_initializer=normal(),
+    uniform = keras.initializers.RandomUniform(-1.0, 1.0)
+    x = keras.layers.Embedding(vocabulary_size, width, uniform)(tokens)  # [N, T, width]
+    maxima = []
+    for size, channels in zip(filter_widths, filters, strict=True):
+        if size <= length:
+            y = keras.layers.Conv1D(
+                channels,
+                size,
+                activation="relu",
+                kernel_initializer=initializer(),
                 bias_initializer=bias,
             )(x)
-        )
-        for size, channels in zip(filter_widths, filters, strict=True)
-        if size <= length
-    ]  # fmt: skip
-    x = Dropout(0.25)(highway(keras.layers.Concatenate()(answers)))
+            maxima.append(keras.layers.GlobalMaxPooling1D()(y))
+    x = Dropout(0.25)(highway(keras.layers.Concatenate()(maxima)))
     score = keras.layers.Dense(
-        2, kernel_initializer=normal(), bias_initializer=bias, dtype="float32"
+        2, kernel_initializer=initializer(), bias_initializer=bias, dtype="float32"
     )(x)
     return keras.Model(tokens, score, name="discriminator")
 
 
 @keras.saving.register_keras_serializable("tfgans")
 class ClippedAdam(Adam):
-    """Adam on gradients whose common norm is at most `norm`.
+    """Adam on gradients that are scaled down where their common norm is above `norm`.
 
-    Keras' own `global_clipnorm` clips the part of each replica; here it is the gradient of the
+    Keras' own `global_clipnorm` scales the part of each replica; this scales the gradient of the
     whole batch. Tables of embeddings get dense gradients.
     """
 
@@ -215,21 +215,30 @@ class SeqGAN(LatentModel):
         mle_steps: Steps of the first stage: maximum likelihood for G (120 passes).
         discriminator_steps: Steps of the second stage: D alone (150 passes over twice the data).
         generator_every: In the last stage, D's steps between two steps of G (15 passes).
-        rollouts: How often each prefix of a sequence is finished to reward its last token.
-        rollout_rate: What the roll-out policy keeps of itself after each step of G; at 0 it is G.
-        decay_weight: Of half the squared norm of the discriminator's last weights and biases.
+        rollouts: Number of completions of each prefix, which reward its last token.
+        rollout_rate: Decay of the roll-out policy, an average of G; at 0 it is G itself.
+        decay_weight: Weight of half the squared norm of D's last weights and biases.
     """
 
     data_kind = "tokens"
     prior = None  # `latents` draws it
 
     def __init__(
-        self, vocabulary_size=5000, length=20, width=32, discriminator_width=64,
+        self,
+        vocabulary_size=5000,
+        length=20,
+        width=32,
+        discriminator_width=64,
         filter_widths=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20),
         filters=(100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160),
-        mle_steps=18_720, discriminator_steps=46_800, generator_every=4_680,
-        rollouts=16, rollout_rate=0.0, decay_weight=0.2, **kwargs,
-    ):  # fmt: skip
+        mle_steps=18_720,
+        discriminator_steps=46_800,
+        generator_every=4_680,
+        rollouts=16,
+        rollout_rate=0.0,
+        decay_weight=0.2,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.vocabulary_size, self.length, self.width = vocabulary_size, length, width
         self.discriminator_width = discriminator_width
@@ -255,9 +264,9 @@ class SeqGAN(LatentModel):
 
     def default_optimizers(self):
         return {
-            "generator_mle": ClippedAdam(0.01, norm=5.0, epsilon=1e-8),
-            "generator": ClippedAdam(0.01, norm=5.0, epsilon=1e-8),
-            "discriminator": Adam(1e-4, epsilon=1e-8),
+            "generator_mle": ClippedAdam(0.01, norm=5.0),
+            "generator": ClippedAdam(0.01, norm=5.0),
+            "discriminator": Adam(1e-4),
         }
 
     def latents(self, n):
@@ -279,17 +288,17 @@ class SeqGAN(LatentModel):
         return tf.nn.softmax(self.discriminator(tokens, training=False))[:, 1]
 
     def rewards(self, tokens):
-        """The reward of each token, [N, T]: D's mean opinion of roll-outs from there (eq. 4)."""
+        """The reward of each token, [N, T]: D's mean score of the roll-outs from there (eq. 4)."""
         n, prefixes = tokens.shape[0], self.length - 1
         u = random.uniform([n, self.rollouts, prefixes, self.length])
 
-        def scores(u):
+        def reward(u):
             whole = self.rollout.complete_all(tokens, u)
             return self.real_probability(tf.reshape(whole, [-1, self.length]))
 
-        # one after the other, to save memory
-        scores = tf.map_fn(scores, tf.transpose(u, [1, 0, 2, 3]), parallel_iterations=1)
-        open_end = tf.reshape(tf.reduce_mean(scores, axis=0), [n, prefixes])
+        # One after the other, to save memory.
+        rewards = tf.map_fn(reward, tf.transpose(u, [1, 0, 2, 3]), parallel_iterations=1)
+        open_end = tf.reshape(tf.reduce_mean(rewards, axis=0), [n, prefixes])
         return tf.concat([open_end, self.real_probability(tokens)[:, tf.newaxis]], axis=1)
 
     def generator_loss(self, tokens, rewards):

@@ -12,9 +12,9 @@ Differs from the paper: nothing known. Where the authors' code leaves the paper,
 followed: z* is drawn once (in the code once per iteration), each of the three generator steps makes
 a fake of its own (in the code all use the discriminator's last one), and resizing keeps real
 numbers (in the code 8 bits). A batch holds one image, so batch normalization takes the statistics
-of that image; here it always does, while the code goes over to moving averages in finished scales
-and samples, from which the reconstruction suffers. The option to quantize the colors of one scale
-acts while the pyramid is trained; the authors train that one scale again afterwards.
+of that image; here it always does, while the code changes to moving averages in finished scales and
+samples, which harms the reconstruction. The option to quantize the colors of one scale acts while
+the pyramid is trained; the authors train that one scale again afterwards.
 
 Reference: tamarott/SinGAN.
 """
@@ -33,21 +33,23 @@ from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
 from tfgans.models.serving import fresh_seed
 from tfgans.optimizers import Adam
-from tfgans.penalties import between, input_gradient
+from tfgans.penalties import between, gradient_norm, input_gradient
 
 MARGIN = 5  # five 3x3 convolutions without padding take 5 pixels from each side
 COLORS = 5  # of a quantized scale
+
+
+def initializer(mean=0.0):
+    return keras.initializers.RandomNormal(mean, 0.02)
 
 
 def build_network(name, channels_in, channels_out, width, activation=None):
     """Images [N, H, W, channels_in] -> [N, H - 10, W - 10, channels_out]."""
 
     def conv(filters, **kwargs):
-        return keras.layers.Conv2D(
-            filters, 3, kernel_initializer=keras.initializers.RandomNormal(stddev=0.02), **kwargs
-        )
+        return keras.layers.Conv2D(filters, 3, kernel_initializer=initializer(), **kwargs)
 
-    about_one = keras.initializers.RandomNormal(1.0, 0.02)
+    about_one = initializer(1.0)
     image = keras.Input([None, None, channels_in])
     x = image
     for k in range(4):
@@ -67,20 +69,20 @@ def pyramid(image_shape, min_size, max_size, scale_factor):
     Returns:
         [(height, width), ...] from coarse to fine, and the ratio of one scale to the next finer.
     """
-    height, width, _ = image_shape
-    fit = min(max_size / max(height, width), 1.0)
-    steps = math.ceil(math.log(min_size / min(height, width), scale_factor)) + 1
+    rows, columns, _ = image_shape
+    fit = min(max_size / max(rows, columns), 1.0)
+    steps = math.ceil(math.log(min_size / min(rows, columns), scale_factor)) + 1
     steps -= math.ceil(math.log(fit, scale_factor))
-    height, width = round_up(height * fit), round_up(width * fit)
-    if min(height, width) <= min_size or min_size <= 2 * MARGIN or steps < 1:
+    rows, columns = round_up(rows * fit), round_up(columns * fit)
+    if min(rows, columns) <= min_size or min_size <= 2 * MARGIN or steps < 1:
         raise BadInput(
             f"SinGAN starts where the shorter side has min_size = {min_size} pixels, at least "
-            f"{2 * MARGIN + 1}. An image of {image_shape[0]}x{image_shape[1]} is {height}x{width} "
+            f"{2 * MARGIN + 1}. An image of {image_shape[0]}x{image_shape[1]} is {rows}x{columns} "
             f"at most (max_size = {max_size}): crop it, or change the sizes."
         )
-    ratio = (min_size / min(height, width)) ** (1 / steps)
+    ratio = (min_size / min(rows, columns)) ** (1 / steps)
     factors = [ratio ** (steps - k) for k in range(steps + 1)]
-    return [(round_up(height * f), round_up(width * f)) for f in factors], ratio
+    return [(round_up(rows * f), round_up(columns * f)) for f in factors], ratio
 
 
 def round_up(x):
@@ -124,13 +126,13 @@ def resize(images, shape, scale=None):
 
 
 class Pyramid(keras.layers.Layer):
-    """The generators of all scales, and what they need to make a picture.
+    """The generators of all scales, with the numbers that they need to make a picture.
 
     Args:
         shapes: (height, width) of each scale, coarse to fine.
-        ratio: Of one scale to the next finer one.
+        ratio: Ratio of one scale to the next finer one.
         networks: The generators.
-        channels: Of the images.
+        channels: Channels of the images.
         noise_padding: Surround noise by more noise instead of zeros.
         quantize_scale: Number of the scale whose input is quantized, or None.
 
@@ -155,9 +157,12 @@ class Pyramid(keras.layers.Layer):
 
     def state(self, name, shape, initializer):
         return self.add_weight(
-            name=name, shape=shape, initializer=initializer, trainable=False,
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            trainable=False,
             aggregation="only_first_replica",
-        )  # fmt: skip
+        )
 
     def noise_shapes(self, shapes, first=0):
         """Noise for images of these sizes at scales first, first + 1, ...: [[h, w, channels], ..].
@@ -166,8 +171,8 @@ class Pyramid(keras.layers.Layer):
         """
         more = 2 * self.noise_margin
         return [
-            [height + more, width + more, 1 if k == 0 else self.channels]
-            for k, (height, width) in enumerate(shapes, first)
+            [rows + more, columns + more, 1 if k == 0 else self.channels]
+            for k, (rows, columns) in enumerate(shapes, first)
         ]
 
     def refine(self, k, z, coarse):
@@ -244,10 +249,21 @@ class SinGAN(LatentModel):
     }
 
     def __init__(
-        self, image_shape=(250, 250, 3), min_size=25, max_size=250, scale_factor=0.75, width=32,
-        scale_steps=2000, network_steps=3, reconstruction_weight=10.0, penalty_weight=0.1,
-        noise_weight=0.1, noise_padding=False, quantize_scale=None, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(250, 250, 3),
+        min_size=25,
+        max_size=250,
+        scale_factor=0.75,
+        width=32,
+        scale_steps=2000,
+        network_steps=3,
+        reconstruction_weight=10.0,
+        penalty_weight=0.1,
+        noise_weight=0.1,
+        noise_padding=False,
+        quantize_scale=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.min_size, self.max_size = image_shape, min_size, max_size
         self.scale_factor, self.width = scale_factor, width
@@ -288,7 +304,7 @@ class SinGAN(LatentModel):
         def adam():
             last = self.network_steps * 1600 - 1  # update at the full rate
             rate = keras.optimizers.schedules.PiecewiseConstantDecay([last], [5e-4, 5e-5])
-            return Adam(rate, beta_1=0.5, beta_2=0.999, epsilon=1e-8)
+            return Adam(rate, beta_1=0.5, beta_2=0.999)
 
         return {player: adam() for player in self.players()}
 
@@ -312,7 +328,7 @@ class SinGAN(LatentModel):
         return resize(image, self.shapes[k], self.ratio ** (len(self.shapes) - 1 - k))
 
     def reconstruction(self, k):
-        """What z* gives at scale k, [1, h, w, C]; None below the coarsest scale."""
+        """The image of z* at scale k, [1, h, w, C]; None below the coarsest scale."""
         return self.generator.run(self.generator.split(self.fixed_latents())[: k + 1])
 
     def stage_begins(self, stage):
@@ -349,8 +365,7 @@ class SinGAN(LatentModel):
         """Mean over pixels of (|gradient over channels| - 1)^2 on the real-fake line."""
         image = between(fake, real, random.uniform([real.shape[0], 1, 1, 1]))
         gradient = input_gradient(score, image, [score])
-        # The constant keeps the root differentiable at 0.
-        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=3) + 1e-12)  # [N, H, W]
+        norm = gradient_norm(gradient, axis=3)  # [N, H, W]
         return tf.reduce_mean(tf.square(norm - 1.0))
 
     def generator_loss(self, k, real, coarse):
@@ -376,16 +391,16 @@ class SinGAN(LatentModel):
             g = self.update(f"generator_{k}", g_loss, k, real)
         return d | g
 
-    # What the trained pyramid is good for. Images are [N, H, W, C] in [-1, 1].
+    # Uses of the trained pyramid. Images are [N, H, W, C] in [-1, 1].
 
     def sample(self, n, seed=None, *, first=0, stretch=(1.0, 1.0)):
         """Makes n random images; the same ones for the same seed.
 
         Args:
-            n: How many.
-            seed: Of the noise.
-            first: Scale to begin with. From 1 on the layout of the training image is kept, the
-                more the higher.
+            n: Number of images.
+            seed: Seed of the noise.
+            first: Scale to begin with. From 1 on, the images keep the layout of the training
+                image; the higher, the more.
             stretch: Height and width in units of the training image's.
         """
         shapes = [
@@ -404,7 +419,7 @@ class SinGAN(LatentModel):
         Args:
             image: Pictures of the finest scale's size.
             first: Scale to begin with, at least 1; the lower, the more is repainted.
-            seed: Of the noise.
+            seed: Seed of the noise.
         """
         first = self.scale(first)
         with random.scope(fresh_seed() if seed is None else seed):
@@ -418,8 +433,8 @@ class SinGAN(LatentModel):
             composite: [1, H, W, C], the training image with something pasted or moved.
             mask: [H, W], True where it was changed.
             first: Scale to begin with, at least 1.
-            radius: Of the disk by which the mask grows: 7 to harmonize, 20 to edit.
-            seed: Of the noise.
+            radius: Radius of the disk by which the mask grows: 7 to harmonize, 20 to edit.
+            seed: Seed of the noise.
         """
         y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
         grown = scipy.ndimage.binary_dilation(mask, x**2 + y**2 <= radius**2)
@@ -433,10 +448,10 @@ class SinGAN(LatentModel):
 
         Args:
             factor: Height and width of the result in units of the training image's, above 1.
-            seed: Of the noise.
+            seed: Seed of the noise.
         """
         image, finest = self.image.value, len(self.shapes) - 1
-        height, width = (round(factor * side) for side in image.shape[1:3])
+        rows, columns = (round(factor * side) for side in image.shape[1:3])
         times = max(round(3 * math.log2(factor)), 1)  # by 2^(1/3), about
         ratio = factor ** (1 / times)
         with random.scope(fresh_seed() if seed is None else seed):
@@ -444,16 +459,16 @@ class SinGAN(LatentModel):
                 shape = [round_up(ratio * side) for side in image.shape[1:3]]
                 [z] = self.noise(1, [shape], finest)
                 image = self.generator.refine(finest, z, resize(image, shape, ratio))
-        return image[:, :height, :width]
+        return image[:, :rows, :columns]
 
     def animate(self, frames=100, first=2, beta=0.9, seed=None):
         """Makes a film of the training image: a walk in the noise around the one that gives it.
 
         Args:
-            frames: How many.
+            frames: Number of frames.
             first: Scales below this one rest.
-            beta: How smoothly the walk goes, 0.8 to 0.95.
-            seed: Of the noise.
+            beta: Smoothness of the walk, 0.8 to 0.95.
+            seed: Seed of the noise.
         """
         rest = self.fixed_latents()
         still = sum(map(math.prod, self.generator.noise_shapes(self.shapes[:first])))

@@ -12,10 +12,10 @@ class: D(x, y) = psi(phi(x)) + <v_y, phi(x)>.
 Differs from the paper: real and generated images pass the discriminator together, so that both see
 the same normalized weights and the power iteration advances once per move; in the authors' code it
 advances between the two. The learning rate falls to 0 over 50,000 steps, as in their configuration
-for CIFAR-10; the paper trains for 100,000. Biases follow their code: in all convolutions, not
-behind the sum over positions in the network for CIFAR-10. The weights of the plain convolutional
-networks start at N(0, 0.02), which the paper does not state. Samples are made with the moving
-averages of batch normalization.
+for CIFAR-10; the paper trains for 100,000. Biases follow their code: all convolutions have one; the
+layer behind the sum over positions has none in the network for CIFAR-10. The weights of the plain
+convolutional networks start at N(0, 0.02), which the paper does not state. Samples are made with
+the moving averages of batch normalization.
 
 Reference: pfnet-research/sngan_projection.
 """
@@ -30,16 +30,19 @@ from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.latent import LatentModel
 from tfgans.models.wgan_gp import dequantized
-from tfgans.optimizers import Adam
+from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.shapes import halved
 
 
-def glorot(gain=1.0):
+def initializer(gain=1.0):
     """Glorot's uniform initialization, its deviation multiplied by `gain`."""
     return keras.initializers.VarianceScaling(gain**2, "fan_avg", "uniform")
 
 
 def conv(filters, kernel_size, gain=1.0, kind=keras.layers.Conv2D, **kwargs):
-    return kind(filters, kernel_size, padding="same", kernel_initializer=glorot(gain), **kwargs)
+    return kind(
+        filters, kernel_size, padding="same", kernel_initializer=initializer(gain), **kwargs
+    )
 
 
 def relu(x):
@@ -73,27 +76,14 @@ def down_block(x, channels, down, first=False):
     return keras.layers.Add()([x, shortcut])
 
 
-def first_grid(image_shape, doublings):
-    """The grid that so many doublings make an image of."""
-    height, width, _ = image_shape
-    factor = 2**doublings
-    if height % factor or width % factor:
-        raise BadInput(
-            f"SNGAN doubles a small grid {doublings} times, once for each of the "
-            f"generator_channels but the first: the sides of the images must be multiples of "
-            f"{factor}, not {height}x{width}."
-        )
-    return height // factor, width // factor
-
-
 def build_generator(image_shape, latent_dim, channels, num_classes):
     """z [N, latent_dim] (and label vectors [N, num_classes]) -> images in [-1, 1]."""
-    start, *blocks = channels
-    grid = first_grid(image_shape, len(blocks))
+    grid_channels, *blocks = channels
+    grid = halved(image_shape, len(blocks))
     z = keras.Input([latent_dim], name="z")
     label = keras.Input([num_classes], name="label") if num_classes else None
-    x = keras.layers.Dense(grid[0] * grid[1] * start, kernel_initializer=glorot())(z)
-    x = keras.layers.Reshape([*grid, start])(x)
+    x = keras.layers.Dense(grid[0] * grid[1] * grid_channels, kernel_initializer=initializer())(z)
+    x = keras.layers.Reshape([*grid, grid_channels])(x)
     for width in blocks:
         x = up_block(x, label, width)
     image = conv(image_shape[2], 3, activation="tanh", dtype="float32")(relu(norm(x)))
@@ -111,11 +101,11 @@ def build_discriminator(image_shape, channels, downs, bias, num_classes, project
         x = down_block(x, width, down=k < downs, first=k == 0)
     # The sum over positions, not the mean: [N, C].
     x = keras.ops.sum(keras.ops.cast(relu(x), "float32"), axis=[1, 2])
-    one = keras.layers.Dense(1, use_bias=bias, kernel_initializer=glorot(), dtype="float32")
+    one = keras.layers.Dense(1, use_bias=bias, kernel_initializer=initializer(), dtype="float32")
     score = SpectralNorm(one, name="psi")(x)
     if num_classes and projection:
         embedding = keras.layers.Dense(
-            channels[-1], use_bias=False, kernel_initializer=glorot(), dtype="float32"
+            channels[-1], use_bias=False, kernel_initializer=initializer(), dtype="float32"
         )
         v = SpectralNorm(embedding, name="embedding")(label)
         score += keras.layers.Dot(axes=1, dtype="float32")([v, x])
@@ -124,38 +114,48 @@ def build_discriminator(image_shape, channels, downs, bias, num_classes, project
 
 def append_label(x, label):
     """The embedded label as 128 more channels (the conditional network of the first paper)."""
-    height, width = x.shape[1:3]
-    embedding = keras.layers.Dense(128, use_bias=False, kernel_initializer=glorot())
+    rows, columns = x.shape[1:3]
+    embedding = keras.layers.Dense(128, use_bias=False, kernel_initializer=initializer())
     v = keras.layers.Reshape([1, 1, 128])(SpectralNorm(embedding, name="embedding")(label))
-    v = keras.layers.UpSampling2D([height, width])(v)
+    v = keras.layers.UpSampling2D([rows, columns])(v)
     return keras.layers.Concatenate()([x, v])
+
+
+def plain_initializer():
+    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def build_plain_generator(image_shape, latent_dim, channels):
     """Transposed convolutions, table 3a: z [N, latent_dim] -> images in [-1, 1]."""
-    start, *rest = channels
-    grid = first_grid(image_shape, len(rest))
+    grid_channels, *rest = channels
+    grid = halved(image_shape, len(rest))
     z = keras.Input([latent_dim], name="z")
-    x = keras.layers.Dense(grid[0] * grid[1] * start, kernel_initializer=small())(z)
-    x = keras.layers.Reshape([*grid, start])(x)
+    x = keras.layers.Dense(
+        grid[0] * grid[1] * grid_channels, kernel_initializer=plain_initializer()
+    )(z)
+    x = keras.layers.Reshape([*grid, grid_channels])(x)
     for width in rest:
         x = keras.layers.Conv2DTranspose(
-            width, 4, strides=2, padding="same", kernel_initializer=small()
+            width, 4, strides=2, padding="same", kernel_initializer=plain_initializer()
         )(x)
         x = relu(norm(x))
     image = keras.layers.Conv2D(
-        image_shape[2], 3, padding="same", kernel_initializer=small(), activation="tanh",
+        image_shape[2],
+        3,
+        padding="same",
+        kernel_initializer=plain_initializer(),
+        activation="tanh",
         dtype="float32",
-    )(x)  # fmt: skip
+    )(x)
     return keras.Model(z, image, name="generator")
 
 
 def build_plain_discriminator(image_shape, channels):
-    """Convolutions, table 3b: all but the last width twice, the second time halving the image."""
+    """Convolutions, table 3b: two for each width but the last; the second halves the image."""
 
     def leaky_conv(x, width, kernel_size, strides=1):
         layer = keras.layers.Conv2D(
-            width, kernel_size, strides, padding="same", kernel_initializer=small()
+            width, kernel_size, strides, padding="same", kernel_initializer=plain_initializer()
         )
         return keras.layers.LeakyReLU(0.1)(SpectralNorm(layer)(x))
 
@@ -164,27 +164,8 @@ def build_plain_discriminator(image_shape, channels):
     for width in widths:
         x = leaky_conv(leaky_conv(x, width, 3), width, 4, strides=2)
     x = keras.layers.Flatten()(leaky_conv(x, last, 3))
-    one = keras.layers.Dense(1, kernel_initializer=small(), dtype="float32")
+    one = keras.layers.Dense(1, kernel_initializer=plain_initializer(), dtype="float32")
     return keras.Model(image, SpectralNorm(one)(x), name="discriminator")
-
-
-def small():
-    return keras.initializers.RandomNormal(stddev=0.02)
-
-
-@keras.saving.register_keras_serializable("tfgans")
-class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays for `start` updates, then falls on a line to 0 at `end` updates."""
-
-    def __init__(self, rate, start, end):
-        self.rate, self.start, self.end = rate, start, end
-
-    def __call__(self, step):
-        left = (self.end - tf.cast(step, "float32")) / (self.end - self.start)
-        return self.rate * tf.clip_by_value(left, 0.0, 1.0)
-
-    def get_config(self):
-        return {"rate": self.rate, "start": self.start, "end": self.end}
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -198,7 +179,7 @@ class SNGAN(LatentModel):
         architecture: "resnet", or "cnn" for the plain convolutional networks.
         generator_channels: Channels of the first grid, then of each block that doubles it.
         discriminator_channels: Channels of each block, from the image on.
-        discriminator_downs: How many of them halve the image, from the first one on ("resnet").
+        discriminator_downs: Number of blocks that halve the image, the first ones ("resnet").
         discriminator_bias: The score has a bias ("resnet").
         projection: With labels, D uses the inner product with an embedding of the class; False
             for the embedding as 128 more channels behind the third block.
@@ -209,11 +190,22 @@ class SNGAN(LatentModel):
     """
 
     def __init__(
-        self, image_shape=(32, 32, 3), latent_dim=128, num_classes=0, architecture="resnet",
-        generator_channels=(256, 256, 256, 256), discriminator_channels=(128, 128, 128, 128),
-        discriminator_downs=2, discriminator_bias=False, projection=True, hinge=True, n_critic=5,
-        decay_start=0, decay_end=50_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(32, 32, 3),
+        latent_dim=128,
+        num_classes=0,
+        architecture="resnet",
+        generator_channels=(256, 256, 256, 256),
+        discriminator_channels=(128, 128, 128, 128),
+        discriminator_downs=2,
+        discriminator_bias=False,
+        projection=True,
+        hinge=True,
+        n_critic=5,
+        decay_start=0,
+        decay_end=50_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
         self.architecture, self.generator_channels = architecture, generator_channels
@@ -227,9 +219,13 @@ class SNGAN(LatentModel):
                 image_shape, latent_dim, generator_channels, num_classes
             )
             self.discriminator = build_discriminator(
-                image_shape, discriminator_channels, discriminator_downs, discriminator_bias,
-                num_classes, projection,
-            )  # fmt: skip
+                image_shape,
+                discriminator_channels,
+                downs=discriminator_downs,
+                bias=discriminator_bias,
+                num_classes=num_classes,
+                projection=projection,
+            )
         elif architecture == "cnn" and not num_classes:
             self.generator = build_plain_generator(image_shape, latent_dim, generator_channels)
             self.discriminator = build_plain_discriminator(image_shape, discriminator_channels)
@@ -241,8 +237,9 @@ class SNGAN(LatentModel):
 
     def default_optimizers(self):
         def adam(updates):
-            rate = LinearDecay(2e-4, self.decay_start * updates, self.decay_end * updates)
-            return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
+            decay_steps = self.decay_end - self.decay_start
+            rate = HoldThenDecay(2e-4, self.decay_start * updates, decay_steps * updates)
+            return Adam(rate, beta_1=0.0, beta_2=0.9)
 
         return {"discriminator": adam(self.n_critic), "generator": adam(1)}
 

@@ -5,8 +5,8 @@ augmentation from Training GANs with Limited Data, NeurIPS 2020, arXiv:2006.0667
 
 New here: the style scales the weights of each convolution, which are then normalized per sample
 (modulation, demodulation); no growing, but a generator with image skips and a residual
-discriminator; the generator is asked for equally long steps in the image for equally long steps in
-w (path length); both regularizers run only now and then, as steps of their own.
+discriminator; a penalty asks the generator for steps of equal length in the image for steps of
+equal length in w (path length); both regularizers run every few steps only, as moves of their own.
 
 Differs from the paper: labels are embedded, normalized and concatenated, and the discriminator is a
 projection on a mapped label, as in the code of 2020 (the code of 2019 summed one output per label).
@@ -28,7 +28,6 @@ from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.models.latent import LatentModel
-from tfgans.models.progan import base_grid
 from tfgans.models.serving import fresh_seed, to_uint8
 from tfgans.ops.modulated_conv import filtered_conv, modulated_conv, styled_conv
 from tfgans.ops.pixel_norm import pixel_norm
@@ -37,9 +36,10 @@ from tfgans.ops.recompute import Recomputing
 from tfgans.ops.resample import downsample, upsample
 from tfgans.optimizers import Adam
 from tfgans.penalties import input_gradient
+from tfgans.shapes import halved, halvings
 
-# Leaky ReLU is followed by a gain of sqrt(2), a residual branch by one of sqrt(1/2). Both are put
-# into the small tensors before it, weights, demodulation and bias: g max(x, ax) = max(gx, agx).
+# A gain of sqrt(2) follows each leaky ReLU, a gain of sqrt(1/2) each residual branch. Both go into
+# the small tensors before it, weights, demodulation and bias: g max(x, ax) = max(gx, agx).
 SQRT2, SQRT_HALF = 2.0**0.5, 0.5**0.5
 
 
@@ -55,7 +55,7 @@ def clamped(x, clamp=None, gain=1.0):
     return x if clamp is None else tf.clip_by_value(x, -clamp * gain, clamp * gain)
 
 
-def standard_normal():
+def initializer():
     return keras.initializers.RandomNormal(stddev=1.0)
 
 
@@ -76,7 +76,6 @@ class Network(keras.layers.Layer):
         return super().add_weight(autocast=False, **kwargs)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Mapping(Network):
     """Maps z, a label, or both to w: [N, latent_dim], [N, num_classes] -> [N, style_dim]."""
 
@@ -105,7 +104,6 @@ class Mapping(Network):
         return w
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Conv(Network):
     """Plain convolution with equalized learning rate; activated where it has a bias."""
 
@@ -116,7 +114,7 @@ class Conv(Network):
         self.use_bias, self.up, self.down, self.clamp = use_bias, up, down, clamp
         shape = (kernel_size, kernel_size, channels, filters)
         self.scale = (kernel_size * kernel_size * channels) ** -0.5
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer())
         if use_bias:
             self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
 
@@ -130,7 +128,6 @@ class Conv(Network):
         return clamped(x, self.clamp, gain)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class StyledConv(Network):
     """Modulated 3x3 convolution, noise, bias, activation."""
 
@@ -140,11 +137,11 @@ class StyledConv(Network):
         affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
         self.affine = part(affine, None, style_dim)
         shape = (3, 3, channels, filters)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer())
         self.noise_strength = self.add_weight(name="noise_strength", initializer="zeros")
         self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
         self.noise = self.add_weight(
-            name="noise", shape=size, initializer=standard_normal(), trainable=False
+            name="noise", shape=size, initializer=initializer(), trainable=False
         )
 
     def call(self, x, w, noise, gain=1.0):
@@ -155,7 +152,7 @@ class StyledConv(Network):
         return clamped(x, self.clamp, gain)
 
     def noise_image(self, n, noise):
-        """The noise [n or 1, H, W, 1] that a word stands for, or the given one."""
+        """The noise [n or 1, H, W, 1] for a word; noise that is no word is returned as it is."""
         if not isinstance(noise, str):
             return noise
         if noise == "random":
@@ -165,7 +162,6 @@ class StyledConv(Network):
         return tf.zeros([1, *self.size, 1])
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class ToRGB(Network):
     """Modulated 1x1 convolution to image channels: not demodulated, not activated, float32."""
 
@@ -175,7 +171,7 @@ class ToRGB(Network):
         affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
         self.affine = part(affine, None, style_dim)
         shape = (1, 1, channels, image_channels)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=standard_normal())
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer())
         self.bias = self.add_weight(name="bias", shape=(image_channels,), initializer="zeros")
 
     def call(self, x, w):
@@ -184,7 +180,6 @@ class ToRGB(Network):
         return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), self.clamp), "float32")
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Synthesis(Recomputing, Network):
     """Grows a learned constant into an image: [N, num_ws, style_dim] -> [N, H, W, C].
 
@@ -198,17 +193,18 @@ class Synthesis(Recomputing, Network):
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.architecture, self.recompute_from = architecture, recompute_from
-        height, width, levels = base_grid(image_shape)
+        levels = halvings(image_shape)
+        rows, columns = halved(image_shape, levels)
         self.num_ws = 2 * levels + 2
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.constant = self.add_weight(
-            name="constant", shape=(height, width, channels[0]), initializer=standard_normal()
+            name="constant", shape=(rows, columns, channels[0]), initializer=initializer()
         )
         self.convs, self.to_rgb, self.skips = [], [], []  # two convs a level, one at the first
         for k in range(levels + 1):
             settings = {"dtype": precision(k, levels), "clamp": clamp}
             styled = settings | {"style_dim": style_dim}
-            size = (height * 2**k, width * 2**k)
+            size = (rows * 2**k, columns * 2**k)
             if k > 0 and architecture == "resnet":
                 skip = Conv(channels[k - 1], channels[k], 1, use_bias=False, up=2, **settings)
                 self.skips.append(skip)
@@ -243,7 +239,6 @@ class Synthesis(Recomputing, Network):
         return image
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Generator(Network):
     """Mapping and synthesis, with the running average of w for truncation.
 
@@ -253,8 +248,8 @@ class Generator(Network):
         num_classes: Length of the label vector; 0 for none.
         style_dim: Length of w.
         mapping_layers: Dense layers of the mapping network.
-        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
-        channel_max: but at most this many.
+        channel_base: Channels of a level of nominal side s = 4, 8, ..., times s.
+        channel_max: Maximum of the channels of a level.
         architecture: "skip", "resnet" or "orig".
         clamp: Bound of activations, or None.
         recompute_from: See `Recomputing`.
@@ -270,9 +265,12 @@ class Generator(Network):
             image_shape, style_dim, channel_base, channel_max, architecture, clamp, recompute_from
         )
         self.w_avg = self.add_weight(
-            name="w_avg", shape=(style_dim,), initializer="zeros", trainable=False,
+            name="w_avg",
+            shape=(style_dim,),
+            initializer="zeros",
+            trainable=False,
             aggregation="mean",
-        )  # fmt: skip
+        )
 
     def styles(self, z, label=None, truncation=None, cutoff=None):
         """z, label -> one w per layer, [N, num_ws, style_dim].
@@ -296,11 +294,10 @@ class Generator(Network):
         return self.synthesis(self.styles(z, label, truncation, cutoff), noise=noise)
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Discriminator(Recomputing, Network):
     """Scores images, [N, H, W, C] -> [N, 1]; with labels the score of the pair.
 
-    Args: as Generator, and
+    Args: as for `Generator`, and
         minibatch_group, minibatch_features: See `MinibatchStdDev`; 0 features leaves it out.
         mapping_layers: Dense layers of the mapping of labels.
     """
@@ -312,7 +309,8 @@ class Discriminator(Recomputing, Network):
         super().__init__(**kwargs)
         self.architecture, self.num_classes = architecture, num_classes
         self.recompute_from = recompute_from
-        height, width, levels = base_grid(image_shape)
+        levels = halvings(image_shape)
+        rows, columns = halved(image_shape, levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]
         self.convs, self.from_rgb, self.skips = [], [], []  # two convs a level, finest first
         for k in range(levels, 0, -1):
@@ -331,10 +329,10 @@ class Discriminator(Recomputing, Network):
         self.stddev = None
         if minibatch_features:
             stddev = MinibatchStdDev(minibatch_group, minibatch_features)
-            self.stddev = part(stddev, None, height, width, coarsest)
+            self.stddev = part(stddev, None, rows, columns, coarsest)
         self.conv = Conv(coarsest + minibatch_features, coarsest, 3, clamp=clamp, dtype="float32")
         dense = EqualizedDense(coarsest, post_gain=SQRT2, dtype="float32")
-        self.dense = part(dense, None, height * width * coarsest)
+        self.dense = part(dense, None, rows * columns * coarsest)
         outputs = coarsest if num_classes else 1
         self.output_dense = part(EqualizedDense(outputs, dtype="float32"), None, coarsest)
         if num_classes:
@@ -382,27 +380,27 @@ class StyleGAN2(LatentModel):
         style_dim: Length of w.
         num_classes: Length of the label vector; 0 for an unconditional model.
         mapping_layers: Dense layers of the mapping network.
-        channel_base: A level of nominal side s = 4, 8, ... has channel_base / s channels,
-        channel_max: but at most this many.
+        channel_base: Channels of a level of nominal side s = 4, 8, ..., times s.
+        channel_max: Maximum of the channels of a level.
         generator_architecture: "skip", "resnet" or "orig".
         discriminator_architecture: "skip", "resnet" or "orig".
         conv_clamp: Bound of activations; None for none (256 in float16).
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
-        minibatch_features: Its number of feature maps.
+        minibatch_features: Number of its feature maps.
         discriminator_mapping_layers: Dense layers of the discriminator's mapping of labels.
         style_mixing: Probability that two latents share an image.
         r1_gamma: gamma of the R1 penalty.
         r1_every: Steps between R1 penalties.
         path_length_weight: Weight of the path length penalty; 0 leaves it out.
         path_length_every: Steps between path length penalties.
-        path_length_decay: How fast the running mean of lengths follows.
-        path_length_shrink: The penalty uses this part of the batch.
+        path_length_decay: Rate at which the running mean of lengths moves.
+        path_length_shrink: The penalty uses a batch this many times smaller.
         w_avg_decay: Decay of the running mean of w.
-        learning_rate: Of both players, before the correction for lazy regularization.
+        learning_rate: Learning rate of both players before the correction for lazy regularization.
         ema_kimg: Half-life of the averaged generator, in thousands of images.
         ema_rampup: Limits the half-life to this part of the images seen so far; None for no limit.
         augment: Transforms of adaptive discriminator augmentation, such as "bgc"; None for none.
-        augment_target: The sign of D on real images that augmentation aims at.
+        augment_target: Mean sign of D on real images that augmentation aims at.
         recompute_from: Parts that work on images with a shorter side of this many pixels or more
             are computed again for their gradients: less memory, more time, the same numbers. None
             for no part.
@@ -436,15 +434,23 @@ class StyleGAN2(LatentModel):
         for word in (generator_architecture, discriminator_architecture):
             if word not in ("skip", "resnet", "orig"):
                 raise BadInput(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")
+        both = {"image_shape": image_shape, "num_classes": num_classes, "clamp": conv_clamp}
+        both |= {"channel_base": channel_base, "channel_max": channel_max}
+        both |= {"recompute_from": recompute_from}
         self.generator = Generator(
-            image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
-            channel_max, generator_architecture, conv_clamp, recompute_from,
-        )  # fmt: skip
+            latent_dim=latent_dim,
+            style_dim=style_dim,
+            mapping_layers=mapping_layers,
+            architecture=generator_architecture,
+            **both,
+        )
         self.discriminator = Discriminator(
-            image_shape, num_classes, channel_base, channel_max, discriminator_architecture,
-            conv_clamp, minibatch_group, minibatch_features, discriminator_mapping_layers,
-            recompute_from,
-        )  # fmt: skip
+            architecture=discriminator_architecture,
+            minibatch_group=minibatch_group,
+            minibatch_features=minibatch_features,
+            mapping_layers=discriminator_mapping_layers,
+            **both,
+        )
         self.generator_ema = self.ema_of(self.generator)
         self.path_length_mean = self.add_state("path_length_mean", 0.0)
         self.augmentation = AdaptiveAugment(augment, augment_target) if augment else None
@@ -452,13 +458,13 @@ class StyleGAN2(LatentModel):
     def default_optimizers(self):
         def lazy_adam(every):  # as many regularization steps as every-th main step
             c = every / (every + 1)
-            return Adam(self.learning_rate * c, beta_1=0.0, beta_2=0.99**c, epsilon=1e-8)
+            return Adam(self.learning_rate * c, beta_1=0.0, beta_2=0.99**c)
 
         g, d = lazy_adam(self.path_length_every), lazy_adam(self.r1_every)
         return {"generator": g, "discriminator": d}
 
     def training_styles(self, n, label):
-        """Styles for n images, moving w_avg and mixing two latents now and then."""
+        """Styles for n images: moves w_avg, mixes two latents with probability `style_mixing`."""
         generator = self.generator
         count = 2 if self.style_mixing else 1  # all latents in one go through the mapping network
         z = tf.concat([self.latents(n) for _ in range(count)], axis=0)
@@ -474,7 +480,7 @@ class StyleGAN2(LatentModel):
         return tf.where(tf.range(num_ws)[:, None] < cut, ws[0], ws[1])
 
     def score(self, image, label):
-        """D's score of images, augmented where the model says so."""
+        """D's scores of images, which are augmented where `augment` is set."""
         if self.augmentation is not None:
             image = self.augmentation(image)
         return self.discriminator(image, label=label)
@@ -518,13 +524,6 @@ class StyleGAN2(LatentModel):
     def train_step(self, data):
         real, label = data["image"], self.one_hot(data.get("label"))
         n = real.shape[0]
-        part = n // self.accumulate
-        if part % min(self.minibatch_group or part, part):
-            raise BadInput(
-                f"{part} images at a time (on one device) cannot be divided into groups of "
-                f"{self.minibatch_group}: change data.batch_size, "
-                "train.accumulate or model.minibatch_group."
-            )
         logs = self.update("generator", self.generator_loss, label, n=n)
         if self.path_length_weight and self.due(self.path_length_every):
             logs |= self.update("generator", self.path_length_penalty, label, n=n)

@@ -17,17 +17,20 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.models.latent import LatentModel
-from tfgans.optimizers import Adam
-from tfgans.penalties import between, input_gradient
+from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.penalties import between, gradient_norm, input_gradient
+from tfgans.shapes import halved, halvings
+
+
+def initializer(he=True):
+    """Glorot's uniform distribution; `he` doubles its variance."""
+    return keras.initializers.VarianceScaling(2.0 if he else 1.0, "fan_avg", "uniform")
 
 
 def conv(filters, kernel_size, he=True, kind=keras.layers.Conv2D, **kwargs):
-    """Convolution, uniform initialization by the mean of fan-in and fan-out; `he` doubles it."""
-    start = keras.initializers.VarianceScaling(2.0 if he else 1.0, "fan_avg", "uniform")
-    return kind(filters, kernel_size, padding="same", kernel_initializer=start, **kwargs)
+    return kind(filters, kernel_size, padding="same", kernel_initializer=initializer(he), **kwargs)
 
 
 def relu(x, normalize=False):
@@ -57,29 +60,23 @@ def critic_block(x, width, down=False, first=False):
 
 def build_generator(image_shape, latent_dim, width):
     """z [N, latent_dim] -> images in [-1, 1], from 4x4 by doubling."""
-    height, breadth, channels = image_shape
-    doublings = (min(height, breadth) // 4).bit_length() - 1
-    grid = (height >> doublings, breadth >> doublings)
-    if (grid[0] << doublings, grid[1] << doublings) != (height, breadth):
-        raise BadInput(
-            f"WGAN-GP doubles a small grid {doublings} times: the sides of the images must be "
-            f"multiples of {2**doublings}, not {height}x{breadth}."
-        )
+    doublings = halvings(image_shape)
+    grid = halved(image_shape, doublings)
     z = keras.Input([latent_dim])
     x = keras.layers.Dense(grid[0] * grid[1] * width)(z)
     x = keras.layers.Reshape([*grid, width])(x)
     for _ in range(doublings):
         x = up_block(x, width)
-    image = conv(channels, 3, he=False, activation="tanh", dtype="float32")(relu(x, True))
+    image = conv(image_shape[2], 3, he=False, activation="tanh", dtype="float32")(relu(x, True))
     return keras.Model(z, image, name="generator")
 
 
 def build_critic(image_shape, width):
     """Images in [-1, 1] -> scores [N, 1]; halves the resolution down to 8x8."""
-    halvings = max((min(image_shape[:2]) // 8).bit_length() - 1, 0)
+    downs = max(halvings(image_shape) - 1, 0)
     image = keras.Input(image_shape)
-    x = critic_block(image, width, down=halvings > 0, first=True)
-    for _ in range(halvings - 1):
+    x = critic_block(image, width, down=downs > 0, first=True)
+    for _ in range(downs - 1):
         x = critic_block(x, width, down=True)
     x = critic_block(critic_block(x, width), width)
     x = keras.layers.GlobalAveragePooling2D()(relu(x))
@@ -106,9 +103,15 @@ class WGANGP(LatentModel):
     """
 
     def __init__(
-        self, image_shape=(32, 32, 3), latent_dim=128, width=128, n_critic=5,
-        penalty_weight=10.0, decay_steps=100_000, **kwargs,
-    ):  # fmt: skip
+        self,
+        image_shape=(32, 32, 3),
+        latent_dim=128,
+        width=128,
+        n_critic=5,
+        penalty_weight=10.0,
+        decay_steps=100_000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.n_critic, self.penalty_weight = n_critic, penalty_weight
@@ -119,8 +122,8 @@ class WGANGP(LatentModel):
 
     def default_optimizers(self):
         def adam(updates):
-            rate = keras.optimizers.schedules.PolynomialDecay(2e-4, updates, 0.0)
-            return Adam(rate, beta_1=0.0, beta_2=0.9, epsilon=1e-8)
+            rate = HoldThenDecay(2e-4, hold_steps=0, decay_steps=updates)
+            return Adam(rate, beta_1=0.0, beta_2=0.9)
 
         return {
             "discriminator": adam(self.decay_steps * self.n_critic),
@@ -129,8 +132,8 @@ class WGANGP(LatentModel):
 
     def discriminator_loss(self, real):
         fake = self.generator(self.latents(real.shape[0]), training=True)
-        scores = self.discriminator(tf.concat([real, fake], axis=0), training=True)
-        real_score, fake_score = tf.split(scores, 2)
+        score = self.discriminator(tf.concat([real, fake], axis=0), training=True)
+        real_score, fake_score = tf.split(score, 2)
         return {
             "wasserstein": tf.reduce_mean(fake_score) - tf.reduce_mean(real_score),
             "penalty": self.penalty_weight * self.gradient_penalty(real, fake),
@@ -142,9 +145,7 @@ class WGANGP(LatentModel):
         gradient = input_gradient(
             lambda x: self.discriminator(x, training=True), image, [self.discriminator]
         )
-        # The constant keeps the root differentiable at 0.
-        norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
-        return tf.reduce_mean(tf.square(norm - 1.0))
+        return tf.reduce_mean(tf.square(gradient_norm(gradient) - 1.0))
 
     def generator_loss(self, n):
         fake = self.generator(self.latents(n), training=True)

@@ -1,0 +1,32 @@
+"""The optimizer and the schedule that papers share."""
+
+import numpy as np
+import pytest
+
+from tfgans.optimizers import Adam, HoldThenDecay
+
+STEPS = (0, 100, 150, 200, 1000)
+
+
+@pytest.mark.parametrize(
+    "settings, rates",
+    [
+        ({"hold_steps": 100, "decay_steps": 100}, [1, 1, 0.5, 0, 0]),
+        ({"hold_steps": 0, "decay_steps": 200}, [1, 0.5, 0.25, 0, 0]),
+        ({"hold_steps": 100, "decay_steps": 100, "final": 0.2}, [1, 1, 0.6, 0.2, 0.2]),
+        (
+            {"hold_steps": 100, "decay_steps": 100, "final": 0.01, "exponential": True},
+            [1, 1, 0.1, 0.01, 0.01],
+        ),
+    ],
+)
+def test_hold_then_decay(settings, rates):
+    schedule = HoldThenDecay(3.0, **settings)
+    again = HoldThenDecay.from_config(schedule.get_config())
+    for one in (schedule, again):
+        np.testing.assert_allclose([one(t) / 3 for t in STEPS], rates, rtol=1e-6, atol=1e-12)
+
+
+def test_epsilon_is_the_papers_and_a_saved_one_stays():
+    assert Adam(1e-3).epsilon == 1e-8
+    assert Adam.from_config(Adam(1e-3, epsilon=1e-4).get_config()).epsilon == 1e-4

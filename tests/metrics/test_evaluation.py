@@ -251,8 +251,8 @@ def test_path_lengths_of_a_model(saved, real_path, evaluator, tmp_path, monkeypa
     refused("LPIPS needs torchvision's vgg16-397923af.pth; nothing", tmp_path / "wgan_gp.keras")
     refused(r"z of GAN is not N\(0, I\)", distance=Squared())
     refused("GAN has no w", names=["ppl_wend"], distance=Squared())
-    refused("ppl_zend is of a model's latents", subject=real_path, distance=Squared())
-    refused("polygons is of a model's latents", subject=real_path, names=["polygons"])
+    refused("ppl_zend needs a model's latents", subject=real_path, distance=Squared())
+    refused("polygons needs a model's latents", subject=real_path, names=["polygons"])
     style = models.StyleGAN2((8, 8, 1), latent_dim=4, style_dim=4, channel_base=16, channel_max=4)
     style.save(tmp_path / "style.keras")
     refused("leave out the truncation", tmp_path / "style.keras", ["ppl_wend"], truncation=0.7)
@@ -269,7 +269,7 @@ def test_comparison_of_results(model, tmp_path, evaluator):
     second = evaluator(metrics=["fid", "is"])(model, {"name": "second", "kind": "GAN"})
     lines = metrics.compare(first, second).splitlines()
     assert lines[0].split() == ["first", "second"]
-    assert [line.split()[0] for line in lines[1:]] == ["own_kid", "own_fid"]  # what both have
+    assert [line.split()[0] for line in lines[1:]] == ["own_kid", "own_fid"]  # the metrics of both
     for key, value in (("samples", 100), ("seeds", 1)):
         other = evaluator(metrics=["fid"], **{key: value})(model, subject)
         with pytest.raises(BadInput, match="measured differently"):
@@ -278,7 +278,7 @@ def test_comparison_of_results(model, tmp_path, evaluator):
     with_distance = without["protocol"] | {"distance": "lpips", "distance_sha256": "3" * 64}
     assert "own_fid" in metrics.compare(without, without | {"protocol": with_distance})
     (tmp_path / "no.json").write_text("{}")
-    with pytest.raises(BadInput, match="is no result"):
+    with pytest.raises(BadInput, match="is not a result"):
         metrics.read_result(tmp_path / "no.json")
 
 
@@ -297,14 +297,14 @@ def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evalua
     pairs = models.get("pix2pix")
     with pytest.raises(BadInput, match="'paired'"):
         metrics.check_model(pairs.__new__(pairs))
-    with pytest.raises(BadInput, match="8, 8"):
+    with pytest.raises(BadInput, match="16 pixels, not 8 x 8"):
         metrics.evaluate(saved, "synthetic", ["swd"])  # no pyramid of 8 x 8
 
     class Broken:
         def sample(self, n, seed):
             return np.full([n, 8, 8, 1], np.nan, "float32")
 
-    with pytest.raises(BadInput, match="not finite"):
+    with pytest.raises(BadInput, match="NaN or infinite"):
         evaluator()(Broken(), {})
     with pytest.raises(data.DataError, match="nowhere"):
         metrics.evaluate(saved, "nowhere", ["ms_ssim"])
@@ -321,8 +321,11 @@ def test_the_tool_prints_a_table_writes_json_and_compares(saved, real_path, tmp_
     assert f"{saved} (GAN) against {real_path}" in done.stdout and "ms_ssim_of_real" in done.stdout
     result = json.loads((tmp_path / "a.json").read_text())
     assert result["subject"] == {
-        "name": str(saved), "kind": "GAN", "step": 0, "averaged_weights": False,
-    }  # fmt: skip
+        "name": str(saved),
+        "kind": "GAN",
+        "step": 0,
+        "averaged_weights": False,
+    }
     assert result["protocol"]["seeds"] == [0, 1] and result["tfgans"]
     changed = result | {"protocol": result["protocol"] | {"generated_images": 50_000}}
     (tmp_path / "b.json").write_text(json.dumps(changed))

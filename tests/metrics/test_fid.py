@@ -100,7 +100,7 @@ def test_moments_in_batches_are_those_of_all(rng):
 def test_bad_features_are_refused(rng):
     with pytest.raises(BadInput, match="3 and 2 features"):
         fid(np.zeros([4, 3]), np.zeros([4, 2]))
-    with pytest.raises(BadInput, match="finite"):
+    with pytest.raises(BadInput, match="NaN or infinite"):
         fid(np.full([4, 3], np.nan), np.zeros([4, 3]))
     with pytest.raises(BadInput, match=r"\(4, 3, 1\)"):
         fid(np.zeros([4, 3, 1]), np.zeros([4, 3, 1]))

@@ -56,5 +56,5 @@ def test_neighbors_across_blocks_and_duplicates(rng):
     expected = np.sort(everywhere, axis=1)[:, 3]
     np.testing.assert_allclose(squared_radius(points, 3)[::50], expected**2, rtol=1e-9)
     assert squared_radius(points, 1)[7] < 1e-12
-    with pytest.raises(BadInput, match="3 nearest"):
+    with pytest.raises(BadInput, match="Wanted 3 nearest"):
         squared_radius(points[:3], 3)

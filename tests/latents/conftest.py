@@ -15,9 +15,13 @@ def small_stylegan2(side):
     """Noise and a w_avg that matter, z and w of different lengths."""
     keras.utils.set_random_seed(0)
     model = StyleGAN2(
-        image_shape=(side, side, 3), latent_dim=12, style_dim=10, mapping_layers=2,
-        channel_base=128, channel_max=16,
-    )  # fmt: skip
+        image_shape=(side, side, 3),
+        latent_dim=12,
+        style_dim=10,
+        mapping_layers=2,
+        channel_base=128,
+        channel_max=16,
+    )
     for layer in sum(model.generator_ema.synthesis.convs, []):
         layer.noise_strength.assign(0.005)
     model.generator_ema.w_avg.assign(0.3 * np.random.RandomState(0).randn(10))

@@ -145,9 +145,14 @@ np.savez(sys.argv[3], image=edit(**inputs)["image"])
 def test_a_stranger_edits(run, tmp_path, capsys):
     """From finding to a fresh process without tfgans, with labels."""
     model = StyleGAN2(
-        image_shape=(8, 8, 3), latent_dim=12, style_dim=10, mapping_layers=1, channel_base=64,
-        channel_max=8, num_classes=3,
-    )  # fmt: skip
+        image_shape=(8, 8, 3),
+        latent_dim=12,
+        style_dim=10,
+        mapping_layers=1,
+        channel_base=64,
+        channel_max=8,
+        num_classes=3,
+    )
     model.save(tmp_path / "small.keras")
     run("edit", "small.keras", "sefa", "--layers", "1-2", "-n", "2")
     assert Image.open("samples/small-sefa.png").size == (7 * 8, 2 * 8)
@@ -156,9 +161,11 @@ def test_a_stranger_edits(run, tmp_path, capsys):
     assert Image.open("samples/small-apply.png").size == (3 * 8, 4 * 8)
     rng = np.random.RandomState(0)
     inputs = {
-        "z": rng.randn(4, 12), "label": np.eye(3)[[0, 1, 2, 0]], "truncation": [1, 0.5, 0, 0.7],
+        "z": rng.randn(4, 12),
+        "label": np.eye(3)[[0, 1, 2, 0]],
+        "truncation": [1, 0.5, 0, 0.7],
         "strengths": [[0, 0], [1, 0], [0, -2], [3, 1]],
-    }  # fmt: skip
+    }
     inputs = {name: np.array(value, "float32") for name, value in inputs.items()}
     np.savez("inputs.npz", **inputs)
     command = [sys.executable, "-c", STRANGER, "saved_models/edited/1", "inputs.npz", "out.npz"]
@@ -176,9 +183,14 @@ def test_a_stranger_edits(run, tmp_path, capsys):
 
 def test_an_endpoint_with_a_class_of_its_own():
     model = StyleGAN2(
-        image_shape=(4, 4, 1), latent_dim=4, style_dim=4, mapping_layers=1, channel_base=16,
-        channel_max=4, num_classes=3,
-    )  # fmt: skip
+        image_shape=(4, 4, 1),
+        latent_dim=4,
+        style_dim=4,
+        mapping_layers=1,
+        channel_base=16,
+        channel_max=4,
+        num_classes=3,
+    )
     space = latents.Space(model, label=2)
     move = latents.Edit("none", np.zeros(4), "w", [0])
     function, signature = edits.endpoint(space, [move])

@@ -49,9 +49,14 @@ def test_explicit_noise(space, model):
 
 def test_classes_of_seeds():
     model = StyleGAN2(
-        image_shape=(4, 4, 1), latent_dim=4, style_dim=4, mapping_layers=1, channel_base=16,
-        channel_max=4, num_classes=3,
-    )  # fmt: skip
+        image_shape=(4, 4, 1),
+        latent_dim=4,
+        style_dim=4,
+        mapping_layers=1,
+        channel_base=16,
+        channel_max=4,
+        num_classes=3,
+    )
     np.testing.assert_array_equal(latents.Space(model).labels([4, 9]), np.eye(3)[[1, 0]])
     fixed = latents.Space(model, label=2)
     np.testing.assert_array_equal(fixed.labels([4, 9]), np.eye(3)[[2, 2]])

@@ -65,9 +65,14 @@ def test_smooth_loop():
 
 def test_labels_go_straight_where_z_goes_round():
     model = StyleGAN2(
-        image_shape=(4, 4, 1), latent_dim=4, style_dim=4, mapping_layers=1, channel_base=16,
-        channel_max=4, num_classes=2,
-    )  # fmt: skip
+        image_shape=(4, 4, 1),
+        latent_dim=4,
+        style_dim=4,
+        mapping_layers=1,
+        channel_base=16,
+        channel_max=4,
+        num_classes=2,
+    )
     space = latents.Space(model)
     ws = latents.walk(space, [0, 1], 4)
     z = latents.slerp(*space.z([0, 1]), 0.25)[None].astype("float32")

@@ -76,9 +76,7 @@ def test_the_same_images_and_other_images(textures, rng):
 def test_tensorflow_gan(tfgan):
     """The real package's own draws through our pyramid, patches and distance."""
     recorded = tfgan("sliced_wasserstein")
-    levels = {
-        name: laplacian_pyramid(recorded[name] / 127.5 - 1) for name in ("real", "fake")
-    }  # fmt: skip
+    levels = {name: laplacian_pyramid(recorded[name] / 127.5 - 1) for name in ("real", "fake")}
     levels["again"] = levels["real"]
     for row, side in enumerate((32, 16)):
         a, again, b = (

@@ -180,8 +180,13 @@ def tensorflow_discriminator(a, version=5, grown=False, **static_kwargs):
             variables[f"Mapping{i}/weight"] = a[f"mapping.fc{i}.weight"].T
             variables[f"Mapping{i}/bias"] = a[f"mapping.fc{i}.bias"]
     for side in (32, 16, 8, 4):
-        layers = {"fromrgb": "FromRGB", "conv0": "Conv0", "conv1": "Conv1_down", "skip": "Skip",
-                  "conv": "Conv"}  # fmt: skip
+        layers = {
+            "fromrgb": "FromRGB",
+            "conv0": "Conv0",
+            "conv1": "Conv1_down",
+            "skip": "Skip",
+            "conv": "Conv",
+        }
         for word, scope in layers.items():
             for part in ("weight", "bias"):
                 value = a.get(f"b{side}.{word}.{part}")

@@ -27,14 +27,19 @@ def inputs(example):
     image = keras.Input([1])
     draw = np.random.default_rng(0).uniform(-1, 1, [2, 4, 8, 8, 1]).astype("float32")
     given = {
-        "keras": keras, "np": np, "tf": tf, "tfgans": tfgans,
-        "real_images": tf.constant(draw[0]), "fake_images": tf.constant(draw[1]),
+        "keras": keras,
+        "np": np,
+        "tf": tf,
+        "tfgans": tfgans,
+        "real_images": tf.constant(draw[0]),
+        "fake_images": tf.constant(draw[1]),
         "images_uint8": np.zeros([2, 8, 8, 1], "uint8"),
         "dataset": tf.data.Dataset.from_tensor_slices({"image": draw[0]}).batch(4, True).repeat(),
         "model": tfgans.models.get("lsgan")(image_shape=(8, 8, 1), latent_dim=4, width=4),
         "network": keras.Model(image, keras.layers.Dense(2)(image)),
-        "tensor": np.ones([3, 5], "float32"), "tiles": REF["evaluation/tiles"],
-    }  # fmt: skip
+        "tensor": np.ones([3, 5], "float32"),
+        "tiles": REF["evaluation/tiles"],
+    }
     key = checked(example)
     kinds = {
         "tfa.layers": "tfa_layers/",

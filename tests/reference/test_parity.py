@@ -98,11 +98,17 @@ def test_label_smoothing(tape):
     """TF-GAN's 0.25 asks for 0.875 of real images: ImprovedGAN's `real_target`."""
     model, real, fake = planted(
         ImprovedGAN(
-            (16, 16, 1), 4, 4, 4, minibatch_kernels=0, history_weight=0, real_target=0.875,
+            (16, 16, 1),
+            4,
+            4,
+            4,
+            minibatch_kernels=0,
+            history_weight=0,
+            real_target=0.875,
             reference_size=0,
         ),
         answer=lambda score: (score, None),
-    )  # fmt: skip
+    )
     with tape, random.scope(0):
         tape.watch((real, fake))
         terms = model.discriminator_loss(BATCH)

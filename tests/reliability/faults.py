@@ -233,10 +233,18 @@ file_case("exif of garbage", "reads", "x.jpg", encoded("JPEG", exif=b"Exif\0\0ga
 # Names.
 
 for name in (
-    "ünïcödé 漢字.png", "new\nline.png", "\x1b[2J\x1b[31mred.png", "-rf.png", "a b  c.png",
-    "'\"`$(touch ran).png", "x" * 251 + ".png", "\u202egnp.exe.png", "%s{0}.png", "x.PNG",
+    "ünïcödé 漢字.png",
+    "new\nline.png",
+    "\x1b[2J\x1b[31mred.png",
+    "-rf.png",
+    "a b  c.png",
+    "'\"`$(touch ran).png",
+    "x" * 251 + ".png",
+    "\u202egnp.exe.png",
+    "%s{0}.png",
+    "x.PNG",
     "..x.png",
-):  # fmt: skip
+):
     hidden = name.startswith(".")
     file_case(f"name {name[:20]!r}", "reads", name, b"" if hidden else encoded("PNG"))
     if not hidden:
@@ -602,9 +610,10 @@ npy_case("cut in its head", "refused", saved(ROWS)[:50])
 npy_case("pickle", "refused", pickle.dumps(ROWS))
 npy_case("many under the name of one", "refused", saved_many(images=ROWS))
 npy_case(
-    "terabytes", "refused",
+    "terabytes",
+    "refused",
     npy_header("{'descr': '|u1', 'fortran_order': False, 'shape': (9999, 99999, 9999)}"),
-)  # fmt: skip
+)
 npy_case("code in its head", "refused", npy_header("__import__('os').system('touch ran')"))
 npy_case("deep head", "refused", npy_header("(" * 110))
 for seed in range(12):

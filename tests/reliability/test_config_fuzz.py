@@ -36,9 +36,12 @@ JUNK = st.one_of(
 )
 CHARACTERS = ["", "", ":", "{", "]", "\t", "\n", "- ", "&a", "*a", "!!python/x", "\0", "é", "1"]
 FUZZ = settings(
-    max_examples=200, deadline=None, derandomize=True, database=None,
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 
 
 def places(tree, at=()):

@@ -187,9 +187,20 @@ def test_a_single_image(tmp_path, data):
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"\n\n", b"1 2 x", b"1 -2", b"1 2.5", b"\xff\xfe\x00", b"1 \x00", b"9" * 30, b"9" * 9999,
-     "1 ٣".encode(), b"\x89PNG\r\n\x1a\n"],
-)  # fmt: skip
+    [
+        b"",
+        b"\n\n",
+        b"1 2 x",
+        b"1 -2",
+        b"1 2.5",
+        b"\xff\xfe\x00",
+        b"1 \x00",
+        b"9" * 30,
+        b"9" * 9999,
+        "1 ٣".encode(),
+        b"\x89PNG\r\n\x1a\n",
+    ],
+)
 def test_tokens(tmp_path, text):
     (tmp_path / "a.txt").write_bytes(text)
     with pytest.raises(DataError) as error:

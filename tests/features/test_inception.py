@@ -58,8 +58,8 @@ def test_numbers_of_its_blocks_on_other_sizes(network, state):
 
 
 def test_size_of_the_network(network, state):
-    """Torchvision's count is 27,161,264: it includes 3,326,696 of the second classifier, has 8 classes
-    fewer, and does not count two of the four numbers of each normalization."""
+    """Torchvision's count of 27,161,264 includes 3,326,696 of the second classifier, has 8 classes
+    fewer, and leaves out two of the four numbers of each normalization."""
     trained = [array.size for name, array in state.items() if "running" not in name]
     assert sum(trained) == 27_161_264 - 3_326_696 + 8 * 2049 == 23_850_960
     kernels = sum(array.size for name, array in state.items() if "conv.weight" in name)
@@ -186,7 +186,7 @@ def small_graph(scaled):
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_frozen_graph(tmp_path, scaled):
-    """Tests batches, images of any size, the old normalization with and without gain, and logits."""
+    """Batches, images of any size, the old normalization with and without gain, logits."""
     graph, (kernel, mean, variance, beta, gain, weights) = small_graph(scaled)
     path = tmp_path / "classify_image_graph_def.pb"
     path.write_bytes(graph.SerializeToString())

@@ -199,7 +199,7 @@ def test_keras_inception_from_weights(tmp_path):
 
 
 def test_keras_inception_with_its_classes(tmp_path):
-    """A file of a network with that name (here a small one) gives the pool before its last layer."""
+    """A file of a network with that name (here small) gives the pool before its last layer."""
     image = keras.Input([299, 299, 3])
     pool = keras.layers.GlobalAveragePooling2D(name="avg_pool")(image)
     classes = keras.layers.Dense(7, name="predictions")(pool)

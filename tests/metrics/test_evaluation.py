@@ -1,4 +1,4 @@
-"""From a model or a folder to a result: what is measured is what the pure functions give."""
+"""Evaluating a model or a folder gives the values of the pure functions."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ TOOL = pathlib.Path(__file__).parents[2] / "tools" / "evaluate.py"
 
 
 class Pixels:
-    """A feature network for tests: 2 x 2 means of the pixels, less their mean over the image."""
+    """A feature network for tests: means of 2 x 2 pixels."""
 
     name, sha256, resize, comparable = "pixels", "0" * 64, "none", False
     calls = 0
@@ -206,7 +206,7 @@ def test_labels_are_drawn_from_the_data_and_class_distances_need_them(tmp_path, 
 
 
 def test_metrics_without_a_network(saved, tmp_path):
-    """SWD of the model's own images in two folders; no extractor is asked for."""
+    """SWD of two folders and the polygon study need no extractor."""
     images = np.random.default_rng(0).integers(0, 256, [2, 40, 16, 16, 3], "uint8")
     for name, pictures in zip(("a", "b"), images, strict=True):
         np.save(tmp_path / f"{name}.npy", pictures[: 40 if name == "a" else 30])
@@ -292,13 +292,13 @@ def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evalua
     with pytest.raises(FileNotFoundError, match="neither a run, nor a release"):
         metrics.evaluate(tmp_path / "nothing", "synthetic")
     (tmp_path / "run" / "snapshots").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="not saved anything"):  # not: its pictures
+    with pytest.raises(FileNotFoundError, match="not saved anything"):  # ignores its pictures
         metrics.evaluate(tmp_path / "run", "synthetic")
     pairs = models.get("pix2pix")
     with pytest.raises(BadInput, match="'paired'"):
         metrics.check_model(pairs.__new__(pairs))
     with pytest.raises(BadInput, match="16 pixels, not 8 x 8"):
-        metrics.evaluate(saved, "synthetic", ["swd"])  # no pyramid of 8 x 8
+        metrics.evaluate(saved, "synthetic", ["swd"])  # the pyramid needs 16 x 16
 
     class Broken:
         def sample(self, n, seed):

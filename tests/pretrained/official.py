@@ -50,8 +50,8 @@ def torch_network(class_name, arrays, clamp=None, group=4, features=1):
 
     Args:
         arrays: "synthesis.b4.conv1.affine.weight" -> array, ...
-        clamp: Of all activations.
-        group, features: Of the minibatch standard deviation of a discriminator.
+        clamp: Bound of all activations.
+        group, features: Settings of the minibatch standard deviation of a discriminator.
     """
     top = Layer(class_name)
     for i, (name, array) in enumerate(arrays.items()):
@@ -171,7 +171,7 @@ def tensorflow_generator(a, version=5, grown=False, **static_kwargs):
 
 
 def tensorflow_discriminator(a, version=5, grown=False, **static_kwargs):
-    """As `tensorflow_generator`."""
+    """The discriminator's counterpart of `tensorflow_generator`."""
     variables = {}
     if "mapping.embed.weight" in a:
         variables["LabelEmbed/weight"] = a["mapping.embed.weight"].T

@@ -1,4 +1,4 @@
-"""`make reference` finds a planted difference, and says in a line why where it cannot run."""
+"""`make reference` finds a planted difference; where it cannot run, it says why in one line."""
 
 import pathlib
 import shutil

@@ -1,4 +1,4 @@
-"""Runs every example of docs/migration.md; compares it with the old packages where it says so."""
+"""Runs all examples of docs/migration.md, and compares those that say so with the old packages."""
 
 import pathlib
 import re
@@ -23,7 +23,7 @@ def checked(example):
 
 
 def inputs(example):
-    """What an example may use: the packages, the inputs of its numbers, some of each kind."""
+    """The names that an example may use: the packages, its inputs, and values of each kind."""
     image = keras.Input([1])
     draw = np.random.default_rng(0).uniform(-1, 1, [2, 4, 8, 8, 1]).astype("float32")
     given = {

@@ -1,4 +1,4 @@
-"""Configurations edited at random: each is understood, or refused in a line that says where."""
+"""Randomly edited configurations are accepted, or refused in a line that names the place."""
 
 import copy
 import difflib

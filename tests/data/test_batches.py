@@ -1,4 +1,4 @@
-"""What a training run reads: which images, in which order, in which form."""
+"""The images that a training run reads, their order and their form."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_element(numbers):
 
 def test_every_pass_is_another_permutation(numbers):
     order = which(batches(model(), numbers, Data(batch_size=4), seed=5), 25).reshape(10, 10)
-    assert (np.sort(order) == np.arange(10)).all()  # batches run over the ends of passes
+    assert (np.sort(order) == np.arange(10)).all()  # batches cross the ends of passes
     assert len({tuple(row) for row in order}) == 10
 
 
@@ -153,7 +153,7 @@ def test_resizing_cropping_and_channels(folder, pictures, capsys):
         assert np.abs(read[..., 0] - image).max(axis=(1, 2)).min() < 1e-6
     half = take(batches(model((3, 5, 3)), source, Data(batch_size=8), 0), 1)[0]
     means = pictures.reshape(8, 3, 2, 5, 2, 3).mean(axis=(2, 4)) / 127.5 - 1
-    for image in means:  # Lanczos is near the mean of 2 x 2, and nearest to that of its own image
+    for image in means:  # Lanczos comes near the mean of 2 x 2, nearest to that of its own image
         distances = np.abs(half - image).mean(axis=(1, 2, 3))
         assert distances.min() < 0.5 * np.sort(distances)[1]
 
@@ -218,7 +218,7 @@ def test_skip_takes_the_next_whole_image(breakable, capsys):
     for name in ("3.png", "4.png", "7.jpg"):
         truncate(breakable / name)
     config = Data(batch_size=5)
-    for _ in range(2):  # the same again, in spite of threads
+    for _ in range(2):  # the same in both rounds, in spite of threads
         source = open_images(breakable)
         source.labels = np.arange(10, dtype="int32")
         dataset = batches(model((8, 8, 3), num_classes=10), source, config, 0)
@@ -226,11 +226,11 @@ def test_skip_takes_the_next_whole_image(breakable, capsys):
         for batch in dataset.take(6).as_numpy_iterator():
             read.append((batch["image"].mean(axis=(1, 2, 3)) + 1) * 127.5 // 10)
             labels.append(batch["label"])
-        assert np.array_equal(read, labels)  # labels of what was read
+        assert np.array_equal(read, labels)  # the labels of the images read
         for one_pass in np.reshape(labels, [3, 10]):
             assert np.bincount(one_pass).tolist() == [1, 1, 1, 0, 0, 3, 1, 0, 2, 1]
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 3  # once for each image, not for each reading
+        assert len(lines) == 3  # one line for each image, not for each read
         for name in ("3.png", "4.png", "7.jpg"):
             assert any(
                 line.startswith(f"skipped broken image {breakable / name}: ") for line in lines

@@ -1,4 +1,4 @@
-"""The two commands that look after data sets."""
+"""`tools/data.py check` and `tools/data.py pack`."""
 
 import json
 import os
@@ -215,7 +215,7 @@ def test_pack_never_overwrites(tmp_path, folder, monkeypatch):
     monkeypatch.setattr("tfgans.data.pack.crop_resize", disk_full)
     with pytest.raises(OSError):
         pack(folder, tmp_path / "other", size=(4, 4))
-    assert sorted(os.listdir(tmp_path)) == ["animals", "set"]  # half a set is no set
+    assert sorted(os.listdir(tmp_path)) == ["animals", "set"]  # no incomplete set
     np.save(tmp_path / "wide.npy", np.zeros([2, 4, 4], "int32"))
     with pytest.raises(DataError, match="int32 pixels"):
         pack(tmp_path / "wide.npy", tmp_path / "other", value_range=(0, 1))

@@ -29,9 +29,17 @@ def test_crops_the_middle():
 
 @pytest.mark.parametrize(
     ("dtype", "channels", "step"),
-    [("uint8", 1, 8), ("uint8", 2, 8), ("uint8", 3, 8), ("uint8", 4, 8), ("uint8", 6, 8),
-     ("uint16", 3, 2000), ("float32", 1, 0.03), ("float32", 5, 0.03)],
-)  # fmt: skip
+    [
+        ("uint8", 1, 8),
+        ("uint8", 2, 8),
+        ("uint8", 3, 8),
+        ("uint8", 4, 8),
+        ("uint8", 6, 8),
+        ("uint16", 3, 2000),
+        ("float32", 1, 0.03),
+        ("float32", 5, 0.03),
+    ],
+)
 def test_resizes_every_type_alike(dtype, channels, step):
     image = ramp(16, 16, channels, dtype, step)
     image[..., -1:] = image[..., :1] if channels not in (2, 4) else 255  # the last is not alpha

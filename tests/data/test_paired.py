@@ -1,4 +1,4 @@
-"""Pairs: what belongs together stays together, through order, cutting and mirroring."""
+"""Paired data: pairs stay together through shuffling, cropping and mirroring."""
 
 import numpy as np
 import pytest
@@ -137,7 +137,7 @@ def test_a_broken_half_takes_its_partner_along(tmp_path, pictures, capsys):
     for name in ("A/1.png", "B/3.png"):
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) * 3 // 4])
-    write(tmp_path / "B/4.png", pictures[4][:6])  # of another form than its partner
+    write(tmp_path / "B/4.png", pictures[4][:6])  # its shape differs from that of its partner
     input, target = take(tmp_path, 3, batch_size=6)
     np.testing.assert_allclose(input + target, 0, atol=1e-6)
     said = capsys.readouterr().out
@@ -169,7 +169,7 @@ def test_synthetic_pairs_show_one_scene():
     drawing, picture = (images.read(7).astype(int) for images in (pairs.input, pairs.target))
     ground = (drawing == 230).all(axis=-1)
     assert 0.3 < ground.mean() < 0.9
-    # The ground of the picture has one color in each row, and is nowhere else.
+    # The background of the picture has one color in each row.
     same = (picture == picture[:, :1]).all(axis=-1)
     assert same[ground & ground[:, :1]].all()
     np.testing.assert_array_equal(drawing, pairs.input.read(7))

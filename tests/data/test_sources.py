@@ -1,4 +1,4 @@
-"""Every kind of storage: what is read is what was written, and every error names its cause."""
+"""Every kind of storage gives back the images written, and every error names its cause."""
 
 import gzip
 import json
@@ -208,7 +208,7 @@ def test_vectors_that_are_not_one_hot_stay_vectors(folder):
 def test_labels_that_cannot_be_used(folder):
     names = [f"{'cat' if i < 4 else 'dog'}/{i}.png" for i in range(8)]
     write_json(folder / "dataset.json", [[name, 1] for name in names[1:]])
-    source = open_images(folder)  # fine as long as nobody wants labels
+    source = open_images(folder)  # an error comes only when labels are used
     with pytest.raises(DataError, match="no label for 1 of 8 images, for example cat/0.png"):
         _ = source.labels
     write_json(
@@ -548,7 +548,7 @@ def test_npz(tmp_path, pictures):
         open_images(tmp_path / "a.npz")
 
 
-# Paths of no kind.
+# Paths of unknown kinds.
 
 
 def test_unknown_paths(tmp_path, folder):

@@ -106,7 +106,7 @@ def test_open_settings_come_from_the_data(file):
 
 
 def test_oracle_of_the_paper():
-    """V 5000, width 32: own samples 5.7 to 6.0 nats per token, uniform ones 11.1 to 11.5."""
+    """V 5000, width 32: own samples have 5.7 to 6.0 nats per token, uniform ones 11.1 to 11.5."""
     oracle = Oracle(5000)
     own = oracle.nll(oracle.sample(120, 20)).mean()
     uniform = oracle.nll(np.random.RandomState(0).randint(0, 5000, [120, 20])).mean()
@@ -117,7 +117,7 @@ def test_oracle_of_the_paper():
 
 
 def test_oracle_samples_its_own_distribution():
-    """First tokens: from the start token 0 and the state 0, without carrying a state along."""
+    """The first tokens follow from the start token 0 and the state 0; no state is carried along."""
     oracle = Oracle(6, width=4, seed=1)
     tokens = oracle.sample(8000, 2)
     for prefix in ([], [tokens[0, 0]]):

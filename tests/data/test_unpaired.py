@@ -26,7 +26,7 @@ def domains(tmp_path):
 
 
 def numbers(path, steps, seed=0, **settings):
-    """Which images of A and B come at each position."""
+    """The numbers of the images of A and B at each position."""
     found = list(batches(MODEL, open_domains(path), Data(**settings), seed).take(steps))
     a, b = (np.concatenate([batch[key] for batch in found])[:, 0, 0, 0] for key in "ab")
     return [np.rint((x + 1) * 127.5).astype(int) // 10 % 10 for x in (a, b)]
@@ -46,7 +46,7 @@ def test_sets_of_equal_size_are_paired_anew_in_each_pass(domains):
         Image.new("L", (4, 4), 10 * i).save(domains / f"trainA/{i}.png")
     a, b = (x.reshape(20, 5) for x in numbers(domains, 20, batch_size=5))
     pairings = {tuple(first[np.argsort(second)]) for first, second in zip(a, b, strict=True)}
-    assert len(pairings) > 15  # of 120
+    assert len(pairings) > 15  # there are 120
 
 
 def test_seed_start_and_workers(domains):

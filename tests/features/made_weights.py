@@ -6,7 +6,7 @@ import numpy as np
 
 
 def weight(name, shape):
-    """The random weights of a name that the reference was made with."""
+    """The random weights under a name that the reference was made with."""
     draw = np.random.default_rng(zlib.crc32(name.encode()))
     if name.endswith("var"):
         return draw.uniform(0.5, 1.5, shape).astype("float32")

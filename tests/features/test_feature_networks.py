@@ -1,4 +1,4 @@
-"""`features.get`: every kind of thing it takes, and one clear error for what it does not."""
+"""`features.get` opens every kind of network and refuses everything else with a clear error."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfgans import features
 from tfgans.data.arrays import read_idx
 from tfgans.errors import BadInput
-from tfgans.features import own_small, train_own_small
+from tfgans.features import own_small
 from tfgans.metrics import evaluate, inception_score
 
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")  # Debian's package
@@ -24,9 +24,12 @@ def test_nothing_given(monkeypatch):
     with pytest.raises(BadInput, match="none is downloaded") as error:
         features.get()
     for word in (
-        "pt_inception-2015-12-05-6726825d.pth", "classify_image_graph_def.pb", "TFGANS_FEATURES",
-        "mseitzer/pytorch-fid", "own-small",
-    ):  # fmt: skip
+        "pt_inception-2015-12-05-6726825d.pth",
+        "classify_image_graph_def.pb",
+        "TFGANS_FEATURES",
+        "mseitzer/pytorch-fid",
+        "own-small",
+    ):
         assert word in str(error.value)
     monkeypatch.setenv("TFGANS_FEATURES", "own-small")
     assert features.get().name == "own-small"
@@ -36,14 +39,14 @@ def test_wrong_things(tmp_path):
     with pytest.raises(BadInput, match="neither a file nor a folder"):
         features.get("nowhere.pth")
     (tmp_path / "x.txt").write_text("x")
-    with pytest.raises(BadInput, match="no known ending: wanted .pth, .pb, .h5"):
+    with pytest.raises(BadInput, match="no known suffix: wanted .pth, .pb, .h5"):
         features.get(tmp_path / "x.txt")
     with pytest.raises(BadInput, match="Did you mean 'clean'"):
         features.get("own-small", resize="klean")
 
 
 def test_random_features_are_always_the_same():
-    """A number written down: whoever changes them changes every test that uses them."""
+    """A change of these weights changes every test that uses them."""
     extractor = features.get("random")
     x = extractor(IMAGES)
     assert x.shape == (5, 64) and not extractor.comparable
@@ -69,7 +72,7 @@ def test_a_function_gets_the_images_as_they_are():
     np.testing.assert_array_equal(seen[0], IMAGES)
     assert (extractor.name, extractor.resize) == ("function mean", "none")
     assert extractor(IMAGES[..., :1]).shape == (5, 3)  # gray is repeated
-    with pytest.raises(BadInput, match=r"shape \[20, 24, 3\] for 5 images, wanted \[N, d\]"):
+    with pytest.raises(BadInput, match=r"shape \[20, 24, 3\] for 5 images. Wanted: \[N, d\]"):
         features.get(lambda images: images.mean(axis=0))(IMAGES)
 
 
@@ -79,7 +82,7 @@ def pooling(side=8):
 
 
 def expected_pooling():
-    """Of images in [-1, 1] after `tf.image.resize`."""
+    """The pooled values for images in [-1, 1] after `tf.image.resize`."""
     x = np.asarray(tf.image.resize(IMAGES, [8, 8])) / 127.5 - 1
     return x.reshape(5, 2, 4, 2, 4, 3).mean(axis=(2, 4)).reshape(5, -1)
 
@@ -94,12 +97,12 @@ def test_keras_file(tmp_path):
     assert extractor.name == "mine" and not extractor.comparable
     assert extractor.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Flatten()]).save(path)
-    with pytest.raises(BadInput, match=r"\[8, 8, 1\]. Wanted: RGB images of a fixed square size"):
+    with pytest.raises(BadInput, match=r"\[8, 8, 1\]. Wanted: square RGB images of a fixed size"):
         features.get(path)
 
 
 class Hub(tf.Module):
-    """As tensorflow-gan's module: a dict of pool_3 and logits, of images in [-1, 1]."""
+    """Like tensorflow-gan's module: images in [-1, 1] -> a dict of pool_3 and logits."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], name="images")])
     def __call__(self, images):
@@ -135,7 +138,7 @@ def test_saved_model_of_keras(tmp_path):
 
 
 def own_network(path, **names):
-    """Saves a network with named outputs: means of four parts, and three classes of them."""
+    """Saves a network with named outputs: the means of four parts, and three classes from them."""
     image = keras.Input([8, 8, 3])
     means = keras.layers.Flatten()(keras.layers.AveragePooling2D(4)(image))
     kernel = keras.initializers.RandomNormal(stddev=2, seed=1)
@@ -151,7 +154,7 @@ def own_network(path, **names):
 
 @pytest.mark.parametrize("file", ["own", "own.keras"])
 def test_a_network_of_the_users_own_gives_an_inception_score(file, tmp_path):
-    """By named outputs; the score of probabilities is that of the logits they are made of."""
+    """The outputs are found by name; probabilities score like the logits they come from."""
     path, logits_of = own_network(
         tmp_path / file, features="features", probabilities="probabilities"
     )
@@ -161,7 +164,7 @@ def test_a_network_of_the_users_own_gives_an_inception_score(file, tmp_path):
     x = np.asarray(tf.image.resize(IMAGES, [8, 8])) / 127.5 - 1
     expected = inception_score(logits_of(x), splits=1)[0]
     assert inception_score(logits, splits=1)[0] == pytest.approx(expected, rel=1e-5)
-    assert expected > 1.001  # not all alike
+    assert expected > 1.001  # the images differ
     many = np.random.default_rng(7).integers(0, 256, [20, 20, 24, 3]).astype("uint8")
     np.save(tmp_path / "many.npy", many)
     result = evaluate(tmp_path / "many.npy", str(tmp_path / "many.npy"), ["fid", "is"], path)
@@ -174,16 +177,16 @@ def test_a_network_of_the_users_own_gives_an_inception_score(file, tmp_path):
 def test_outputs_that_are_not_what_they_are_called(tmp_path):
     path, _ = own_network(tmp_path / "a", features="features", probabilities="logits")
     with pytest.raises(
-        BadInput, match='do not sum up to 1. If they are logits, name them "logits"'
+        BadInput, match='do not sum to 1. If they are logits, name the output "logits"'
     ):
         features.get(path).logits(IMAGES)
     path, _ = own_network(tmp_path / "b", first="features", logits="logits")
-    with pytest.raises(BadInput, match="outputs first, logits: the activations are to be called"):
+    with pytest.raises(BadInput, match='outputs first, logits. Wanted: an output "features"'):
         features.get(path)(IMAGES)
 
 
 def test_keras_inception_from_weights(tmp_path):
-    """Of `keras.applications.InceptionV3`, images resized and in [-1, 1]."""
+    """Compares with `keras.applications.InceptionV3` on resized images in [-1, 1]."""
     shown = np.random.default_rng(1).integers(0, 256, [1, 80, 80, 3]).astype("uint8")
     network = keras.applications.InceptionV3(weights=None, pooling="avg", include_top=False)
     network.save_weights(tmp_path / "i.weights.h5")
@@ -196,7 +199,7 @@ def test_keras_inception_from_weights(tmp_path):
 
 
 def test_keras_inception_with_its_classes(tmp_path):
-    """A file of a network of that name (here a small one): the pool before its last layer."""
+    """A file of a network with that name (here small) gives the pool before its last layer."""
     image = keras.Input([299, 299, 3])
     pool = keras.layers.GlobalAveragePooling2D(name="avg_pool")(image)
     classes = keras.layers.Dense(7, name="predictions")(pool)
@@ -214,7 +217,7 @@ def test_keras_inception_with_its_classes(tmp_path):
 def test_own_small_says_what_it_is():
     extractor = features.get("own-small")
     facts = json.loads(own_small.WEIGHTS.with_suffix(".json").read_text())
-    assert extractor.sha256 == facts["sha256"]  # the numbers beside the file are of this file
+    assert extractor.sha256 == facts["sha256"]  # the facts describe this file
     assert extractor.name == "own-small" and not extractor.comparable
     assert own_small.WEIGHTS.stat().st_size < 500_000
     assert facts["seed"] == own_small.SEED
@@ -226,11 +229,11 @@ def test_own_small_says_what_it_is():
 
 
 def test_features_are_rescaled_and_logits_are_not():
-    """The last step of its training: the mean square of the features becomes 1."""
+    """The last step of its training brings the mean square of the features to 1."""
     model, images = own_small.build(), np.random.default_rng(0).uniform(-1, 1, [50, 32, 32, 3])
     look = keras.Model(model.input, [model.get_layer("features").output, model.output])
     features_before, logits_before = (np.asarray(x) for x in look(images))
-    train_own_small.rescale(model, images)
+    own_small.rescale(model, images)
     features_after, logits_after = look(images)
     assert np.mean(np.square(features_after)) == pytest.approx(1, rel=1e-5)
     assert np.mean(np.square(features_before)) < 0.5
@@ -239,10 +242,10 @@ def test_features_are_rescaled_and_logits_are_not():
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not here")
 def test_own_small_knows_clothes():
-    """The accuracy that is written beside it holds for what `get` gives: uint8 in, logits out."""
+    """The accuracy recorded beside it holds for the extractor: uint8 in, logits out."""
     images = read_idx(FASHION / "t10k-images-idx3-ubyte.gz")[:1000, ..., None]
     labels = read_idx(FASHION / "t10k-labels-idx1-ubyte.gz")[:1000]
     logits = features.get("own-small").logits(images)
     assert np.mean(np.argmax(logits, axis=1) - 10 == labels) > 0.89
     size = np.mean(features.get("own-small")(images) ** 2) ** 0.5
-    assert size == pytest.approx(0.81, abs=0.02)  # of digits 1.15, of the training images 1
+    assert size == pytest.approx(0.81, abs=0.02)  # 1.15 for digits, 1 for the training images

@@ -1,8 +1,8 @@
-"""The network of FID: numbers of pytorch-fid's own code, the frozen graph, wrong files.
+"""The network of FID against pytorch-fid's own code; the frozen graph; wrong files.
 
-inception_reference.npz: the names and shapes of torchvision's Inception3 with 1,008 classes, and
-what pytorch-fid's InceptionV3 (PyTorch 2.13) makes of random weights (made_weights.py) and images:
-`pool` with its own resizing to 299, `small_pool` of [2, 139, 107, 3] as they are.
+inception_reference.npz holds the names and shapes of torchvision's Inception3 with 1,008 classes,
+and the outputs of pytorch-fid's InceptionV3 (PyTorch 2.13) for random weights (made_weights.py) and
+images: `pool` with its own resize to 299, `small_pool` for [2, 139, 107, 3] without a resize.
 """
 
 import pathlib
@@ -47,7 +47,7 @@ def test_numbers_of_pytorch_fid(extractor):
 
 
 def test_numbers_of_its_blocks_on_other_sizes(network, state):
-    """[2, 139, 107]: 15 x 11, 7 x 5 and 3 x 2 positions, so borders count: all poolings matter."""
+    """[2, 139, 107] gives 15 x 11, 7 x 5 and 3 x 2 positions, so borders count in all poolings."""
     images = np.random.default_rng(1).uniform(-1, 1, [2, 139, 107, 3]).astype("float32")
     inception.load(network, state, "here")
     np.testing.assert_allclose(network(images), REFERENCE["small_pool"], rtol=1e-3, atol=1e-4)
@@ -58,8 +58,8 @@ def test_numbers_of_its_blocks_on_other_sizes(network, state):
 
 
 def test_size_of_the_network(network, state):
-    """Torchvision's count, 27,161,264, less 3,326,696 of the second classifier, with 8 classes
-    more; two of four numbers of each normalization are no parameters there."""
+    """Torchvision's count of 27,161,264 includes 3,326,696 of the second classifier, has 8 classes
+    fewer, and leaves out two of the four numbers of each normalization."""
     trained = [array.size for name, array in state.items() if "running" not in name]
     assert sum(trained) == 27_161_264 - 3_326_696 + 8 * 2049 == 23_850_960
     kernels = sum(array.size for name, array in state.items() if "conv.weight" in name)
@@ -79,7 +79,7 @@ def test_logits_are_without_the_bias(extractor, state):
 
 
 def test_unknown_weights_are_not_comparable(extractor):
-    """The name of a file says nothing: its hash does."""
+    """The hash of a file decides, not its name."""
     assert not extractor.comparable
     assert extractor.name == "inception-2015, unknown weights"
     assert extractor.resize == "torch" and len(extractor.sha256) == 64
@@ -93,21 +93,21 @@ def test_other_networks_are_refused(network, state):
         with pytest.raises(BadInput, match="does not hold the Inception network of 2015"):
             inception.load(network, state | change, "file")
     del (other := dict(state))["Mixed_5b.branch1x1.bn.running_var"]
-    with pytest.raises(BadInput, match="running_var it has nothing, wanted"):
+    with pytest.raises(BadInput, match="running_var is nothing, not"):
         inception.load(network, other, "file")
 
 
-# The frozen graph: a small one with the operations and names of the true one
+# The frozen graph: a small one with the operations and names of the real one
 
 
 def small_graph(scaled):
-    """Resize to 299, (x - 128) / 128, convolution, the old batch normalization, pool, classes."""
+    """Resizes to 299, (x - 128) / 128, convolution, the old batch normalization, pool, classes."""
     draw = np.random.default_rng(5)
     kernel = draw.normal(size=[9, 9, 3, 4]).astype("float32") / 9
     mean, beta = draw.normal(size=[2, 4]).astype("float32")
     variance, gamma = draw.uniform(0.5, 2, size=[2, 4]).astype("float32")
     weights = draw.normal(size=[4, 6]).astype("float32")
-    graph = tf.compat.v1.GraphDef()  # version 0: of a time when the old operation was allowed
+    graph = tf.compat.v1.GraphDef()  # version 0 still allows the old operation
 
     def node(op, name, *inputs, **attributes):
         new = graph.node.add(op=op, name=name, input=inputs)
@@ -133,32 +133,60 @@ def small_graph(scaled):
     float32 = {"T": tf.float32}
     node("Placeholder", "DecodeJpeg", dtype=tf.float32)
     node("ExpandDims", "ExpandDims", "DecodeJpeg", const("dim", np.int32(0)), **float32)
-    node("ResizeBilinear", "ResizeBilinear", "ExpandDims", const("size", np.int32([299, 299])),
-         align_corners=False, **float32)  # fmt: skip
+    node(
+        "ResizeBilinear",
+        "ResizeBilinear",
+        "ExpandDims",
+        const("size", np.int32([299, 299])),
+        align_corners=False,
+        **float32,
+    )
     node("Sub", "Sub", "ResizeBilinear", const("Sub/y", np.float32(128)), **float32)
     node("Mul", "Mul", "Sub", const("Mul/y", np.float32(1 / 128)), **float32)
-    node("Conv2D", "conv/Conv2D", "Mul", const("conv/conv2d_params", kernel),
-         strides=[1, 2, 2, 1], padding=b"VALID", **float32)  # fmt: skip
+    node(
+        "Conv2D",
+        "conv/Conv2D",
+        "Mul",
+        const("conv/conv2d_params", kernel),
+        strides=[1, 2, 2, 1],
+        padding=b"VALID",
+        **float32,
+    )
     statistics = [
         const(f"conv/batchnorm/{name}", value)
         for name, value in (
-            ("moving_mean", mean), ("moving_variance", variance), ("beta", beta), ("gamma", gamma)
+            ("moving_mean", mean),
+            ("moving_variance", variance),
+            ("beta", beta),
+            ("gamma", gamma),
         )
-    ]  # fmt: skip
-    node("BatchNormWithGlobalNormalization", "conv/batchnorm", "conv/Conv2D", *statistics,
-         variance_epsilon=0.001, scale_after_normalization=scaled, **float32)  # fmt: skip
+    ]
+    node(
+        "BatchNormWithGlobalNormalization",
+        "conv/batchnorm",
+        "conv/Conv2D",
+        *statistics,
+        variance_epsilon=0.001,
+        scale_after_normalization=scaled,
+        **float32,
+    )
     node("Relu", "conv", "conv/batchnorm", **float32)
     side = [1, 146, 146, 1]
     node("AvgPool", "pool_3", "conv", ksize=side, strides=[1, 1, 1, 1], padding=b"VALID", **float32)
     node("Reshape", "pool_3/_reshape", "pool_3", const("shape", np.int32([1, 4])), **float32)
-    node("MatMul", "softmax/logits/MatMul", "pool_3/_reshape", const("softmax/weights", weights),
-         **float32)  # fmt: skip
+    node(
+        "MatMul",
+        "softmax/logits/MatMul",
+        "pool_3/_reshape",
+        const("softmax/weights", weights),
+        **float32,
+    )
     return graph, (kernel, mean, variance, beta, gamma if scaled else 1.0, weights)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_frozen_graph(tmp_path, scaled):
-    """Batches, images of any size, the old normalization with or without gain, the logits."""
+    """Batches, images of any size, the old normalization with and without gain, logits."""
     graph, (kernel, mean, variance, beta, gain, weights) = small_graph(scaled)
     path = tmp_path / "classify_image_graph_def.pb"
     path.write_bytes(graph.SerializeToString())

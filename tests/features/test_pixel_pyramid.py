@@ -1,4 +1,4 @@
-"""The distance of image pyramids: closed forms, and which differences it sees at which scale."""
+"""The distance of image pyramids in closed form, and the scales at which it sees differences."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_against_numpy_on_an_odd_side():
 
 
 def test_second_derivative():
-    """Of a distance that is a squared norm it is constant: twice the distance of the direction."""
+    """A squared norm has a constant second derivative: twice the distance of the direction."""
     direction = tf.random.stateless_normal([1, 8, 8, 1], [0, 0])
     t = tf.constant(0.3)
     with tf.GradientTape() as outer:
@@ -47,5 +47,5 @@ def test_second_derivative():
 
 
 def test_too_small():
-    with pytest.raises(BadInput, match="at least 8 pixels, came 4 x 8"):
+    with pytest.raises(BadInput, match="at least 8 pixels, not 4 x 8"):
         pixel_pyramid_l2(np.zeros([1, 4, 8, 1]), np.zeros([1, 4, 8, 1]))

@@ -1,4 +1,4 @@
-"""Ways to resize: the numbers that tell them apart, and those of PyTorch."""
+"""Resize methods: the numbers that distinguish them, and those of PyTorch."""
 
 import pathlib
 
@@ -31,9 +31,12 @@ def test_bilinear_of_tensorflow_1_and_2():
 def test_ranges():
     images = np.array([0, 128, 255], "uint8").reshape(3, 1, 1, 1) * np.ones([1, 4, 4, 3], "uint8")
     for name, wanted in (
-        ("tf1", [-1, 0, 127 / 128]), ("tf2", [-1, 0, 127 / 128]), ("clean", [-1, 0, 127 / 128]),
-        ("torch", [-1, 1 / 255, 1]), ("tfgan", [-1, 1 / 255, 1]),
-    ):  # fmt: skip
+        ("tf1", [-1, 0, 127 / 128]),
+        ("tf2", [-1, 0, 127 / 128]),
+        ("clean", [-1, 0, 127 / 128]),
+        ("torch", [-1, 1 / 255, 1]),
+        ("tfgan", [-1, 1 / 255, 1]),
+    ):
         x = np.asarray(RESIZES[name](images, 8))
         assert x.shape == (3, 8, 8, 3) and x.dtype == np.float32, name
         np.testing.assert_allclose(x, np.reshape(wanted, [3, 1, 1, 1]) + 0 * x, atol=1e-6)
@@ -41,7 +44,7 @@ def test_ranges():
 
 
 def test_torch_is_what_pytorch_fid_feeds_its_network():
-    """Numbers of torch.nn.functional.interpolate, down by 2.9 and by 2.4: without antialiasing."""
+    """torch.nn.functional.interpolate without antialiasing, reducing by 2.9 and by 2.4."""
     images = np.random.default_rng(0).uniform(0, 255, [2, 40, 50, 3]).round().astype("uint8")
     expected = np.load(REFERENCE)["resized"]
     np.testing.assert_allclose(RESIZES["torch"](images, 17), expected, atol=2e-5)
@@ -50,7 +53,7 @@ def test_torch_is_what_pytorch_fid_feeds_its_network():
 
 
 def cubic(x):
-    """Keys' kernel with a = -1/2."""
+    """Keys' cubic kernel with a = -1/2."""
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -58,7 +61,7 @@ def cubic(x):
 
 
 def test_clean_is_bicubic_with_antialiasing_on_floats():
-    """Each output is a mean of inputs weighted by a kernel as wide as the images shrink."""
+    """Each output is a weighted mean of inputs under a kernel as wide as the reduction."""
     images = np.random.default_rng(1).integers(0, 256, [1, 24, 24, 2]).astype("uint8")
     scale = 24 / 9
     centers = (np.arange(9) + 0.5) * scale
@@ -80,5 +83,5 @@ def test_channels():
     rgba = np.random.default_rng(3).integers(0, 256, [2, 5, 4, 4]).astype("uint8")
     np.testing.assert_array_equal(rgb(rgba), rgba[..., :3])
     for wrong in (gray.astype("float32"), gray[0], np.zeros([1, 4, 4, 2], "uint8")):
-        with pytest.raises(BadInput, match=r"uint8 images \[N, H, W, C\] of 1, 3 or 4 channels"):
+        with pytest.raises(BadInput, match=r"uint8 images \[N, H, W, C\] with 1, 3 or 4 channels"):
             rgb(wrong)

@@ -1,7 +1,7 @@
-"""LPIPS by the numbers of its own code, its defining properties; VGG16 from Keras' files.
+"""LPIPS against the numbers of its own code and its defining properties; VGG16 of Keras.
 
-lpips_reference.npz: distances by richzhang/PerceptualSimilarity's code (PyTorch 2.13) for the
-random weights (made_weights.py) and images made below.
+lpips_reference.npz holds the distances that richzhang/PerceptualSimilarity's code (PyTorch 2.13)
+computes for the random weights (made_weights.py) and images made below.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ def test_numbers_of_its_own_code(lpips):
     expected = np.load(REFERENCE)["distance"]
     np.testing.assert_allclose(lpips(a, b), expected, rtol=1e-4)
     assert expected[0] < expected[1] < expected[2]
-    assert not lpips.comparable  # random weights: the hash says so
+    assert not lpips.comparable  # the hash is that of random weights
 
 
 def test_a_distance(lpips):
@@ -78,7 +78,7 @@ def test_a_distance(lpips):
 
 
 def test_a_layer_counts_by_direction_only(lpips):
-    """Five times the activations are the same; orthogonal ones are twice the weight apart."""
+    """Scaled activations have distance 0; orthogonal ones have twice the weight."""
     a, b = (x[2:, :32, :32] for x in images())
     plain = lpips.activations
     expected = lpips(a, b)
@@ -118,20 +118,20 @@ def test_missing_and_wrong_files(files, monkeypatch):
         vgg.LPIPS(linear="nowhere.pth")
     with pytest.raises(BadInput, match="does not hold LPIPS' weights"):
         vgg.LPIPS(linear=files / "vgg16-397923af.pth")
-    with pytest.raises(BadInput, match="does not hold VGG16: of features.0 it has nothing"):
+    with pytest.raises(BadInput, match="does not hold VGG16: features.0 is nothing"):
         vgg.LPIPS(files / "vgg.pth", files / "vgg.pth")
 
 
 def test_images_that_are_too_small_or_of_other_channels(lpips):
-    with pytest.raises(BadInput, match=r"at least 16 x 16 pixels, not of \[15, 32, 3\]"):
+    with pytest.raises(BadInput, match=r"at least 16 x 16 pixels, not \[15, 32, 3\]"):
         lpips(*np.zeros([2, 1, 15, 32, 3], "float32"))
-    with pytest.raises(BadInput, match=r"not of \[16, 16, 4\]"):
+    with pytest.raises(BadInput, match=r"pixels, not \[16, 16, 4\]"):
         lpips(*np.zeros([2, 1, 16, 16, 4], "float32"))
     assert np.isfinite(lpips(*np.zeros([2, 1, 16, 16, 1], "float32"))).all()
 
 
 def test_the_examples_of_the_documentation(files, monkeypatch):
-    """With files of these names, and fewer paths."""
+    """The examples with files of these names and fewer paths."""
     monkeypatch.chdir(files)
     text = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     examples = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
@@ -156,9 +156,10 @@ def test_the_tool_measures_path_lengths(run, files, tmp_path, capsys):
 
 
 def write_keras(path, layers):
-    """An HDF5 file as `keras.applications` offers them: layer -> its weights, or their constants.
+    """Writes an HDF5 file like those of `keras.applications`.
 
-    A constant is stored as such, so that a file of 550 MB takes a few kilobytes.
+    Weights may be constants; these are stored as fill values, so a file of 550 MB takes a few
+    kilobytes.
     """
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [name.encode() for name in layers]
@@ -184,7 +185,7 @@ def keras_layers():
 
 
 def test_lpips_with_the_weights_of_keras(files, lpips):
-    """The same network behind other inputs: blue first, in 0..255 less the mean."""
+    """The same network with other inputs: blue first, in 0..255 minus the mean."""
     write_keras(files / "notop.h5", keras_layers())
     ours = vgg.LPIPS(files / "notop.h5", files / "vgg.pth")
     a, b = images()
@@ -198,7 +199,7 @@ def test_lpips_with_the_weights_of_keras(files, lpips):
 
 @pytest.mark.slow
 def test_fc2_of_keras_weights(files):
-    """Dense layers of constants: what fc1 and fc2 give follows from the last block by hand."""
+    """Dense layers with constant weights: fc1 and fc2 follow from the last block by hand."""
     layers = keras_layers()
     layers |= {
         "fc1": [((25088, 4096), 1e-4), ((4096,), 0.5)],
@@ -221,5 +222,5 @@ def test_fc2_of_keras_weights(files):
 
 def test_without_its_top_it_has_no_fc2(files):
     write_keras(files / "notop.h5", keras_layers())
-    with pytest.raises(BadInput, match="without its dense layers, which serves LPIPS only"):
+    with pytest.raises(BadInput, match="without its dense layers, which is enough for LPIPS only"):
         features.get(files / "notop.h5")

@@ -1,7 +1,7 @@
 """PyTorch's files, written here in both of its formats, and read without PyTorch.
 
 archive.pth and pickles.pth were written by PyTorch 2.13 itself from one state dict, in the format
-of today and in that before 1.6.
+of today and in the format before 1.6.
 """
 
 import io
@@ -73,7 +73,7 @@ def test_state_dicts(old, tmp_path):
 
 
 def test_what_the_formats_are():
-    """Against the written description of them, without the writer's code."""
+    """Compares with the documented formats, without the code of the writer."""
     data = torch_file(Tensor(np.array([1.5, -2.0], "f4")))
     assert data.startswith(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")
     assert data.endswith(struct.pack("<q2f", 2, 1.5, -2.0))
@@ -82,7 +82,7 @@ def test_what_the_formats_are():
 
 
 def test_an_ordered_dict_of_python_2():
-    """It takes its items as an argument; the released LPIPS weights are so."""
+    """It takes its items as an argument, as in the released LPIPS weights."""
     pairs = b"](](U\x01aU\x01be](U\x01cU\x01dee\x85"
     program = b"\x80\x02ccollections\nOrderedDict\n" + pairs + b"R."
     assert pickles.read(io.BytesIO(program), set())[0] == {"a": "b", "c": "d"}

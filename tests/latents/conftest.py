@@ -12,12 +12,16 @@ from tfgans.models import StyleGAN2
 
 
 def small_stylegan2(side):
-    """Noise and a w_avg that matter, z and w of different lengths."""
+    """A StyleGAN2 with visible noise, a w_avg that is not 0, and z and w of different lengths."""
     keras.utils.set_random_seed(0)
     model = StyleGAN2(
-        image_shape=(side, side, 3), latent_dim=12, style_dim=10, mapping_layers=2,
-        channel_base=128, channel_max=16,
-    )  # fmt: skip
+        image_shape=(side, side, 3),
+        latent_dim=12,
+        style_dim=10,
+        mapping_layers=2,
+        channel_base=128,
+        channel_max=16,
+    )
     for layer in model.generator_ema.synthesis.convs:
         layer.noise_strength.assign(0.005)
     model.generator_ema.w_avg.assign(0.3 * np.random.RandomState(0).randn(10))
@@ -37,7 +41,7 @@ def space(model):
 
 @pytest.fixture(scope="package")
 def small():
-    """8x8, 4 layers: for searches, which are slow to compile."""
+    """8x8, 4 layers, for searches: they are slow to compile."""
     return latents.Space(small_stylegan2(8))
 
 
@@ -46,8 +50,8 @@ class LinearSpace:
 
     Args:
         matrices: [num_ws, pixels, D].
-        image_shape: Of an image.
-        parts: Each layer makes a part of the image of its own.
+        image_shape: Shape of an image.
+        parts: True if each layer makes its own part of the image.
     """
 
     label, noise_shapes = None, []

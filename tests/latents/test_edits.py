@@ -1,4 +1,4 @@
-"""Edits: found, stacked, written, served; and the tools."""
+"""Finding, stacking, writing and serving edits; the tools."""
 
 import pathlib
 import re
@@ -47,7 +47,7 @@ def test_edits_add_up(space, moves):
 
 
 def test_an_edit_is_a_line(space, moves, tmp_path):
-    moves[0].name = "a: b, {c}"  # names are quoted
+    moves[0].name = "a: b, {c}"  # YAML quotes the name
     edits.save(moves, tmp_path / "all")
     lines = (tmp_path / "all.yaml").read_text().splitlines()
     assert len(lines) == 3 and lines[1].startswith("- {name: middle, file: all.npz")
@@ -69,9 +69,9 @@ def test_an_edit_is_a_line(space, moves, tmp_path):
     [
         ("- {file: all.npz, direction: hole}", "Did you mean 'whole'"),
         ("- {file: all.npz, direktion: whole}", "Did you mean 'direction'"),
-        ("- {file: all.npz}", "does not say its direction"),
+        ("- {file: all.npz}", "has no direction"),
         ("whole", "must be a list of lines"),
-        ("- {file: all.npz, direction: whole, layers: fine}", "there is no fine"),
+        ("- {file: all.npz, direction: whole, layers: fine}", "layers 0-5, not fine"),
     ],
 )
 def test_bad_lines(space, moves, tmp_path, text, message):
@@ -84,7 +84,7 @@ def test_bad_lines(space, moves, tmp_path, text, message):
 def test_edits_of_another_generator_are_refused(moves, tmp_path):
     edits.save(moves, tmp_path / "all")
     gan = GAN(image_shape=(4, 4, 1), latent_dim=5, generator_width=4, discriminator_width=4)
-    with pytest.raises(BadInput, match="z of length 12; wanted is 5"):
+    with pytest.raises(BadInput, match="z of length 12; this model's is 5"):
         edits.load(tmp_path / "all.yaml", latents.Space(gan))
 
 
@@ -98,26 +98,28 @@ def test_scores_of_a_file(tmp_path):
     with pytest.raises(BadInput, match="must begin with the line seed,NAME"):
         attributes.read_scores(path)
     path.write_text("seed,long\n3,yes\n1,2\n")
-    with pytest.raises(BadInput, match="each line is a seed and"):
+    with pytest.raises(BadInput, match="in each line a seed and one number"):
         attributes.read_scores(path)
 
 
 @pytest.mark.parametrize("method", find.SUPERVISED)
 @pytest.mark.parametrize("kind", ["z", "w"])
 def test_methods_find_a_planted_attribute(space, method, kind):
-    """Scores linear in the codes; `base` keeps the first attribute out of the second."""
+    """Scores are linear in the codes; `base` keeps the first attribute out of the second."""
     seeds = list(range(3000))
     codes = space.z(seeds) if kind == "z" else space.w(space.z(seeds)).numpy()
-    white = np.linalg.inv(np.linalg.cholesky(np.cov(codes.T))).T  # deviations along axes: 1
+    white = np.linalg.inv(
+        np.linalg.cholesky(np.cov(codes.T))
+    ).T  # standard deviation 1 along each axis
     plans = np.array([white[:, 0], white[:, 0] + white[:, 1]])
     scored = seeds, ["first", "both"], codes @ plans.T
     first, both = find.from_scores(method, space, scored, kind, [2, 3], base=["first"])
     assert (first.name, first.space, first.layers) == ("first", kind, [2, 3])
     change = np.array([plans @ edit.vector for edit in (first, both)])
     assert change[0, 0] > 0.2 and change[1, 1] > 0.2
-    # Means are matched in whether the base is there, not in how much of it.
+    # The means match the presence of the base attribute, not its amount.
     tolerance = {"tlgan": 1e-6, "difference": 0.3, "interfacegan": 0.15}[method]
-    if kind == "z":  # where codes are white, the base is left alone
+    if kind == "z":  # z is white, so the base stays the same
         assert abs(change[1, 0]) < tolerance * change[1, 1]
     with pytest.raises(BadInput, match="Did you mean 'first'"):
         find.from_scores(method, space, scored, kind, [0], base=["frst"])
@@ -128,7 +130,7 @@ def test_unsupervised_methods(space):
     assert [e.name for e in found] == ["sefa0", "sefa1", "sefa2"] and found[0].layers == [0, 1]
     gan = latents.Space(GAN(image_shape=(4, 4, 1), generator_width=4, discriminator_width=4))
     assert find.from_weights(gan, [0], 1)[0].space == "z"
-    with pytest.raises(BadInput, match="GAN has no w"):
+    with pytest.raises(BadInput, match="needs w, which GAN lacks"):
         find.from_components(gan, [0], 1)
 
 
@@ -143,11 +145,16 @@ np.savez(sys.argv[3], image=edit(**inputs)["image"])
 
 
 def test_a_stranger_edits(run, tmp_path, capsys):
-    """From finding to a fresh process without tfgans, with labels."""
+    """An edit with labels is found, exported, and run in a new process without tfgans."""
     model = StyleGAN2(
-        image_shape=(8, 8, 3), latent_dim=12, style_dim=10, mapping_layers=1, channel_base=64,
-        channel_max=8, num_classes=3,
-    )  # fmt: skip
+        image_shape=(8, 8, 3),
+        latent_dim=12,
+        style_dim=10,
+        mapping_layers=1,
+        channel_base=64,
+        channel_max=8,
+        num_classes=3,
+    )
     model.save(tmp_path / "small.keras")
     run("edit", "small.keras", "sefa", "--layers", "1-2", "-n", "2")
     assert Image.open("samples/small-sefa.png").size == (7 * 8, 2 * 8)
@@ -156,9 +163,11 @@ def test_a_stranger_edits(run, tmp_path, capsys):
     assert Image.open("samples/small-apply.png").size == (3 * 8, 4 * 8)
     rng = np.random.RandomState(0)
     inputs = {
-        "z": rng.randn(4, 12), "label": np.eye(3)[[0, 1, 2, 0]], "truncation": [1, 0.5, 0, 0.7],
+        "z": rng.randn(4, 12),
+        "label": np.eye(3)[[0, 1, 2, 0]],
+        "truncation": [1, 0.5, 0, 0.7],
         "strengths": [[0, 0], [1, 0], [0, -2], [3, 1]],
-    }  # fmt: skip
+    }
     inputs = {name: np.array(value, "float32") for name, value in inputs.items()}
     np.savez("inputs.npz", **inputs)
     command = [sys.executable, "-c", STRANGER, "saved_models/edited/1", "inputs.npz", "out.npz"]
@@ -176,9 +185,14 @@ def test_a_stranger_edits(run, tmp_path, capsys):
 
 def test_an_endpoint_with_a_class_of_its_own():
     model = StyleGAN2(
-        image_shape=(4, 4, 1), latent_dim=4, style_dim=4, mapping_layers=1, channel_base=16,
-        channel_max=4, num_classes=3,
-    )  # fmt: skip
+        image_shape=(4, 4, 1),
+        latent_dim=4,
+        style_dim=4,
+        mapping_layers=1,
+        channel_base=16,
+        channel_max=4,
+        num_classes=3,
+    )
     space = latents.Space(model, label=2)
     move = latents.Edit("none", np.zeros(4), "w", [0])
     function, signature = edits.endpoint(space, [move])
@@ -251,9 +265,9 @@ def test_project_writes_everything_and_goes_on(run, small, tmp_path, capsys):
     assert Image.open(folder / "morph.png").size == (9 * 8, 8)
     with Image.open(folder / "path.gif") as file:
         assert file.size == (16, 16)
-    run("project", *args, "--mp4")  # finished: nothing is done again
+    run("project", *args, "--mp4")  # the search is finished and does not run again
     count, _ = imageio_ffmpeg.count_frames_and_secs(str(folder / "path.mp4"))
-    assert count == 21 + 10  # each step, and the end for a second more
+    assert count == 21 + 10  # one frame per step, and the last for another second
     assert "step 19" not in capsys.readouterr().out
     with np.load(folder / "latents.npz") as file:
         assert file["ws"].shape == (2, 4, 10) and int(file["step"]) == 20
@@ -262,7 +276,7 @@ def test_project_writes_everything_and_goes_on(run, small, tmp_path, capsys):
 
 
 def test_ctrl_c_loses_no_step_of_a_projection(small, tmp_path):
-    """A real process, interrupted between two of its regular saves; then the same command again."""
+    """A real process is interrupted between two regular saves; the same command then resumes."""
     small.model.save(tmp_path / "small.keras")
     target = small.images(small.of_seeds([3]))
     images.save_grid(target, tmp_path / "0.png")
@@ -278,12 +292,12 @@ def test_ctrl_c_loses_no_step_of_a_projection(small, tmp_path):
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 130, rest
     step = int(re.search(r"Stopped at step (\d+); saved. To go on: python .*project.py", rest)[1])
-    assert 0 < step < 10_000  # which is when the first regular save after step 0 comes
+    assert 0 < step < 10_000  # the first regular save after step 0 comes at 10,000
     path = tmp_path / "samples" / "small-image2stylegan" / "latents.npz"
     with np.load(path) as file:
         assert int(file["step"]) == step and len(file["history"]) == 1
     search = latents.Image2StyleGAN(small, images_of(tmp_path / "0.png"), steps=400_000)
-    search.run(path, every=10_000, stop=lambda: search.step == step + 3)  # goes on from there
+    search.run(path, every=10_000, stop=lambda: search.step == step + 3)  # resumes there
     whole = latents.Image2StyleGAN(small, images_of(tmp_path / "0.png"), steps=400_000)
     whole.run(every=10_000, stop=lambda: whole.step == step + 3)
     np.testing.assert_allclose(search.ws, whole.ws, atol=1e-4)

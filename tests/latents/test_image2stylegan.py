@@ -1,4 +1,4 @@
-"""Image2StyleGAN: W+ and the three uses."""
+"""Image2StyleGAN: W+ and its three uses."""
 
 import keras
 import numpy as np
@@ -48,7 +48,7 @@ def test_it_finds_an_image_of_mixed_styles(small):
     plus = latents.Image2StyleGAN(small, image, steps=400).run(every=400)
     first, last = (entry[2][0] for entry in (plus.history[0], plus.history[-1]))
     assert last < 0.05 * first
-    # The perceptual distance alone is kept in the history; pixels are in the loss as well.
+    # The history holds the perceptual distance alone; the loss adds the pixels.
     assert np.mean((small.images(plus.ws) - image) ** 2) < 0.05 * np.var(image)
 
 
@@ -67,7 +67,7 @@ def test_uses():
 
 
 def test_vgg_features(tmp_path):
-    """The four layers of the paper, after the rectifier, of images in [-1, 1]."""
+    """The four layers of the paper after the rectifier, for images in [-1, 1]."""
     network = keras.applications.VGG16(include_top=False, weights=None)
     network.save_weights(tmp_path / "notop.weights.h5")
     images = np.random.RandomState(0).uniform(-1, 1, [1, 16, 16, 3]).astype("float32")
@@ -75,7 +75,7 @@ def test_vgg_features(tmp_path):
     found = features(images)
     assert [x.shape[1:] for x in found] == [(16, 16, 64), (16, 16, 64), (4, 4, 256), (2, 2, 512)]
     assert all(np.min(x) == 0 for x in found)
-    # The input of the original network: blue, green, red less the mean of ImageNet.
+    # The input of the original network: blue, green, red, minus the mean of ImageNet.
     pixels = (images[..., ::-1] + 1) * 127.5 - [103.939, 116.779, 123.68]
     first = network.get_layer("block1_conv1")
     np.testing.assert_allclose(found[0], first(pixels.astype("float32")), rtol=1e-3, atol=1e-3)

@@ -15,9 +15,9 @@ def test_named_layers():
     assert latents.layers_of("0-6", 18) == [0, 1, 2, 3, 4, 5, 6]
     assert latents.layers_of("1,4-5", 8) == [1, 4, 5]
     assert latents.layers_of("all", 8) == list(range(8))
-    with pytest.raises(BadInput, match="layers 0-7; there is no fine"):
+    with pytest.raises(BadInput, match="layers 0-7, not fine"):
         latents.layers_of("fine", 8)
-    with pytest.raises(BadInput, match="layers 0-7; there is no 0-8"):
+    with pytest.raises(BadInput, match="layers 0-7, not 0-8"):
         latents.layers_of("0-8", 8)
     with pytest.raises(BadInput, match="not 'corse'"):
         latents.layers_of("corse", 8)
@@ -36,7 +36,7 @@ def test_all_layers_give_the_other_image_and_complements_exchange(space):
 
 
 def activations(space, monkeypatch, ws):
-    """Outputs of all convolutions."""
+    """The outputs of all convolutions."""
     seen = []
     kind = type(space.generator.synthesis.convs[0])
     original = kind.call

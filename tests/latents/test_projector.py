@@ -1,4 +1,4 @@
-"""StyleGAN2's projector and what searches share."""
+"""StyleGAN2's projector and the base of all searches."""
 
 import numpy as np
 import pytest
@@ -23,10 +23,10 @@ def test_autocorrelation():
     checkers = np.where((y + x) % 2, 1.0, -1.0)[None, ..., None]
     white = np.random.RandomState(0).randn(400, 64, 64, 1)
     np.testing.assert_allclose(projector.autocorrelation(ones), [8.0])  # 4 scales, 2 directions
-    np.testing.assert_allclose(projector.autocorrelation(checkers), [2.0])  # the finest scale
+    np.testing.assert_allclose(projector.autocorrelation(checkers), [2.0])  # the finest scale alone
     np.testing.assert_allclose(projector.autocorrelation(ones[:, :8, :8]), [2.0])
     np.testing.assert_allclose(projector.autocorrelation(ones[:, :4, :4]), [2.0])
-    # A mean product of neighbors is N(0, 1 / pixels) for white noise, and each mean over 2x2
+    # For white noise a mean product of neighbors is N(0, 1 / pixels), and each mean over 2x2
     # divides the variance by 4 and its square by 16: 2 sum over k of 4^k / 4096 / 16^k.
     expected = 2 * sum(4**k / 4096 / 16**k for k in range(4))
     mean = np.mean(projector.autocorrelation(white))
@@ -38,7 +38,7 @@ def identity(images):
 
 
 def test_the_projector_finds_the_least_squares_w(linear_space):
-    """And its deviation of w is that of the vector, sqrt(16), not of a component."""
+    """The deviation of w is that of the vector, sqrt(16), not that of a component."""
     rng = np.random.RandomState(0)
     a = rng.randn(300, 16)
     space = linear_space(a[None], [10, 10, 3])
@@ -52,7 +52,7 @@ def test_the_projector_finds_the_least_squares_w(linear_space):
 
 
 def test_the_same_w_for_all_layers(linear_space):
-    """W, not W+: two layers that make a part of the image each share the best common w."""
+    """W, not W+: two layers that each make a part of the image share the best common w."""
     rng = np.random.RandomState(1)
     a = rng.randn(2, 24, 4)
     space = linear_space(a, [4, 4, 3], parts=True)
@@ -68,7 +68,7 @@ def test_the_same_w_for_all_layers(linear_space):
 
 @pytest.fixture(scope="module")
 def own_image(small):
-    """An image of the generator, from a w near the mean."""
+    """A generated image from a w near the mean."""
     z = small.sample_z(10_000, 123)
     mean = np.mean(small.w(z), axis=0)
     offset = 0.3 * np.random.RandomState(5).randn(10).astype("float32")
@@ -88,7 +88,7 @@ def test_it_recovers_an_image_of_the_generator(small, own_image):
 
 
 def test_noise_is_kept_white(small, own_image):
-    """Without the regularizer the noise images would hold some of the image."""
+    """Without the regularizer the noise images would encode some of the image."""
 
     class Free(latents.Projector):
         noise_weight = 0.0
@@ -121,7 +121,7 @@ def test_a_stopped_search_goes_on_bit_for_bit(small, own_image, tmp_path):
     assert [step for step, *_ in again.history] == [0, 5, 10, 15, 20]
     np.testing.assert_array_equal(whole.history[2][1], again.history[2][1])
     other = latents.Projector(small, own_image + 0.1, steps=20)
-    with pytest.raises(BadInput, match="belongs to another search, model, or images"):
+    with pytest.raises(BadInput, match="belongs to another search, model or images"):
         other.run(tmp_path / "state.npz")
     for layer in small.generator.mapping.dense:
         layer.bias.assign_add(tf.ones_like(layer.bias))

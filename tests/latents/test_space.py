@@ -1,4 +1,4 @@
-"""The interface that all latent tools work on."""
+"""The interface that all latent tools use."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_seeds_are_those_of_the_public_tools(space):
 
 
 def test_truncation_in_w(space, model):
-    """psi 0: one image; 1: as without, bit for bit; -1: the mirror image about w_avg; variance."""
+    """psi 0 gives one image, 1 no truncation bit for bit, -1 the reflection about w_avg."""
     z = space.sample_z(500, 0)
     ws, mean = space.ws(z).numpy(), model.generator_ema.w_avg.numpy()
     flat = space.images(space.ws(z[:4], truncation=0.0))
@@ -40,16 +40,21 @@ def test_explicit_noise(space, model):
     np.testing.assert_array_equal(images, space.synthesize(ws, "const"))
     zero = [0.0 * image for image in stored]
     np.testing.assert_allclose(space.synthesize(ws, zero), space.synthesize(ws, "none"), atol=1e-6)
-    for k in range(len(stored)):  # each image reaches its own layer
+    for k in range(len(stored)):  # each noise image reaches its own layer
         changed = [image + 10.0 * (j == k) for j, image in enumerate(stored)]
         assert np.abs(space.synthesize(ws, changed) - images).max() > 1e-4
 
 
 def test_classes_of_seeds():
     model = StyleGAN2(
-        image_shape=(4, 4, 1), latent_dim=4, style_dim=4, mapping_layers=1, channel_base=16,
-        channel_max=4, num_classes=3,
-    )  # fmt: skip
+        image_shape=(4, 4, 1),
+        latent_dim=4,
+        style_dim=4,
+        mapping_layers=1,
+        channel_base=16,
+        channel_max=4,
+        num_classes=3,
+    )
     np.testing.assert_array_equal(latents.Space(model).labels([4, 9]), np.eye(3)[[1, 0]])
     fixed = latents.Space(model, label=2)
     np.testing.assert_array_equal(fixed.labels([4, 9]), np.eye(3)[[2, 2]])
@@ -72,5 +77,5 @@ def test_other_generators_have_one_layer():
 
 
 def test_models_without_latents_are_refused():
-    with pytest.raises(BadInput, match="Pix2Pix does not make images of latents"):
+    with pytest.raises(BadInput, match="Pix2Pix does not make images from latents"):
         latents.Space(Pix2Pix(image_shape=(16, 16, 3), width=4, patch_layers=1))

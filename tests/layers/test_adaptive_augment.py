@@ -42,7 +42,7 @@ def drawn(draw, p, *args, n=MANY):
 
 @pytest.fixture
 def only(monkeypatch):
-    """only(k): of the transforms drawn from here on, the k-th happens and no other one."""
+    """only(k): the k-th transform drawn from here on happens, and no other one."""
     original = ada.sometimes
 
     def choose(k):
@@ -120,7 +120,7 @@ def test_p_moves_by_images_over_speed_and_stays_above_zero():
 
 
 def test_r_t_is_the_mean_of_all_observations():
-    for positive, direction in ((81, 1), (79, -1)):  # of 100; r_t = 0.62 and 0.58, target 0.6
+    for positive, direction in ((81, 1), (79, -1)):  # out of 100; r_t = 0.62 and 0.58, target 0.6
         layer = AdaptiveAugment(initial_p=0.5, speed_kimg=100)
         scores = tf.concat([tf.ones([positive]), -tf.ones([100 - positive])], 0)
         layer.observe(scores[:30])
@@ -396,7 +396,7 @@ def test_second_derivatives_of_the_gradient_norm():
 
 
 def test_r1_of_a_linear_d_does_not_see_flips():
-    """The gradient is with respect to x before augmentation: that of a.A(x) is A's adjoint on a."""
+    """The gradient of a.A(x) with respect to x, before augmentation, is the adjoint of A on a."""
     a = tf.constant(blob(32, 32, 3, -5, radius=3))
     flips = tf.constant(np.diag([-1, 1, 1]).astype("float32"))[None]
     x = tf.constant(noise_images(1, 32, 32, 1))
@@ -412,7 +412,7 @@ def test_r1_of_a_linear_d_does_not_see_flips():
 
 
 def flips_and_turns(image):
-    """The eight, in the order (flip, turns)."""
+    """The eight flipped and turned images, in the order (flip, turns)."""
     return [np.rot90(flipped, k) for flipped in (image, image[:, ::-1]) for k in range(4)]
 
 

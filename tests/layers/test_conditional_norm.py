@@ -1,4 +1,4 @@
-"""Conditional batch normalization: its tables, and what it is without them."""
+"""Conditional batch normalization: its tables, and the plain normalization without them."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Resampling and convolution in one, against the two in turn."""
+"""Resampling and convolution in one operation, compared with the two in turn."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from tfgans.layers.spectral_norm import SpectralNorm
 
 
 def in_turn(kind, layer, x):
-    """What `layer` stands for, written out."""
+    """The two operations that `layer` replaces."""
     kernel, bias = layer.kernel.value, layer.bias.value
     if kind is UpConv2D:
         x = tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
@@ -22,7 +22,7 @@ def in_turn(kind, layer, x):
 @pytest.mark.parametrize("size", [1, 3, 5])
 @pytest.mark.parametrize("sides", [(8, 6), (7, 5)])
 def test_same_as_in_turn(kind, size, sides):
-    """Outputs, gradients, and gradients of a gradient's norm, at the borders too."""
+    """Compares outputs, gradients, and gradients of a gradient's norm, borders included."""
     activation = "elu" if kind is UpConv2D else None
     layer = kind(4, size, padding="same", bias_initializer="normal", activation=activation)
     x = tf.random.normal([2, *sides, 3])
@@ -45,7 +45,7 @@ def test_same_as_in_turn(kind, size, sides):
 
 
 def test_inside_of_spectral_normalization():
-    """The normalized kernel is the one that counts, and its own singular value is 1."""
+    """The layer uses the normalized kernel, whose largest singular value is 1."""
     wrapped = SpectralNorm(DownConv2D(4, 3, padding="same"))
     x = tf.random.normal([2, 8, 8, 3])
     for _ in range(50):

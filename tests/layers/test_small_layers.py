@@ -54,7 +54,7 @@ def test_dropout_keeps_the_mean_and_is_off_at_inference():
 
 
 def test_equalized_dense_moves_by_the_scaled_learning_rate():
-    """lr 1e-3, 512 inputs: 1e-3 as stored, lr_mul / sqrt(512) of that in effect."""
+    """At rate 1e-3 stored weights move by 1e-3, effective ones by lr_mul / sqrt(512) of that."""
     for lr_mul in (1.0, 0.01):
         layer = EqualizedDense(4, lr_mul=lr_mul, bias_start=1.0)
         x = tf.random.normal([8, 512])

@@ -21,7 +21,7 @@ def largest(kernel):
 
 
 def used_kernel(layer, training=False):
-    """The kernel that the layer convolves with, read off the response to each input alone."""
+    """The kernel that the layer uses, from its response to an impulse in each input channel."""
     height, width, inputs, _ = layer.layer.kernel.shape
     x = tf.reshape(tf.eye(inputs), [inputs, 1, 1, inputs])
     x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])  # an impulse in the middle

@@ -1,4 +1,4 @@
-"""From a model or a folder to a result: what is measured is what the pure functions give."""
+"""Evaluating a model or a folder gives the values of the pure functions."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ TOOL = pathlib.Path(__file__).parents[2] / "tools" / "evaluate.py"
 
 
 class Pixels:
-    """A feature network for tests: 2 x 2 means of the pixels, less their mean over the image."""
+    """A feature network for tests: means of 2 x 2 pixels."""
 
     name, sha256, resize, comparable = "pixels", "0" * 64, "none", False
     calls = 0
@@ -206,7 +206,7 @@ def test_labels_are_drawn_from_the_data_and_class_distances_need_them(tmp_path, 
 
 
 def test_metrics_without_a_network(saved, tmp_path):
-    """SWD of the model's own images in two folders; no extractor is asked for."""
+    """SWD of two folders and the polygon study need no extractor."""
     images = np.random.default_rng(0).integers(0, 256, [2, 40, 16, 16, 3], "uint8")
     for name, pictures in zip(("a", "b"), images, strict=True):
         np.save(tmp_path / f"{name}.npy", pictures[: 40 if name == "a" else 30])
@@ -251,8 +251,8 @@ def test_path_lengths_of_a_model(saved, real_path, evaluator, tmp_path, monkeypa
     refused("LPIPS needs torchvision's vgg16-397923af.pth; nothing", tmp_path / "wgan_gp.keras")
     refused(r"z of GAN is not N\(0, I\)", distance=Squared())
     refused("GAN has no w", names=["ppl_wend"], distance=Squared())
-    refused("ppl_zend is of a model's latents", subject=real_path, distance=Squared())
-    refused("polygons is of a model's latents", subject=real_path, names=["polygons"])
+    refused("ppl_zend needs a model's latents", subject=real_path, distance=Squared())
+    refused("polygons needs a model's latents", subject=real_path, names=["polygons"])
     style = models.StyleGAN2((8, 8, 1), latent_dim=4, style_dim=4, channel_base=16, channel_max=4)
     style.save(tmp_path / "style.keras")
     refused("leave out the truncation", tmp_path / "style.keras", ["ppl_wend"], truncation=0.7)
@@ -269,7 +269,7 @@ def test_comparison_of_results(model, tmp_path, evaluator):
     second = evaluator(metrics=["fid", "is"])(model, {"name": "second", "kind": "GAN"})
     lines = metrics.compare(first, second).splitlines()
     assert lines[0].split() == ["first", "second"]
-    assert [line.split()[0] for line in lines[1:]] == ["own_kid", "own_fid"]  # what both have
+    assert [line.split()[0] for line in lines[1:]] == ["own_kid", "own_fid"]  # the metrics of both
     for key, value in (("samples", 100), ("seeds", 1)):
         other = evaluator(metrics=["fid"], **{key: value})(model, subject)
         with pytest.raises(BadInput, match="measured differently"):
@@ -278,7 +278,7 @@ def test_comparison_of_results(model, tmp_path, evaluator):
     with_distance = without["protocol"] | {"distance": "lpips", "distance_sha256": "3" * 64}
     assert "own_fid" in metrics.compare(without, without | {"protocol": with_distance})
     (tmp_path / "no.json").write_text("{}")
-    with pytest.raises(BadInput, match="is no result"):
+    with pytest.raises(BadInput, match="is not a result"):
         metrics.read_result(tmp_path / "no.json")
 
 
@@ -292,19 +292,19 @@ def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evalua
     with pytest.raises(FileNotFoundError, match="neither a run, nor a release"):
         metrics.evaluate(tmp_path / "nothing", "synthetic")
     (tmp_path / "run" / "snapshots").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="not saved anything"):  # not: its pictures
+    with pytest.raises(FileNotFoundError, match="not saved anything"):  # ignores its pictures
         metrics.evaluate(tmp_path / "run", "synthetic")
     pairs = models.get("pix2pix")
     with pytest.raises(BadInput, match="'paired'"):
         metrics.check_model(pairs.__new__(pairs))
-    with pytest.raises(BadInput, match="8, 8"):
-        metrics.evaluate(saved, "synthetic", ["swd"])  # no pyramid of 8 x 8
+    with pytest.raises(BadInput, match="16 pixels, not 8 x 8"):
+        metrics.evaluate(saved, "synthetic", ["swd"])  # the pyramid needs 16 x 16
 
     class Broken:
         def sample(self, n, seed):
             return np.full([n, 8, 8, 1], np.nan, "float32")
 
-    with pytest.raises(BadInput, match="not finite"):
+    with pytest.raises(BadInput, match="NaN or infinite"):
         evaluator()(Broken(), {})
     with pytest.raises(data.DataError, match="nowhere"):
         metrics.evaluate(saved, "nowhere", ["ms_ssim"])
@@ -321,8 +321,11 @@ def test_the_tool_prints_a_table_writes_json_and_compares(saved, real_path, tmp_
     assert f"{saved} (GAN) against {real_path}" in done.stdout and "ms_ssim_of_real" in done.stdout
     result = json.loads((tmp_path / "a.json").read_text())
     assert result["subject"] == {
-        "name": str(saved), "kind": "GAN", "step": 0, "averaged_weights": False,
-    }  # fmt: skip
+        "name": str(saved),
+        "kind": "GAN",
+        "step": 0,
+        "averaged_weights": False,
+    }
     assert result["protocol"]["seeds"] == [0, 1] and result["tfgans"]
     changed = result | {"protocol": result["protocol"] | {"generated_images": 50_000}}
     (tmp_path / "b.json").write_text(json.dumps(changed))

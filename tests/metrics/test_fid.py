@@ -15,7 +15,7 @@ def test_two_gaussians_of_the_paper_by_hand():
 
 @pytest.mark.parametrize("d", [64, pytest.param(2048, marks=pytest.mark.slow)])
 def test_closed_form_of_covariances_with_common_axes(d, rng):
-    """sum (sqrt a - sqrt b)^2 + |m1 - m2|^2, seen through one random rotation (a reflection)."""
+    """sum (sqrt a - sqrt b)^2 + |m1 - m2|^2, after one random reflection."""
     a, b = rng.uniform(0.01, 4, [2, d])
     axis = rng.normal(size=d)
     axis /= np.linalg.norm(axis)
@@ -30,7 +30,7 @@ def test_closed_form_of_covariances_with_common_axes(d, rng):
 
 
 def test_root_of_singular_covariances_with_common_axes(rng):
-    """Half of the axes empty in one, others in the other: the exact eigen-decomposition."""
+    """Each covariance has other empty axes; the eigendecomposition is known exactly."""
     a, b = rng.uniform(0.1, 4, [2, 64])
     a[:32] = 0
     b[16:48] = 0
@@ -43,7 +43,7 @@ def test_root_of_singular_covariances_with_common_axes(rng):
 
 
 def test_root_of_any_two_covariances(rng):
-    """Against the eigenvalues of the product, which is not symmetric, and scipy's matrix root."""
+    """Compares with the eigenvalues of the product, which is not symmetric, and SciPy's root."""
     first, second = (x.T @ x for x in rng.normal(size=[2, 40, 30]))
     eigenvalues = linalg.eigvals(first @ second)
     assert trace_of_root(first, second) == pytest.approx(np.sqrt(eigenvalues).sum().real, rel=1e-9)
@@ -63,7 +63,7 @@ def test_tensorflow_gan(tfgan):
 
 
 def test_bias_of_equal_distributions(rng):
-    """(d^2 + 5 d) / (2 N) = 0.168."""
+    """The bias is (d^2 + 5 d) / (2 N) = 0.168."""
     values = [fid(*rng.normal(size=[2, 1000, 16])) for _ in range(20)]
     assert np.mean(values) == pytest.approx(0.168, abs=0.02)
 
@@ -100,7 +100,7 @@ def test_moments_in_batches_are_those_of_all(rng):
 def test_bad_features_are_refused(rng):
     with pytest.raises(BadInput, match="3 and 2 features"):
         fid(np.zeros([4, 3]), np.zeros([4, 2]))
-    with pytest.raises(BadInput, match="finite"):
+    with pytest.raises(BadInput, match="NaN or infinite"):
         fid(np.full([4, 3], np.nan), np.zeros([4, 3]))
     with pytest.raises(BadInput, match=r"\(4, 3, 1\)"):
         fid(np.zeros([4, 3, 1]), np.zeros([4, 3, 1]))

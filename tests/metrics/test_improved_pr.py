@@ -18,12 +18,12 @@ def test_five_points_by_hand():
 def test_density_and_coverage_by_hand():
     assert density_coverage(REAL, FAKE, k=1) == pytest.approx((1.0, 0.6))  # "<=": 1.667, 0.8
     assert density_coverage(REAL, FAKE, k=2) == pytest.approx((0.5, 0.6))
-    # an outlier changes the density by its share only, and not the coverage
+    # an outlier changes the density by its share alone, and leaves the coverage
     assert density_coverage(REAL, FAKE[:2], k=1) == pytest.approx((1.5, 0.6))
 
 
 def test_constructed_manifolds(rng):
-    """Two rings; the generator knows one of them, and half of its images lie between."""
+    """The data are two rings; the generator makes one, and half of its images lie between."""
     angle = rng.uniform(0, 2 * np.pi, 1200)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     circle += 0.01 * rng.normal(size=circle.shape)
@@ -56,5 +56,5 @@ def test_neighbors_across_blocks_and_duplicates(rng):
     expected = np.sort(everywhere, axis=1)[:, 3]
     np.testing.assert_allclose(squared_radius(points, 3)[::50], expected**2, rtol=1e-9)
     assert squared_radius(points, 1)[7] < 1e-12
-    with pytest.raises(BadInput, match="3 nearest"):
+    with pytest.raises(BadInput, match="Wanted 3 nearest"):
         squared_radius(points[:3], 3)

@@ -1,4 +1,4 @@
-"""Metrics while a model trains: the best snapshot, early stopping, resuming; and collapse."""
+"""Metrics during training: the best model, early stopping, resuming; and collapse."""
 
 import contextlib
 import csv
@@ -33,7 +33,7 @@ def means(monkeypatch):
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    """Makes settings: gan's tiny ones on 300 triangles; FID every second of its ticks."""
+    """Makes settings: the tiny ones of gan on 300 triangles, with FID at every second tick."""
     path = tmp_path_factory.mktemp("data") / "triangles.npy"
     np.save(path, 3 * polygons(300, side=8)[..., None])
     some = ["metrics.names=[fid]", "metrics.every=2", "metrics.samples=64", "train.tick=5"]
@@ -73,7 +73,7 @@ def test_a_run_measures_keeps_the_best_draws_and_resumes_to_the_same_end(
     assert result["subject"]["step"] == best and result["protocol"]["generated_images"] == 64
     assert "the best so far" in text and "kid" in text  # few images: KID too
 
-    straight = tmp_path / "straight"  # measuring leaves the training as it is
+    straight = tmp_path / "straight"  # measuring does not change the training
     assert training.train(settings("train.steps=40", "metrics.names=[]"), straight)
     ours, theirs = (models.load(run).get_weights() for run in (whole, straight))
     for a, b in zip(ours, theirs, strict=True):
@@ -118,7 +118,7 @@ GONE = "The generator's gradient is gone"
 @pytest.mark.parametrize(
     "name, changes, expected",
     [
-        ("gan", {"generator": 10.0}, {ALIKE}),  # saturates; its slow opponent does not notice
+        ("gan", {"generator": 10.0}, {ALIKE}),  # G saturates, and D is too slow to notice
         ("lsgan", {"generator": 0.1, "discriminator": 3e-3}, {ALIKE, WON}),
     ],
 )
@@ -151,20 +151,20 @@ def straight(beta_1):
     [(0.0, "float32", False), (0.9, "mixed_float16", False), (0.9, "float32", True)],
 )
 def test_gradient_norms_are_those_of_the_gradients(beta_1, policy, replicas, two_replicas):
-    """From the first steps on, whatever the average, the scale of the loss, the replicas."""
+    """This holds from the first steps, for any beta_1, loss scale and number of replicas."""
     keras.config.set_dtype_policy(policy)
     with two_replicas.scope() if replicas else contextlib.nullcontext():
         model, dataset = straight(beta_1)
-    assert callbacks.gradient_norms(model) == {}  # nobody has moved
+    assert callbacks.gradient_norms(model) == {}  # no player has moved
     model.fit(dataset, steps_per_epoch=2, verbose=0)
     count = sum(w.shape.num_elements() for w in model.weights_of("generator"))
     assert callbacks.gradient_norms(model) == {
         "generator": pytest.approx(3 * count**0.5, rel=1e-5)
-    }  # and none of SGD
+    }  # and no norm for SGD
 
 
 def test_a_gradient_that_is_gone_is_called_so(capsys, tmp_path, monkeypatch):
-    """At the ticks of steps 2 and 4 it is whole, at the next three it is 30,000 times shorter."""
+    """At steps 2 and 4 it has full length, at the next ticks it is 30,000 times shorter."""
     monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow
     model, dataset = straight(0.0)
     real = np.random.default_rng(0).normal(size=[8, 8, 8, 1])

@@ -43,7 +43,7 @@ def test_splits_are_consecutive_and_lower_the_score(rng):
     scores = [inception_score(part, splits=1)[0] for part in np.split(logits, 10)]
     mean, deviation = inception_score(logits, splits=10)
     assert mean == pytest.approx(np.mean(scores))
-    assert deviation == pytest.approx(np.std(scores))  # of the population
+    assert deviation == pytest.approx(np.std(scores))  # population deviation, ddof 0
 
 
 def test_fewer_images_than_splits_are_refused():

@@ -19,7 +19,7 @@ def test_two_gaussians_in_closed_form(rng):
 
 
 def test_no_bias_whatever_the_number_of_images(rng):
-    """Equal distributions: mean 0; with the diagonal left in it would be 0.319 for 50 images."""
+    """Equal distributions have mean 0; with the diagonal it would be 0.319 for 50 images."""
     values = np.array([kernel_distance(*rng.normal(size=[2, 50, 10])) for _ in range(2000)])
     error = values.std() / np.sqrt(len(values))
     assert abs(values.mean()) < 3 * error and error < 0.005

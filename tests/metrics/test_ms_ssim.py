@@ -23,9 +23,7 @@ def test_tensorflow_on_images_that_are_large_enough(rng):
     """TensorFlow's own MS-SSIM is the mean over channels of each channel's value."""
     a = rng.integers(0, 256, [4, 192, 176, 1])
     b = np.clip(a + rng.normal(size=a.shape) * 40, 0, 255)
-    theirs = tf.image.ssim_multiscale(
-        tf.constant(a, "float32"), tf.constant(b, "float32"), 255.0
-    )  # fmt: skip
+    theirs = tf.image.ssim_multiscale(tf.constant(a, "float32"), tf.constant(b, "float32"), 255.0)
     np.testing.assert_allclose(ms_ssim(a, b), theirs, rtol=2e-4)
 
 

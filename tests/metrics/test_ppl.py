@@ -1,4 +1,4 @@
-"""Path lengths in closed form and of models; LPIPS by its definition."""
+"""Path lengths in closed form and of models; LPIPS from its definition."""
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ def latents(rng):
 
 @pytest.mark.parametrize("sampling", ["end", "full"])
 def test_linear_generator_in_closed_form(latents, sampling, rng):
-    """mean |A (w1 - w0)|^2, wherever on the line."""
+    """The length is mean |A (w1 - w0)|^2 everywhere on the line."""
     a = rng.normal(size=[12, 20])
     start, end = latents
     value = ppl(lambda w: w @ a, squared, start, end, "w", sampling)
@@ -31,7 +31,7 @@ def test_linear_generator_in_closed_form(latents, sampling, rng):
 
 
 def test_identity_on_the_sphere_in_closed_form(rng):
-    """mean omega^2, about (pi / 2)^2 in many dimensions."""
+    """The length is mean omega^2, about (pi / 2)^2 in many dimensions."""
     start, end = rng.normal(size=[2, 400, 512])
     for sampling in ("end", "full"):
         value = ppl(lambda z: z, squared, start, end, "z", sampling)
@@ -55,7 +55,7 @@ def test_the_step_does_not_matter_but_the_place_does(latents):
 
 
 def stylegan2(**changes):
-    """8x8, with noise that matters."""
+    """8x8, with visible noise."""
     settings = {"latent_dim": 6, "style_dim": 5, "mapping_layers": 1, "channel_max": 8}
     model = models.StyleGAN2((8, 8, 3), channel_base=64, **settings | changes)
     for conv in model.generator_ema.synthesis.convs:
@@ -66,8 +66,8 @@ def stylegan2(**changes):
 @pytest.mark.parametrize("space", ["w", "z"])
 @pytest.mark.parametrize("num_classes", [0, 3])
 def test_a_model_has_the_speed_of_its_images(space, num_classes):
-    """Of 12 paths, so all of one batch: the squared derivative by central differences of h = 0.002,
-    all images with the same noise, and labels that stay along each path."""
+    """Compares one batch of 12 paths with the squared derivative by central differences, h = 0.002;
+    all images have the same noise, and each path keeps its label."""
     model = stylegan2(num_classes=num_classes)
     generator, classes = model.generator_ema, np.arange(12) % 3 if num_classes else None
     label = model.one_hot(classes)

@@ -12,7 +12,7 @@ def test_histograms_by_hand():
     assert precision[500] == pytest.approx(1) and recall[500] == pytest.approx(1)  # slope 1
     precision, recall = prd_of_histograms(np.array([1.0, 0]), np.array([0, 1.0]))
     assert precision.max() == 0 and recall.max() == 0
-    precision, recall = prd_of_histograms(p, np.array([0.5, 0.5, 0, 0]))  # half is never made
+    precision, recall = prd_of_histograms(p, np.array([0.5, 0.5, 0, 0]))  # half is missing
     assert precision.max() == pytest.approx(1) and recall.max() == pytest.approx(0.5)
 
 

@@ -1,4 +1,4 @@
-"""The search for polygons and latents: what it finds is known here."""
+"""The searches for polygons and latents, in cases with a known answer."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def triangles(count, seed=5, faithful=False):
 
 @pytest.fixture(scope="module")
 def distances():
-    """Triangles, the same with pixel noise of three strengths, an empty picture, noise alone."""
+    """Triangles, triangles with pixel noise of three strengths, an empty picture, noise alone."""
     rng = np.random.default_rng(0)
     clean, study = triangles(6), triangles(6, faithful=True)
     sets = {"clean": clean, "study": study, "empty": np.ones_like(clean[:2])}
@@ -39,7 +39,7 @@ def test_triangles_are_found(distances):
 
 
 def test_noise_is_measured(distances):
-    """784 deviation^2, less what the six coordinates can fit."""
+    """The distance is 784 deviation^2 minus the part that the six coordinates can fit."""
     for deviation, expected in ((0.02, 0.315), (0.03, 0.690), (0.05, 1.92)):
         assert distances[deviation].mean() == pytest.approx(expected, rel=0.05)
     assert (distances[0.03] < 0.75).mean() > 0.8 and (distances[0.05] > 0.75).all()
@@ -64,7 +64,7 @@ def test_soft_polygons_sharpen_to_the_exact_ones():
     soft = soft_polygons(tf.constant(corners, "float32"), 28, 0.08).numpy()
     assert np.square(soft - exact).sum() < 1.0 and np.abs(soft - exact).max() < 0.4
     mirrored = soft_polygons(tf.constant(corners[:, ::-1], "float32"), 28, 0.08).numpy()
-    np.testing.assert_allclose(mirrored, soft, atol=1e-5)  # either way around
+    np.testing.assert_allclose(mirrored, soft, atol=1e-5)  # in either order of the boundary
 
 
 def draw(z):

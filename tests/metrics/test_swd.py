@@ -27,7 +27,7 @@ def test_pyramid_adds_up_to_the_image(textures):
     assert list(levels) == [32, 16] and levels[16].shape == (12, 16, 32, 3)
     np.testing.assert_allclose(levels[32] + enlarge(levels[16]), textures, atol=1e-6)
     flat = laplacian_pyramid(np.full([1, 64, 64, 1], 7.0))
-    np.testing.assert_allclose(flat[16], 7)  # the filter passes constants, also at the border
+    np.testing.assert_allclose(flat[16], 7)  # the filter keeps constants, at the border too
     np.testing.assert_allclose(flat[64][:, 2:-2, 2:-2], 0, atol=1e-12)
     with pytest.raises(BadInput, match="at least 16 x 16"):
         laplacian_pyramid(np.zeros([1, 8, 8, 1]))
@@ -44,7 +44,7 @@ def test_shifted_gaussian_clouds_in_closed_form(rng):
     expected = length * math.gamma(n / 2) / (math.sqrt(math.pi) * math.gamma((n + 1) / 2))
     assert expected == pytest.approx(0.1978, abs=1e-4)
     assert measured == pytest.approx(expected, rel=0.08)
-    # exactly, without the sampling noise: the same cloud moved
+    # The same cloud, shifted: exact, without sampling noise
     unit = directions / np.linalg.norm(directions, axis=0)
     exact = np.abs(v @ unit).mean()
     assert sliced_distance(a, a + v, directions) == pytest.approx(exact, rel=1e-9)
@@ -57,7 +57,7 @@ def test_colors_of_a_set_do_not_matter_but_its_shape_does(textures):
         for side, p in patches.items()
     }
     for value in swd_of_patches(patches, recolored).values():
-        assert value < 1e-2  # of about 1,000 for unlike sets: float32
+        assert value < 1e-2  # about 1,000 for unlike sets; not 0 in float32
     smooth = {side: np.cumsum(p, axis=1) for side, p in patches.items()}
     assert min(swd_of_patches(patches, smooth).values()) > 50
 
@@ -74,11 +74,9 @@ def test_the_same_images_and_other_images(textures, rng):
 
 
 def test_tensorflow_gan(tfgan):
-    """The real package's own draws through our pyramid, patches and distance."""
+    """Our pyramid, patches and distance with the draws of the real package."""
     recorded = tfgan("sliced_wasserstein")
-    levels = {
-        name: laplacian_pyramid(recorded[name] / 127.5 - 1) for name in ("real", "fake")
-    }  # fmt: skip
+    levels = {name: laplacian_pyramid(recorded[name] / 127.5 - 1) for name in ("real", "fake")}
     levels["again"] = levels["real"]
     for row, side in enumerate((32, 16)):
         a, again, b = (

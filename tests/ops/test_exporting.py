@@ -1,4 +1,4 @@
-"""What an export makes of weights alone is made once, and is what the layers make of them."""
+"""An export computes the values that depend on weights alone once, as the layers compute them."""
 
 import exported
 import numpy as np
@@ -50,7 +50,7 @@ def test_a_normalized_kernel_is_not_replaced_by_the_stored_one():
     with exporting():
         np.testing.assert_allclose(layer(x), wanted, atol=1e-6)
         plain = layer.layer(x)
-    assert np.abs(plain - wanted).max() > 1e-2  # the kernel as it is stored
+    assert np.abs(plain - wanted).max() > 1e-2  # the kernel is not the stored one
 
 
 def test_only_an_export_prepares():

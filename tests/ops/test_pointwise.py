@@ -31,14 +31,14 @@ def plain_styled(x, scale, noise, bias):
 
 
 def derivatives(function, *tensors):
-    """What the function gives, its gradients, and those of the size of its gradients."""
+    """The output of the function, its gradients, and the gradients of the norm of its gradients."""
     weights = numbers(*tensors[0].shape, seed=9)
     with tf.GradientTape() as outer:
         outer.watch(tensors)
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             y = function(*tensors)
-            total = tf.reduce_sum(weights * y * y)  # squared: else no second derivative
+            total = tf.reduce_sum(weights * y * y)  # squared, for a second derivative that is not 0
         first = tape.gradient(total, tensors)
         size = sum(tf.reduce_sum(tf.square(gradient)) for gradient in first)
     return [y, *first, *outer.gradient(size, tensors)]
@@ -75,7 +75,7 @@ def test_in_16_bits_the_result_is_rounded_once():
 
 
 def test_what_is_compiled_depends_on_the_machine(monkeypatch):
-    """XLA's launches are found in the graph, or not."""
+    """The graph holds XLA's launches exactly where the machine asks for compilation."""
 
     def launches(machine, dtype):
         monkeypatch.setenv("TFGANS_MACHINE", machine)

@@ -32,7 +32,7 @@ def network(layers, x, again):
 
 
 def gradients(layers, x, again):
-    """Of a loss to the weights, and of a penalty on its gradient to the input."""
+    """Gradients to the weights, from a loss and from a penalty on its gradient to the input."""
     weights = [w.value for layer in layers for w in layer.trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
         with tf.GradientTape() as inner:

@@ -1,4 +1,4 @@
-"""Weights of the official StyleGAN2 networks, and what those make of them."""
+"""Weights of the official StyleGAN2 networks, and the outputs of these networks."""
 
 import json
 import pathlib
@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 HERE = pathlib.Path(__file__).parent.parent / "reference" / "stylegan2"
-LIMIT = 1e-5  # of the README there, relative to the largest value
+LIMIT = 1e-5  # the limit in the README there, relative to the largest value
 
 
 def case(file, name):

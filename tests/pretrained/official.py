@@ -50,8 +50,8 @@ def torch_network(class_name, arrays, clamp=None, group=4, features=1):
 
     Args:
         arrays: "synthesis.b4.conv1.affine.weight" -> array, ...
-        clamp: Clamp of all activations.
-        group, features: Settings of the discriminator's minibatch standard deviation.
+        clamp: Bound of all activations.
+        group, features: Settings of the minibatch standard deviation of a discriminator.
     """
     top = Layer(class_name)
     for i, (name, array) in enumerate(arrays.items()):
@@ -171,7 +171,7 @@ def tensorflow_generator(a, version=5, grown=False, **static_kwargs):
 
 
 def tensorflow_discriminator(a, version=5, grown=False, **static_kwargs):
-    """As `tensorflow_generator`."""
+    """The discriminator's counterpart of `tensorflow_generator`."""
     variables = {}
     if "mapping.embed.weight" in a:
         variables["LabelEmbed/weight"] = a["mapping.embed.weight"].T
@@ -180,8 +180,13 @@ def tensorflow_discriminator(a, version=5, grown=False, **static_kwargs):
             variables[f"Mapping{i}/weight"] = a[f"mapping.fc{i}.weight"].T
             variables[f"Mapping{i}/bias"] = a[f"mapping.fc{i}.bias"]
     for side in (32, 16, 8, 4):
-        layers = {"fromrgb": "FromRGB", "conv0": "Conv0", "conv1": "Conv1_down", "skip": "Skip",
-                  "conv": "Conv"}  # fmt: skip
+        layers = {
+            "fromrgb": "FromRGB",
+            "conv0": "Conv0",
+            "conv1": "Conv1_down",
+            "skip": "Skip",
+            "conv": "Conv",
+        }
         for word, scope in layers.items():
             for part in ("weight", "bias"):
                 value = a.get(f"b{side}.{word}.{part}")

@@ -99,7 +99,7 @@ def test_calls_hidden_in_calls(tmp_path):
     assert "posix.system" in refusal(tmp_path, hidden(layer))
     network = Network("G", {"lod": touch})
     assert "posix.system" in refusal(tmp_path, dumps((network,) * 3))
-    # In the file inside of the file.
+    # In the inner file.
     tensor = Tensor(np.zeros(3, "f4"))
     tensor.storage = Call(_load_from_bytes, torch_file({"x": touch}))
     layer = torch_network("Generator", {"mapping.w_avg": np.zeros(3, "f4")})
@@ -141,7 +141,7 @@ def test_instructions_that_have_no_place(program, word, tmp_path):
     "state", [{"__class__": 1}, {"__setstate__": os.system}, {"__dict__": {}}, ({"a": 1}, {"b": 2})]
 )
 def test_state_fills_nothing_but_a_record(state, tmp_path):
-    """Attributes that Python itself would look at are only entries of an inert state here."""
+    """Attributes that Python itself would use are only entries of an inert state here."""
     marker = tmp_path / "executed"
     trick = Call(Network, state=state)
     message = refusal(tmp_path, dumps((trick, trick, trick)))
@@ -340,7 +340,7 @@ def test_truncated_files(good_files, tmp_path):
             assert "damaged" in refusal(tmp_path, data[:part])
 
 
-@pytest.mark.filterwarnings("ignore:invalid escape")  # of the standard library, about its input
+@pytest.mark.filterwarnings("ignore:invalid escape")  # the standard library warns about its input
 def test_mutated_files(good_files):
     """Each of 200 random changes is harmless or refused in the one way."""
     assert all(read(data)["image_shape"] == (8, 8, 3) for data in good_files)

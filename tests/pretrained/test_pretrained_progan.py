@@ -89,7 +89,7 @@ def official_outputs(v, image):
     for side in SIDES[:0:-1]:
         x = lrelu(conv(v, f"{side}x{side}/Conv0", x))
         x = lrelu(halve(conv(v, f"{side}x{side}/Conv1_down", x)))
-    deviation = tf.sqrt(tf.math.reduce_variance(x, axis=0) + 1e-8)  # of one group
+    deviation = tf.sqrt(tf.math.reduce_variance(x, axis=0) + 1e-8)  # within one group
     extra = tf.fill([*x.shape[:3], 1], tf.reduce_mean(deviation))
     x = lrelu(conv(v, "4x4/Conv", tf.concat([x, extra], axis=-1)))
     x = tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [len(x), -1])

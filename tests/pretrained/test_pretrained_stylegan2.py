@@ -1,6 +1,6 @@
 """Official files of StyleGAN2, in every form, against the numbers of the official implementation.
 
-The reference files hold weights and what the official networks make of them. The weights are
+The reference files hold weights and the outputs of the official networks. The weights are
 written as an official file, the file is loaded, and the model must make the same images.
 """
 
@@ -34,7 +34,7 @@ CASES = [  # generator, discriminator; protocols in PyTorch's form, in TensorFlo
 
 
 def other(weights):
-    """Weights that are not those of the average: a file holds both."""
+    """Weights that differ from the averaged ones: a file holds both."""
     return {name: value * np.float32(1.5) for name, value in weights.items()}
 
 
@@ -148,7 +148,7 @@ def tensorflow_file(path, g_weights, d_weights, **options):
 
 
 def test_tensorflow_keeps_up_sampling_kernels_as_correlations(tmp_path):
-    """Its definition of the layer: FIR up-sampling, then a correlation with the stored kernel."""
+    """The layer there is FIR up-sampling, then a correlation with the stored kernel."""
     g_weights, d_weights = weights_of()
     model = pretrained.load(tensorflow_file(tmp_path / "f.pkl", g_weights, d_weights))
     conv = model.generator.synthesis.convs[1]
@@ -181,7 +181,7 @@ def test_networks_that_grew_are_the_plain_architecture(tmp_path):
 
 
 def test_a_label_mapping_without_layers(tmp_path):
-    """That of the conditional networks of the code of 2020, so of the official CIFAR-10."""
+    """The conditional networks of the code of 2020 have one, and so has the official CIFAR-10."""
     g_weights, d_weights = weights_of("generator_skip_32/cond", "discriminator_resnet_32/cond")
     d_weights = {k: v for k, v in d_weights.items() if not k.startswith("mapping.fc")}
     model = pretrained.load(tensorflow_file(tmp_path / "f.pkl", g_weights, d_weights))

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-LIMIT = 1e-5  # of the largest number of an array: float32, on processors of other makes
+LIMIT = 1e-5  # relative to the largest number of an array: float32, on different processors
 
 
 def difference(a, b):

@@ -1,4 +1,4 @@
-"""`make reference` finds a planted difference, and says in a line why where it cannot run."""
+"""`make reference` finds a planted difference; where it cannot run, it says why in one line."""
 
 import pathlib
 import shutil
@@ -63,8 +63,10 @@ def test_where_it_cannot_run(tmp_path, python, reason):
         (tmp_path / "python3.10").chmod(0o755)
     result = subprocess.run(
         ["/bin/sh", HERE / "live.sh", tmp_path / "environment"],
-        env={"PATH": str(tmp_path)}, capture_output=True, text=True,
-    )  # fmt: skip
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0 and not result.stderr
     assert result.stdout.startswith("reference: not run, ") and result.stdout.count("\n") == 1
     assert reason in result.stdout

@@ -1,4 +1,4 @@
-"""Runs every example of docs/migration.md; compares it with the old packages where it says so."""
+"""Runs all examples of docs/migration.md, and compares those that say so with the old packages."""
 
 import pathlib
 import re
@@ -23,18 +23,23 @@ def checked(example):
 
 
 def inputs(example):
-    """What an example may use: the packages, the inputs of its numbers, some of each kind."""
+    """The names that an example may use: the packages, its inputs, and values of each kind."""
     image = keras.Input([1])
     draw = np.random.default_rng(0).uniform(-1, 1, [2, 4, 8, 8, 1]).astype("float32")
     given = {
-        "keras": keras, "np": np, "tf": tf, "tfgans": tfgans,
-        "real_images": tf.constant(draw[0]), "fake_images": tf.constant(draw[1]),
+        "keras": keras,
+        "np": np,
+        "tf": tf,
+        "tfgans": tfgans,
+        "real_images": tf.constant(draw[0]),
+        "fake_images": tf.constant(draw[1]),
         "images_uint8": np.zeros([2, 8, 8, 1], "uint8"),
         "dataset": tf.data.Dataset.from_tensor_slices({"image": draw[0]}).batch(4, True).repeat(),
         "model": tfgans.models.get("lsgan")(image_shape=(8, 8, 1), latent_dim=4, width=4),
         "network": keras.Model(image, keras.layers.Dense(2)(image)),
-        "tensor": np.ones([3, 5], "float32"), "tiles": REF["evaluation/tiles"],
-    }  # fmt: skip
+        "tensor": np.ones([3, 5], "float32"),
+        "tiles": REF["evaluation/tiles"],
+    }
     key = checked(example)
     kinds = {
         "tfa.layers": "tfa_layers/",

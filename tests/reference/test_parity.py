@@ -1,4 +1,4 @@
-"""What tfgans has for the parts of tensorflow-gan and tensorflow-addons, against their numbers.
+"""The counterparts of tensorflow-gan and tensorflow-addons in tfgans, against their numbers.
 
 Relative limit 1e-5. Where the old packages differ from the papers we are on the side of the papers:
 the test then holds the relation between both. Metrics and the losses of LSGAN have tests of their
@@ -98,11 +98,17 @@ def test_label_smoothing(tape):
     """TF-GAN's 0.25 asks for 0.875 of real images: ImprovedGAN's `real_target`."""
     model, real, fake = planted(
         ImprovedGAN(
-            (16, 16, 1), 4, 4, 4, minibatch_kernels=0, history_weight=0, real_target=0.875,
+            (16, 16, 1),
+            4,
+            4,
+            4,
+            minibatch_kernels=0,
+            history_weight=0,
+            real_target=0.875,
             reference_size=0,
         ),
         answer=lambda score: (score, None),
-    )  # fmt: skip
+    )
     with tape, random.scope(0):
         tape.watch((real, fake))
         terms = model.discriminator_loss(BATCH)
@@ -152,7 +158,7 @@ def test_mutual_information(tape):
         tape.watch((logits, mean, deviation))
         prediction = tf.concat([logits, mean, 2 * tf.math.log(deviation)], axis=1)
         bounds = model.information(z, prediction)
-    error = np.log(3) - bounds["categorical"]  # less the entropy of the codes
+    error = np.log(3) - bounds["categorical"]  # minus the entropy of the codes
     prior = -0.5 * np.square(code).sum(axis=1).mean()
     per_element = -(bounds["continuous"] + prior) / 2 + 0.5 * np.log(2 * np.pi)
     name = "mutual_information_penalty"
@@ -219,12 +225,12 @@ def test_gradient_penalty(monkeypatch, case, target):
 
 
 def finished_progan(target):
-    """Of one resolution, so at full size from the start."""
+    """A ProGAN with one resolution, so at full size from the start."""
     return progan.ProGAN((4, 4, 1), 4, channel_base=16, channel_max=4, penalty_target=target)
 
 
 def test_gan_loss_with_penalty(monkeypatch):
-    """Of `gan_loss(model, gradient_penalty_weight=10)`: Wasserstein, and the penalty on top."""
+    """`gan_loss(model, gradient_penalty_weight=10)` is Wasserstein with the penalty on top."""
     ref = group("totals")
     model = WGANGP(width=4, penalty_weight=10.0, **SHAPE)
     real, fake = (tf.reshape(ref[k], [4, 3, 2, 1]) for k in ("x", "fake_x"))
@@ -302,7 +308,7 @@ def test_spectral_norm(case):
     v = w @ ref["u"].T
     v /= np.linalg.norm(v)
     sigma = float((v.T @ w @ u)[0, 0])
-    close(ref["kernel"] / sigma, ref["forward_1/kernel"])  # what theirs stores
+    close(ref["kernel"] / sigma, ref["forward_1/kernel"])  # the kernel that theirs stores
     expected = (g - np.sum(g * w / sigma) * (v @ u.T)) / sigma
     close(tf.reshape(by_kernel, [-1, 3]), expected)
 
@@ -352,7 +358,7 @@ def test_image_pool():
             shown.append(int(pool(tf.fill([1, 1, 1, 1], float(step)))[0, 0, 0, 0]))
 
     def again(sequence):
-        """Images that came back after they had been shown, but for the first three."""
+        """Images that came back after they had been shown, except the first three."""
         return [x for i, x in enumerate(sequence) if x > 2 and x in sequence[:i]]
 
     assert list(ref[:3]) == shown[:3] == [0, 1, 2]  # both fill up first

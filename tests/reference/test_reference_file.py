@@ -1,7 +1,7 @@
 """The recorded numbers against closed forms, most of them where the two packages surprise.
 
-Only NumPy: what stands here says in a line or two what tensorflow-gan and tensorflow-addons
-really compute, so that a difference from a paper is seen before it is copied or "corrected".
+It uses NumPy alone. Each test states in a line or two what tensorflow-gan and tensorflow-addons
+really compute, so a difference from a paper is seen before it is copied or "corrected".
 """
 
 import json
@@ -578,7 +578,7 @@ def test_tfa_spectral_normalization_gradient_ignores_sigma(ref):
         kernel = arrays[f"forward_{forward}/kernel"]
         close(arrays[f"forward_{forward}/y"], x @ kernel + arrays["bias"])
         gradient = arrays[f"forward_{forward}/grad_kernel"]
-        close(gradient, x.T @ probe)  # of the normalized kernel, as if it were the weight
+        close(gradient, x.T @ probe)  # as if the normalized kernel were the weight
         assert abs(np.sum(gradient * kernel)) > 0.1  # Miyato's is orthogonal to the weight
 
 

@@ -1,11 +1,11 @@
-"""Some five hundred faulty data sets: what each is, and what is said to happen.
+"""Some five hundred faulty data sets, each with its expected outcome.
 
-A case is (name, function that makes the set in a folder and returns its path, what happens):
+A case is (name, function that makes the set in a folder and returns its path, outcome):
 
 - "reads": every image is read;
 - "broken": the set opens; its faulty images, and no others, are reported as broken;
 - "refused": the set is refused when it is opened, or when its labels are asked for;
-- "answers": one of these three, as the damage hits; nothing else.
+- "answers": one of these three, depending on the damage.
 
 In a set of files the good images are named good*.png.
 """
@@ -53,7 +53,7 @@ def whole(kind):
 
 
 def flipped(data, seed, count=3, start=0, end=None):
-    """Some bits of data between two places turned over."""
+    """Flips some bits of data between two places."""
     data, draws = bytearray(data), np.random.RandomState(seed)
     for position in draws.randint(start, end or len(data), count):
         data[position] ^= 1 << draws.randint(8)
@@ -74,7 +74,7 @@ def case(name, outcome):
 
 
 def with_good(folder, name, data):
-    """A folder with two good images and one file of the given bytes."""
+    """Makes a folder with two good images and one file of the given bytes."""
     folder = folder / "set"
     folder.mkdir()
     for i in range(2):
@@ -141,7 +141,7 @@ def patched(data, *changes):
 
 
 def tiff_bomb(side):
-    """Width (tag 256) and height (257) of a little-endian TIFF replaced."""
+    """Replaces width (tag 256) and height (257) of a little-endian TIFF."""
     data = encoded("TIFF")
     for tag in (256, 257):
         at = (
@@ -233,10 +233,18 @@ file_case("exif of garbage", "reads", "x.jpg", encoded("JPEG", exif=b"Exif\0\0ga
 # Names.
 
 for name in (
-    "ünïcödé 漢字.png", "new\nline.png", "\x1b[2J\x1b[31mred.png", "-rf.png", "a b  c.png",
-    "'\"`$(touch ran).png", "x" * 251 + ".png", "\u202egnp.exe.png", "%s{0}.png", "x.PNG",
+    "ünïcödé 漢字.png",
+    "new\nline.png",
+    "\x1b[2J\x1b[31mred.png",
+    "-rf.png",
+    "a b  c.png",
+    "'\"`$(touch ran).png",
+    "x" * 251 + ".png",
+    "\u202egnp.exe.png",
+    "%s{0}.png",
+    "x.PNG",
     "..x.png",
-):  # fmt: skip
+):
     hidden = name.startswith(".")
     file_case(f"name {name[:20]!r}", "reads", name, b"" if hidden else encoded("PNG"))
     if not hidden:
@@ -251,7 +259,7 @@ file_case("broken, no utf-8", "broken", b"\xff\xfe.png".decode(errors="surrogate
 
 
 def linked(folder, *links):
-    """A folder with two good images and sub-folders a, b, c, with links (from, to)."""
+    """Makes a folder with two good images, sub-folders a, b, c, and links (from, to)."""
     path = with_good(folder, "notes.txt", b"")
     for name in "abc":
         (path / name).mkdir()
@@ -354,7 +362,7 @@ for seed in range(25):
 
 @case("zip: wrong checksum of an image", "broken")
 def _(folder):
-    path = zipped(folder, [("x.bmp", encoded("BMP"))])  # which has no checksum of its own
+    path = zipped(folder, [("x.bmp", encoded("BMP"))])  # a BMP has no checksum of its own
     with zipfile.ZipFile(path) as file:
         at = file.getinfo("x.bmp").header_offset + 200
     return changed(path, lambda data: patched(data, (at, bytes([data[at] ^ 1]))))
@@ -399,7 +407,7 @@ def _(folder):
 
 @case("zip: encrypted", "broken")
 def _(folder):
-    """The flag of encryption set on the last entry, here and in the table of contents."""
+    """Sets the encryption flag of the last entry, there and in the table of contents."""
     path = zipped(folder, [("x.png", encoded("PNG"))])
     data = path.read_bytes()
     local, central = data.rindex(b"PK\3\4"), data.rindex(b"PK\1\2")
@@ -602,9 +610,10 @@ npy_case("cut in its head", "refused", saved(ROWS)[:50])
 npy_case("pickle", "refused", pickle.dumps(ROWS))
 npy_case("many under the name of one", "refused", saved_many(images=ROWS))
 npy_case(
-    "terabytes", "refused",
+    "terabytes",
+    "refused",
     npy_header("{'descr': '|u1', 'fortran_order': False, 'shape': (9999, 99999, 9999)}"),
-)  # fmt: skip
+)
 npy_case("code in its head", "refused", npy_header("__import__('os').system('touch ran')"))
 npy_case("deep head", "refused", npy_header("(" * 110))
 for seed in range(12):

@@ -1,4 +1,4 @@
-"""Kills a small training again and again; its end must be that of an undisturbed one, bit for bit.
+"""Kills a small training again and again; it must end bit for bit like an undisturbed one.
 
 python tests/reliability/kill.py --kills 50
 
@@ -47,7 +47,7 @@ def wait_for(condition, process, seconds=60):
 
 
 def kill_once(folder, inside, draws):
-    """Resumes the run and kills it; returns what was found then."""
+    """Resumes the run and kills it; returns where it was killed and the number of lost steps."""
     run, shown = folder / "run", []
     before = storage.snapshots(run)
     process = start(folder)
@@ -61,7 +61,7 @@ def kill_once(folder, inside, draws):
         wait_for(writing.exists, process)
         time.sleep(draws.uniform(0, 0.06))
     else:
-        wait_for(lambda: storage.snapshots(run), process)  # else there is nothing to lose
+        wait_for(lambda: storage.snapshots(run), process)  # otherwise there is nothing to lose
         time.sleep(draws.uniform(0, 2))
     process.send_signal(signal.SIGKILL)
     rest, _ = process.communicate()
@@ -71,7 +71,7 @@ def kill_once(folder, inside, draws):
     snapshots = storage.snapshots(run)
     for path in snapshots:
         assert durable.checksums(path).exists(), f"{path} has no checksum"
-        durable.check(path)  # each snapshot that has its name is whole
+        durable.check(path)  # a snapshot under its final name is complete
     assert not before or f"Going on from run/snapshots/{before[-1].name}.\n" in resumed, shown
     return {
         "inside a write": (run / "snapshots" / "partial").exists(),
@@ -97,7 +97,7 @@ def kill(folder, kills, seed=0) -> str:
     goal = int(storage.snapshots(folder / "run")[-1].stem) + 3
     for run in ("run", "undisturbed"):
         settings = Config.load("gan", "tiny", [*SETTINGS, f"train.steps={goal}"])
-        with mock.patch.object(callbacks.log, "draw_curves"):  # slow, and not looked at
+        with mock.patch.object(callbacks.log, "draw_curves"):  # slow, and not tested here
             assert training.train(settings, folder / run)
     pairs = list(zip(state(folder / "run"), state(folder / "undisturbed"), strict=True))
     different = sum(not np.array_equal(a, b) for a, b in pairs)

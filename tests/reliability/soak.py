@@ -20,7 +20,7 @@ from tfgans import callbacks, models, storage, training  # noqa: E402
 from tfgans.config import Config  # noqa: E402
 from tfgans.strategy import choose_strategy  # noqa: E402
 
-WARM = 0.3  # part of the samples before memory counts: allocators fill their pools
+WARM = 0.3  # share of the samples left out at the start, while allocators fill their pools
 
 
 def resident() -> float:
@@ -36,7 +36,7 @@ def slope(points) -> float:
 
 
 class Watch(callbacks.OnTick):
-    """Notes memory after each step, samples and counts graphs at each tick; stops in time."""
+    """Records memory after each step, samples and counts graphs at each tick; stops in time."""
 
     def __init__(self, tick, seconds):
         super().__init__(tick)
@@ -55,7 +55,7 @@ class Watch(callbacks.OnTick):
 
 
 def graphs() -> int:
-    """How many graphs are alive; each compiled function holds some."""
+    """The number of live graphs; each compiled function holds some."""
     return sum(isinstance(thing, tf.Graph) for thing in gc.get_objects())
 
 

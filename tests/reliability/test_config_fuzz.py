@@ -1,4 +1,4 @@
-"""Configurations edited at random: each is understood, or refused in a line that says where."""
+"""Randomly edited configurations are accepted, or refused in a line that names the place."""
 
 import copy
 import difflib
@@ -36,9 +36,12 @@ JUNK = st.one_of(
 )
 CHARACTERS = ["", "", ":", "{", "]", "\t", "\n", "- ", "&a", "*a", "!!python/x", "\0", "é", "1"]
 FUZZ = settings(
-    max_examples=200, deadline=None, derandomize=True, database=None,
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 
 
 def places(tree, at=()):

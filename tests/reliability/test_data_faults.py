@@ -1,4 +1,4 @@
-"""Faulty data: each set gets its stated answer, in time, in little memory; nothing is written."""
+"""Each faulty data set has its expected outcome, in time, in little memory; nothing is written."""
 
 import os
 import pathlib
@@ -50,7 +50,7 @@ def tree(folder):
 def answer(path, good="good"):
     """Opens and reads a set; returns its outcome in the words of `faults`. Errors must be one line.
 
-    Images whose names begin with `good` must not be called broken.
+    Images whose names begin with `good` must not be reported as broken.
     """
     said = []
     try:
@@ -81,7 +81,7 @@ def answer(path, good="good"):
 
 
 @pytest.mark.parametrize("name, make, outcome", CASES, ids=[case[0] for case in CASES])
-@pytest.mark.filterwarnings("ignore")  # Pillow's own words on damaged files
+@pytest.mark.filterwarnings("ignore")  # Pillow's own warnings about damaged files
 def test_a_faulty_set(name, make, outcome, tmp_path):
     path = make(tmp_path)
     before = tree(tmp_path)
@@ -187,9 +187,20 @@ def test_a_single_image(tmp_path, data):
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"\n\n", b"1 2 x", b"1 -2", b"1 2.5", b"\xff\xfe\x00", b"1 \x00", b"9" * 30, b"9" * 9999,
-     "1 ٣".encode(), b"\x89PNG\r\n\x1a\n"],
-)  # fmt: skip
+    [
+        b"",
+        b"\n\n",
+        b"1 2 x",
+        b"1 -2",
+        b"1 2.5",
+        b"\xff\xfe\x00",
+        b"1 \x00",
+        b"9" * 30,
+        b"9" * 9999,
+        "1 ٣".encode(),
+        b"\x89PNG\r\n\x1a\n",
+    ],
+)
 def test_tokens(tmp_path, text):
     (tmp_path / "a.txt").write_bytes(text)
     with pytest.raises(DataError) as error:
@@ -199,7 +210,7 @@ def test_tokens(tmp_path, text):
 
 
 def test_memory_is_bounded_for_a_large_image_too(tmp_path):
-    """The largest size that is read at all: 89 million pixels, of one value."""
+    """The largest image that is read: 89 million pixels of one value."""
     picture = tf.io.encode_png(tf.zeros([9000, 9900, 1], tf.uint8)).numpy()
     path = with_good(tmp_path, "large.png", picture)
     source = open_images(path)

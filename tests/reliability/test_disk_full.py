@@ -1,4 +1,4 @@
-"""A disk that gets full while a run writes to it: one line, the last whole snapshot stays."""
+"""A disk fills up while a run writes to it: one line of error, the last snapshot stays whole."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ TRAIN = pathlib.Path(__file__).parents[2] / "tools" / "train.py"
 
 @contextlib.contextmanager
 def files_of_at_most(size):
-    """Writing beyond that fails as on a full disk: OSError, "File too large"."""
+    """Limits file sizes; longer writes fail as on a full disk: OSError, "File too large"."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -35,7 +35,7 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("size", [100, 80_000])  # room for no settings, for no snapshot
+@pytest.mark.parametrize("size", [100, 80_000])  # too small for the settings, for a snapshot
 def test_training_says_so_and_goes_on_when_there_is_room(tmp_path, size):
     assert training.train(settings(5), tmp_path)
     (saved,) = storage.snapshots(tmp_path)
@@ -47,7 +47,7 @@ def test_training_says_so_and_goes_on_when_there_is_room(tmp_path, size):
     assert f"The last whole snapshot is {saved}." in words and "\n" not in words
     assert names(tmp_path / "snapshots") == before
     durable.check(saved)
-    if size == 80_000:  # the others differ in how they fail, not in what is left
+    if size == 80_000:  # the other size leaves the same files
         assert training.train(settings(10), tmp_path)
         assert [int(path.stem) for path in storage.snapshots(tmp_path)] == [5, 10]
 

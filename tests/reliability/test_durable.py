@@ -125,7 +125,7 @@ def test_the_release_that_comes_with_the_package_is_whole():
 
 
 def test_an_altered_snapshot_is_passed_over_and_the_one_before_named(model, capsys, tmp_path):
-    """Also where the byte is one that a zip does not check: Keras reads the file without a word."""
+    """It works even for a byte that a zip does not check: Keras reads the file without an error."""
     for step in (10, 20):
         storage.save(model, tmp_path / "snapshots" / f"{step:08}.keras")
     first, second = storage.snapshots(tmp_path)

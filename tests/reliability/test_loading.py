@@ -1,4 +1,4 @@
-"""Files from strangers: loading a model, a run or a data set runs nothing that they bring along."""
+"""Loading a model, a run or a data set of a stranger runs no code from its files."""
 
 import json
 import pathlib
@@ -47,7 +47,7 @@ def with_lambda(path, mark):
 
 
 def naming(path, model, module, name, arguments):
-    """The `.keras` file of `model`, but its class is any function of any module."""
+    """Writes a `.keras` file of `model` whose class is any function of any module."""
     model.save(path)
     with zipfile.ZipFile(path) as file:
         parts = {part: file.read(part) for part in file.namelist()}

@@ -1,4 +1,4 @@
-"""Numbers that are none, planted in the data, a loss, a gradient and a weight."""
+"""NaN planted in the data, a loss, a gradient and a weight."""
 
 import shutil
 
@@ -16,7 +16,7 @@ NAN = float("nan")
 
 @keras.saving.register_keras_serializable("tests")
 class Poisoned(models.MODELS["gan"]):
-    """Goes wrong in its 16th step, in the way that `poison` says, as long as `until` is."""
+    """Makes NaN in its 16th step, in the place `poison`, until the run has restarted more than `until` times."""
 
     poison, until = "", 0
 
@@ -27,7 +27,7 @@ class Poisoned(models.MODELS["gan"]):
             return terms
         if self.poison == "loss":
             terms["extra"] = tf.where(now, NAN, 0.0)
-        if self.poison == "gradient":  # the loss is 0, its gradient infinite times 0
+        if self.poison == "gradient":  # the loss is 0, its gradient 0 times infinity
             now = self.step == 19  # the last step before a snapshot
             square = tf.square(self.generator.trainable_variables[0].value)
             root = tf.reduce_sum(tf.sqrt(square * tf.where(now, 0.0, 1.0)))
@@ -49,7 +49,7 @@ def poison(monkeypatch):
         monkeypatch.setattr(Poisoned, "until", until)
 
     monkeypatch.setitem(models.MODELS, "gan", Poisoned)
-    monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow, and not looked at
+    monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow, not tested here
     return plant
 
 
@@ -58,7 +58,7 @@ def settings(*changes, steps=40):
 
 
 def steps_and_weights(run):
-    """Returns the step of each snapshot and the weights of the newest, after checking all."""
+    """The steps of the snapshots and the weights of the newest; all weights must be finite."""
     for path in storage.snapshots(run):
         model = keras.models.load_model(path)
         weights = [w.numpy() for w in [*model.variables, *model.optimizers["generator"].variables]]
@@ -97,7 +97,7 @@ def test_a_number_that_is_none_in_the_data(tmp_path):
 
 
 def test_reload_goes_on_from_the_snapshot_with_other_random_numbers(poison, tmp_path, capsys):
-    """The count is saved: stopped and resumed after that, the run ends bit for bit the same."""
+    """The count is saved: a run stopped and resumed later ends bit for bit the same."""
     poison("loss", until=0)
     training.train(settings("train.on_nan=reload"), tmp_path / "whole")
     printed = capsys.readouterr().out

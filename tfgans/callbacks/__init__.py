@@ -1,7 +1,7 @@
-"""What happens while a model trains: progress, pictures, logs, metrics, snapshots, stopping.
+"""Callbacks of a training run: progress, sample grids, logs, metrics, snapshots, stopping.
 
-All work in ticks, every `train.tick` steps counted from the very first one, so that a resumed run
-ticks at the same steps as an uninterrupted one. The rest is `keras.callbacks`.
+They act at ticks, every `train.tick` steps counted from the first step of the run, so a resumed run
+ticks at the same steps as an uninterrupted one. For everything else there is `keras.callbacks`.
 """
 
 from tfgans.callbacks.collapse import CollapseMonitor

@@ -1,4 +1,4 @@
-"""Loss terms as a table, as curves, and for TensorBoard."""
+"""Writes loss terms to a table, to curves and to TensorBoard."""
 
 import csv
 import io
@@ -18,14 +18,14 @@ matplotlib.use("Agg")
 class Log(OnTick):
     """Writes each tick to log.csv and TensorBoard, and draws curves.png.
 
-    "<player>/gradient" beside the loss terms is the length of the player's gradient, see
-    `gradient_norms`.
+    Beside the loss terms it logs the norm of each player's gradient (`gradient_norms`) as
+    "<player>/gradient".
 
     Args:
         tick: Steps between rows.
         run: Folder of the run.
         batch_size: Examples per step, over all replicas.
-        unit: What an example is, in the plural.
+        unit: Name of the examples, in the plural.
     """
 
     def __init__(self, tick, run, batch_size, unit):
@@ -53,9 +53,9 @@ class Log(OnTick):
 
 
 def read_rows(path, step):
-    """The rows of a CSV file as dicts of texts, but for those of later steps than `step`.
+    """The rows of a CSV file up to `step`, as dicts of texts.
 
-    Later ones are of steps that a resumed run is about to make again.
+    A resumed run repeats the later steps, so their rows are left out.
     """
     if not path.exists():
         return []
@@ -74,7 +74,7 @@ def write_rows(rows, path):
 
 
 def draw_curves(rows, path, unit):
-    """One panel per loss term, over thousands of examples."""
+    """Draws one panel per loss term; the x-axis counts thousands of examples."""
     from matplotlib import pyplot
 
     names = [n for n in dict.fromkeys(n for row in rows for n in row) if "/" in n]

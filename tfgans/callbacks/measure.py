@@ -1,4 +1,4 @@
-"""Metrics while a model trains: the best one is kept, and a training ends that gets no better."""
+"""Metrics during training: keeps the best model and stops a run that no longer improves."""
 
 import pathlib
 import time
@@ -9,10 +9,10 @@ from tfgans.callbacks.on_tick import OnTick
 
 
 class Measure(OnTick):
-    """Evaluates the model every few ticks, keeps the best one, stops when it gets no better.
+    """Evaluates the model every few ticks, keeps the best one, and stops without improvement.
 
-    Writes metrics.csv, metrics.png, and each whole result to metrics/<step>.json; the model that
-    was best by the first metric is best.keras.
+    It writes metrics.csv, metrics.png, and each complete result to metrics/<step>.json. The model
+    with the best value of the first metric is best.keras.
 
     Args:
         tick: Steps between ticks.
@@ -59,7 +59,7 @@ def best_row(rows, settings):
 
 
 def no_better(rows, settings):
-    """Whether the last `patience` evaluations were no better than one before."""
+    """True if the best evaluation is older than the last `patience` ones."""
     if not rows or not settings.patience:
         return False
     return rows.index(best_row(rows, settings)) < len(rows) - settings.patience

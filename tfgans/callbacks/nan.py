@@ -1,4 +1,4 @@
-"""Numbers that are not finite end a training."""
+"""Stops a training when a loss term or a weight is NaN or infinite."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,9 +7,9 @@ from tfgans.callbacks.on_tick import OnTick
 
 
 class StopOnNaN(OnTick):
-    """Ends the training when a loss term or a weight is no longer a number, and names the first.
+    """Stops the training when a loss term or a weight is NaN or infinite, and names the first.
 
-    It looks before a snapshot is made, so all snapshots are good.
+    It checks before each snapshot, so all snapshots are good.
     """
 
     def on_tick(self, step, logs):
@@ -17,7 +17,7 @@ class StopOnNaN(OnTick):
         for number, terms in enumerate(self.recent, first):
             if bad := [name for name, value in terms.items() if not np.isfinite(value)]:
                 self.stop(f"At step {number} the loss was not finite any more: {', '.join(bad)}.")
-        # The last step's gradient may have spoiled weights that no loss has met yet.
+        # The last step may have spoiled weights that no loss has used yet.
         weights, networks = self.model.variables, self.model.layers
         names = {id(w): w.path for w in weights}
         names |= {
@@ -30,11 +30,11 @@ class StopOnNaN(OnTick):
     def stop(self, what):
         raise FloatingPointError(
             f"{what} The last snapshot is from before that. Cheap things to try from there: a "
-            "lower learning rate, a larger batch, train.precision: float32, train.on_nan: reload; "
-            "and `tools/data.py check` finds data that are no numbers."
+            "lower learning rate, a larger batch, train.precision: float32, train.on_nan: reload. "
+            "`tools/data.py check` finds NaN and infinite values in the data."
         )
 
-    def on_train_end(self, logs=None):  # stopped in the middle of a tick
+    def on_train_end(self, logs=None):  # the training may stop between two ticks
         self.on_tick(int(self.model.step.numpy()), {})
 
 

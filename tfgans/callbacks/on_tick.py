@@ -1,4 +1,4 @@
-"""What happens every so many steps."""
+"""Base of the callbacks that act every so many steps."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The line that says how far a training is."""
+"""The progress line of a training."""
 
 import collections
 import sys
@@ -8,13 +8,13 @@ from tfgans.callbacks.on_tick import OnTick
 
 
 class Progress(OnTick):
-    """A live line: images seen, speed, time left, each loss term. One line per tick in a file.
+    """Prints images seen, speed, time left and loss terms: live, and in a file one line per tick.
 
     Args:
         tick: Steps between lines that stay.
         steps: Length of the run.
         batch_size: Examples per step, over all replicas.
-        unit: What an example is, in the plural.
+        unit: Name of the examples, in the plural.
     """
 
     def __init__(self, tick, steps, batch_size, unit):
@@ -23,7 +23,7 @@ class Progress(OnTick):
         self.live = sys.stdout.isatty()
 
     def on_train_begin(self, logs=None):
-        self.shown, self.marks = 0.0, collections.deque()  # (time, step) of up to a minute ago
+        self.shown, self.marks = 0.0, collections.deque()  # (time, step) of the last minute
 
     def on_train_batch_end(self, batch, logs=None):
         now, step = time.time(), self.model.now
@@ -38,7 +38,7 @@ class Progress(OnTick):
 
     def on_tick(self, step, logs):
         print(f"{chr(13) if self.live else ''}{self.line(step, logs)}", flush=True)
-        self.marks.clear()  # pictures and snapshots are not training time
+        self.marks.clear()  # sample grids and snapshots do not count as training time
 
     def line(self, step, terms):
         (start, first), (end, last) = self.marks[0], self.marks[-1]

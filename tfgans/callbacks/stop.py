@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: an end after the current step."""
+"""Stops a training after the current step on Ctrl-C or SIGTERM."""
 
 import signal
 
@@ -6,10 +6,10 @@ import keras
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Ends the training after the current step on Ctrl-C or SIGTERM; a second one ends it at once.
+    """Stops after the current step on Ctrl-C or SIGTERM; a second signal stops at once.
 
     Attributes:
-        stopped: Whether that happened.
+        stopped: True after a signal.
     """
 
     stopped = False
@@ -29,6 +29,6 @@ class StopOnSignal(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def give_back(self):
-        """Lets signals do again what they did before."""
+        """Restores the previous signal handlers."""
         for number, handler in self.before.items():
             signal.signal(number, handler)

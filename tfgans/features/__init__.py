@@ -1,7 +1,7 @@
-"""Fixed networks that metrics and perceptual distances look through; nothing is downloaded.
+"""Fixed feature networks for metrics and perceptual distances; nothing is downloaded.
 
-`get` finds the one for a metric; `tfgans.features.vgg.LPIPS` and
-`tfgans.features.pixel_pyramid.pixel_pyramid_l2` are distances of images.
+`get` opens the feature network of a metric. `tfgans.features.vgg.LPIPS` and
+`tfgans.features.pixel_pyramid.pixel_pyramid_l2` are distances between images.
 """
 
 import os
@@ -17,32 +17,33 @@ __all__ = ["Extractor", "get", "pixel_pyramid_l2"]
 
 VARIABLE = "TFGANS_FEATURES"
 EXPECTED = (
-    f"Wanted: the path of {inception.WHERE}, given by hand (--extractor of tools/evaluate.py) or "
+    f"Wanted: the path of {inception.WHERE}, as an argument (--extractor of tools/evaluate.py) or "
     f'in the environment variable {VARIABLE}; or "own-small", whose numbers are not comparable '
     "with published ones."
 )
 
 
 def get(spec=None, resize: str | None = None) -> Extractor:
-    """A feature network: uint8 images [N, H, W, C] -> activations [N, d], some with logits.
+    """Opens a feature network: uint8 images [N, H, W, C] -> activations [N, d], some with logits.
 
     Args:
         spec: One of
             - the path of pt_inception-2015-12-05-6726825d.pth, or of the frozen graph
-              classify_image_graph_def.pb: the network that FID is defined by;
+              classify_image_graph_def.pb: the network that defines FID;
             - a weights file (.h5) of `keras.applications.VGG16` or `InceptionV3`;
-            - a .keras file or a SavedModel folder that takes RGB images in [-1, 1]; of several
-              outputs "features" are the activations, "logits" or "probabilities" the classes;
+            - a .keras file or a SavedModel folder that takes RGB images in [-1, 1]. If it has
+              several outputs, "features" are the activations, "logits" or "probabilities" the
+              classes;
             - a function of uint8 images [N, H, W, 3], which does its own resizing;
             - "own-small", the classifier that ships with tfgans, or "random", for tests;
             - None: the path in the environment variable TFGANS_FEATURES.
-        resize: A way to resize other than the network's own, see `tfgans.features.resize`.
+        resize: Name of a resize method of `tfgans.features.resize`; None for the network's own.
 
     Returns:
-        An `Extractor`. Its `name`, `sha256`, `resize` and `comparable` belong into every report.
+        An `Extractor`. Every report should state its `name`, `sha256`, `resize` and `comparable`.
 
     Raises:
-        BadInput: Nothing was given, or the file is not what it should be.
+        BadInput: No network was given, or the file does not hold one of the above.
     """
     spec = spec or os.environ.get(VARIABLE)
     if not spec:
@@ -61,9 +62,12 @@ def get(spec=None, resize: str | None = None) -> Extractor:
     if not path.is_file():
         raise BadInput(f'{path} is neither a file nor a folder, nor "own-small". {EXPECTED}')
     kinds = {
-        ".pth": inception.from_state_dict, ".pb": inception.from_graph,
-        ".h5": from_keras_weights, ".hdf5": from_keras_weights, ".keras": from_keras_file,
-    }  # fmt: skip
+        ".pth": inception.from_state_dict,
+        ".pb": inception.from_graph,
+        ".h5": from_keras_weights,
+        ".hdf5": from_keras_weights,
+        ".keras": from_keras_file,
+    }
     if path.suffix not in kinds:
-        raise BadInput(f"{path} has no known ending: wanted {', '.join(kinds)}. {EXPECTED}")
+        raise BadInput(f"{path} has no known suffix: wanted {', '.join(kinds)}. {EXPECTED}")
     return kinds[path.suffix](path, **options)

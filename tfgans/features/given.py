@@ -1,4 +1,4 @@
-"""Feature networks of the user's own: weights of Keras applications, Keras files, SavedModels."""
+"""Feature networks that the user supplies: Keras applications, Keras files, SavedModels."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from tfgans.features.extractor import Extractor, compiled
 def from_keras_weights(path, resize="tfgan") -> Extractor:
     """`keras.applications.VGG16` (its fc2) or `InceptionV3` with the weights of an HDF5 file.
 
-    Keras' InceptionV3 is another network than that of FID, so it is not `comparable`.
+    Keras' InceptionV3 is not the network that defines FID, so it is not `comparable`.
     """
     shapes = vgg.h5_shapes(path)
     if (3, 3, 3, 64) in shapes:
@@ -24,12 +24,12 @@ def from_keras_weights(path, resize="tfgan") -> Extractor:
         return inception_v3(network, path, resize)
     raise BadInput(
         f"{path} holds the weights of neither keras.applications.VGG16 nor InceptionV3. "
-        "Save a network of your own whole, as .keras or SavedModel."
+        "Save a network of your own as a .keras file or a SavedModel."
     )
 
 
 def inception_v3(network, path, resize) -> Extractor:
-    """The pooled activations of `keras.applications.InceptionV3`, and its logits if it has any."""
+    """The pooled activations of `keras.applications.InceptionV3`, with logits if it has a top."""
     last, kernel, bias = network.layers[-1], None, 0.0
     pool = network.output
     if isinstance(last, keras.layers.Dense):
@@ -39,9 +39,9 @@ def inception_v3(network, path, resize) -> Extractor:
 
 
 def from_keras_file(path, resize="tfgan") -> Extractor:
-    """A network saved as .keras that takes RGB images in [-1, 1]; its outputs: see `Named`.
+    """A .keras file of a network that takes RGB images in [-1, 1]; see `Named` for its outputs.
 
-    Of `keras.applications.VGG16` and `InceptionV3` it is the layer that the metrics want.
+    `keras.applications.VGG16` and `InceptionV3` give the layer that the metrics use.
     """
     network = keras.models.load_model(path, compile=False)
     if network.name == "vgg16":
@@ -53,31 +53,31 @@ def from_keras_file(path, resize="tfgan") -> Extractor:
 
 
 def from_saved_model(path, resize="tfgan") -> Extractor:
-    """A SavedModel that takes RGB images in [-1, 1], such as tensorflow-gan's of TensorFlow Hub.
+    """A SavedModel that takes RGB images in [-1, 1]; see `Named` for its outputs.
 
-    Its outputs: see `Named`.
+    The Inception module that tensorflow-gan publishes on TensorFlow Hub is one.
     """
     model = tf.saved_model.load(str(path))
     signatures = list(model.signatures.values())
     run = signatures[0] if signatures else model.__call__.concrete_functions[0]
     specs = tf.nest.flatten(run.structured_input_signature)
     if len(specs) != 1:
-        raise BadInput(f"The SavedModel {path} takes {len(specs)} tensors, wanted one: images.")
+        raise BadInput(f"The SavedModel {path} takes {len(specs)} tensors. Wanted one: the images.")
     extractor = Named("saved-model", run, square(specs[0].shape, path), resize, sha256(path))
-    extractor.model = model  # holds the variables
+    extractor.model = model  # keeps the variables alive
     return extractor
 
 
 class Named(Extractor):
-    """A network whose outputs are known by their names.
+    """A network with named outputs.
 
-    "features" (or "pool_3") are the activations; so is an output that is the only one. "logits", or
-    "probabilities" that sum up to 1, are the classes of the Inception Score.
+    "features", "pool_3" or the only output are the activations. "logits", or "probabilities" with
+    sum 1, are the classes of the Inception Score.
 
     Args:
-        name: For reports.
-        run: Takes resized images [N, side, side, 3], gives a tensor or a dict of tensors.
-        side, resize, sha256: As for `Extractor`.
+        name: Name for reports.
+        run: Resized images [N, side, side, 3] -> a tensor or a dict of tensors.
+        side, resize, sha256: See `Extractor`.
     """
 
     def __init__(self, name, run, side, resize, sha256):
@@ -94,8 +94,8 @@ class Named(Extractor):
                 return outputs[word]
         if len(outputs) > 1:
             raise BadInput(
-                f"{self.name} has the outputs {', '.join(sorted(outputs))}: the activations are to "
-                'be called "features", or to be its only output.'
+                f"{self.name} has the outputs {', '.join(sorted(outputs))}. Wanted: an output "
+                '"features", or a single output.'
             )
         return next(iter(outputs.values()))
 
@@ -112,18 +112,18 @@ class Named(Extractor):
         shares = self.rows(outputs["probabilities"], images)
         if shares.min() < 0 or np.abs(shares.sum(axis=1) - 1).max() > 1e-3:
             raise BadInput(
-                f'The "probabilities" of {self.name} do not sum up to 1. If they are logits, name '
-                'them "logits".'
+                f'The "probabilities" of {self.name} do not sum to 1. If they are logits, name '
+                'the output "logits".'
             )
         return activations, np.log(np.maximum(shares, np.finfo("float32").tiny))
 
 
 def square(shape, path):
-    """The side of the images that a network takes."""
+    """The side of the square RGB images [N, side, side, 3] that a network takes."""
     _, height, width, channels = shape
     if channels != 3 or height is None or height != width:
         raise BadInput(
-            f"{path} takes images of shape {list(shape)[1:]}. Wanted: RGB images of a fixed square "
-            "size. Or give a function of uint8 images [N, H, W, 3]."
+            f"{path} takes images of shape {list(shape)[1:]}. Wanted: square RGB images of a fixed "
+            "size; or a function of uint8 images [N, H, W, 3] in place of the file."
         )
     return height

@@ -1,14 +1,14 @@
-"""The Inception network of 2015, which the Inception Score and FID are defined by.
+"""The Inception network of 2015, which defines the Inception Score and FID.
 
 Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016,
 arXiv:1512.00567, as trained by Google in 2015. Neither Keras' nor torchvision's InceptionV3 is this
-network: they come of other trainings and differ in their poolings. Two files hold its weights:
+network: they come from other trainings and differ in their poolings. Two files hold its weights:
 
     classify_image_graph_def.pb                 TensorFlow's frozen graph, run as a function
     pt_inception-2015-12-05-6726825d.pth        of pytorch-fid; mapped to the Keras network below
 
-Differs from the paper, as the graph does: average pooling counts only pixels of the image, and the
-last block pools by the maximum. The classes are 1008; scores use the logits without their bias.
+Differs from the paper, as the graph does: average pooling counts only pixels inside the image, and
+the last block uses max pooling. It has 1008 classes; scores use the logits without their bias.
 """
 
 import pathlib
@@ -24,7 +24,7 @@ from tfgans.features.extractor import Extractor, compiled
 from tfgans.foreign import read_state_dict
 
 SIDE = 299
-EPSILON = 0.001  # of all batch normalizations
+EPSILON = 0.001  # epsilon of batch normalization
 WHERE = (
     "pt_inception-2015-12-05-6726825d.pth (from the releases of github.com/mseitzer/pytorch-fid) "
     "or classify_image_graph_def.pb (in inception-2015-12-05.tgz of TensorFlow's models)"
@@ -35,8 +35,8 @@ def from_state_dict(path, resize="torch") -> Extractor:
     """The network with the weights of pytorch-fid.
 
     Args:
-        path: Of pt_inception-2015-12-05-6726825d.pth. Another file with the same names and shapes
-            is read too, but is not `comparable`.
+        path: Path of pt_inception-2015-12-05-6726825d.pth. Another file with the same names and
+            shapes is read too, but is not `comparable`.
         resize: "torch" gives the numbers of pytorch-fid, "clean" those of clean-fid, "tf1" those
             of the original graph.
     """
@@ -44,20 +44,20 @@ def from_state_dict(path, resize="torch") -> Extractor:
     network = build()
     load(network, state, path)
     digest = sha256(path)
-    known = digest.startswith("6726825d")  # as its name says
+    known = digest.startswith("6726825d")  # its file name holds these digits
     name = "inception-2015" if known else "inception-2015, unknown weights"
     kernel = state["fc.weight"].T
     return Extractor(name, compiled(network), SIDE, resize, digest, known, kernel)
 
 
 def from_graph(path, resize="tf1") -> Extractor:
-    """The frozen graph itself, but for its batch normalization (`modernize`).
+    """The frozen graph itself, except its batch normalization (`modernize`).
 
-    No checksum of it is published; one with its operations and sizes is taken for it.
+    No checksum of the file is published; a graph with the same operations and sizes is accepted.
 
     Args:
-        path: Of classify_image_graph_def.pb.
-        resize: "tf1" is what the graph does by itself.
+        path: Path of classify_image_graph_def.pb.
+        resize: "tf1" is the resize of the graph itself.
     """
     graph = tf.compat.v1.GraphDef()
     try:
@@ -71,7 +71,7 @@ def from_graph(path, resize="tf1") -> Extractor:
         ) from error
 
     def layers(x):
-        x = 128.0 * x + 128.0  # the graph begins with a resize, then (x - 128) / 128
+        x = 128.0 * x + 128.0  # the graph begins with a resize and (x - 128) / 128
         pool = tf.graph_util.import_graph_def(graph, {"ExpandDims:0": x}, ["pool_3:0"])[0]
         return tf.reshape(pool, [-1, kernel.shape[0]])
 
@@ -84,11 +84,11 @@ def from_graph(path, resize="tf1") -> Extractor:
 
 
 def modernize(graph):
-    """Replaces the batch normalization of 2015, which TensorFlow runs no more, by that of today."""
+    """Replaces the batch normalization of 2015, which TensorFlow no longer runs, by today's."""
     for old in [node for node in graph.node if node.op == "BatchNormWithGlobalNormalization"]:
         x, mean, variance, beta, gamma = old.input
         epsilon = old.attr["variance_epsilon"].f
-        if not old.attr["scale_after_normalization"].b:  # gamma is there, and is not used
+        if not old.attr["scale_after_normalization"].b:  # gamma exists but is not used
             nodes = {node.name: node for node in graph.node}
             ones = graph.node.add(op="Const", name=f"{old.name}/ones")
             ones.attr["value"].tensor.CopyFrom(
@@ -106,7 +106,7 @@ def modernize(graph):
 
 
 def constant(nodes, name):
-    """The array behind a name of a frozen graph."""
+    """The value of a constant in a frozen graph."""
     node = nodes[name.split(":")[0]]
     if node.op == "Identity":
         return constant(nodes, node.input[0])
@@ -114,9 +114,9 @@ def constant(nodes, name):
 
 
 def build() -> keras.Model:
-    """Images [N, H, W, 3] in [-1, 1], at least 75 pixels -> activations [N, 2048].
+    """The network: images [N, H, W, 3] in [-1, 1], sides at least 75 pixels -> [N, 2048].
 
-    Batch normalization is a part of the convolutions, whose layers have torchvision's names.
+    Batch normalization is folded into the convolutions. Their layers have torchvision's names.
     """
     image = keras.Input([None, None, 3])
     x = conv(image, "Conv2d_1a_3x3", 32, 3, 2, "valid")
@@ -126,7 +126,7 @@ def build() -> keras.Model:
     x = conv(x, "Conv2d_3b_1x1", 80, 1, 1, "valid")
     x = conv(x, "Conv2d_4a_3x3", 192, 3, 1, "valid")
     x = keras.layers.MaxPooling2D(3, 2)(x)
-    x = block_a(x, "Mixed_5b.", 32)  # [N, 35, 35, 256] of images of 299 pixels
+    x = block_a(x, "Mixed_5b.", 32)  # [N, 35, 35, 256] for images of 299 pixels
     x = block_a(x, "Mixed_5c.", 64)
     x = block_a(x, "Mixed_5d.", 64)
     x = block_b(x, "Mixed_6a.")  # [N, 17, 17, 768]
@@ -146,7 +146,7 @@ def conv(x, name, filters, size, strides=1, padding="same"):
 
 
 def average(x):
-    return keras.layers.AveragePooling2D(3, 1, "same")(x)  # at borders the mean of fewer pixels
+    return keras.layers.AveragePooling2D(3, 1, "same")(x)  # averages fewer pixels at borders
 
 
 def concat(*branches):
@@ -203,7 +203,7 @@ def block_e(x, at, pool):
 
 
 def load(network, state, path):
-    """Puts the weights of a state dict into the network; all must be there in their shapes."""
+    """Loads the weights of a state dict into the network; checks all names and shapes first."""
     convolutions = [x for x in network.layers if isinstance(x, keras.layers.Conv2D)]
     wanted = {"fc.weight": (1008, 2048)}
     for layer in convolutions:
@@ -215,8 +215,8 @@ def load(network, state, path):
         found = state[name].shape if name in state else "nothing"
         if found != shape:
             raise BadInput(
-                f"{path} does not hold the Inception network of 2015: of {name} it has {found}, "
-                f"wanted {shape}. Wanted: {WHERE}."
+                f"{path} does not hold the Inception network of 2015: {name} is {found}, not "
+                f"{shape}. Wanted: {WHERE}."
             )
     for layer in convolutions:
         kernel, gamma, beta, mean, variance = (

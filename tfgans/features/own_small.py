@@ -1,9 +1,8 @@
 """own-small: a classifier of digits and clothes that ships with tfgans, for offline work.
 
-Its features tell whether a training gets better or worse; they say nothing about photographs, and
-no number made with them is comparable with a published one. It was trained here, on MNIST and
-Fashion-MNIST as 20 classes, by `tfgans.features.train_own_small`; own_small.json beside its weights
-holds its seed and its accuracy.
+Its features show progress during a training. They say nothing about photographs, and numbers made
+with them are not comparable with published ones. `tools/train_own_small.py` trained it on MNIST and
+Fashion-MNIST as 20 classes; own_small.json beside its weights holds its seed and its accuracy.
 """
 
 import pathlib
@@ -19,7 +18,7 @@ WEIGHTS = pathlib.Path(__file__).with_name("own_small.npz")
 
 
 def extractor(resize="clean") -> Extractor:
-    """Images -> 64 activations and 20 logits: digits 0 to 9, then the clothes of Fashion-MNIST."""
+    """The extractor: 64 activations and 20 logits, digits 0 to 9, then Fashion-MNIST's classes."""
     model = build()
     with np.load(WEIGHTS) as weights:
         model.set_weights([weights[name] for name in sorted(weights.files)])
@@ -30,10 +29,27 @@ def extractor(resize="clean") -> Extractor:
 
 
 def build() -> keras.Model:
-    """Images [N, 32, 32, 3] in [-1, 1] -> logits [N, 20]; 90,484 weights."""
+    """The network: images [N, 32, 32, 3] in [-1, 1] -> logits [N, 20]; 90,484 weights."""
     image = x = keras.Input([SIDE, SIDE, 3])
     for width in (16, 32, 64):
         x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
         x = keras.layers.MaxPooling2D()(x)
     x = keras.layers.Dense(64, activation="relu", name="features")(keras.layers.Flatten()(x))
     return keras.Model(image, keras.layers.Dense(CLASSES, name="logits")(x))
+
+
+def rescale(model, images):
+    """Scales the features to a root mean square of 1 on `images`; the logits stay the same.
+
+    Kernel distances are not homogeneous; this gives them a readable size.
+
+    Args:
+        model: The network, changed in place.
+        images: [N, 32, 32, 3] in [-1, 1].
+    """
+    features, logits = model.get_layer("features"), model.get_layer("logits")
+    x = keras.Model(model.input, features.output).predict(images, verbose=0)
+    size = np.sqrt(np.mean(x**2))
+    features.set_weights([np.asarray(w) / size for w in features.get_weights()])
+    kernel, bias = logits.get_weights()
+    logits.set_weights([np.asarray(kernel) * size, bias])

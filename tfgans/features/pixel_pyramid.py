@@ -1,7 +1,7 @@
-"""A distance of images that needs no network: the stand-in for LPIPS where its weights are absent.
+"""A distance between images that needs no network: the stand-in for LPIPS without its weights.
 
-It sees how images differ at four scales and knows nothing of what people see. A result that was
-made with it says so: it is not comparable with LPIPS.
+It compares pixels at four scales and does not model human perception. Results made with it are
+marked as such: they are not comparable with LPIPS.
 """
 
 import tensorflow as tf
@@ -12,21 +12,24 @@ LEVELS = 4
 
 
 def pixel_pyramid_l2(a, b):
-    """The sum over four scales of the mean squared difference of pixels.
+    """The sum over four scales of the mean squared difference of pixels; twice differentiable.
 
-    The scales are the images themselves and three halvings, each by the mean of 2 x 2 pixels (of an
-    odd side the last row or column is left out).
+    The scales are the images themselves and three halvings by the mean of 2 x 2 pixels. A halving
+    drops the last row or column of an odd side.
 
     Args:
         a, b: Images [N, H, W, C] in [-1, 1]; both sides at least 8 pixels.
 
     Returns:
-        [N], 0 for equal images; twice differentiable. Raises BadInput for smaller images.
+        Distances [N], 0 for equal images.
+
+    Raises:
+        BadInput: A side is shorter than 8 pixels.
     """
     if min(a.shape[1:3]) < 2 ** (LEVELS - 1):
         raise BadInput(
-            f"pixel_pyramid_l2 halves images three times: wanted sides of at least 8 pixels, "
-            f"came {a.shape[1]} x {a.shape[2]}."
+            "pixel_pyramid_l2 halves images three times: wanted sides of at least 8 pixels, not "
+            f"{a.shape[1]} x {a.shape[2]}."
         )
     difference = tf.convert_to_tensor(a) - tf.convert_to_tensor(b)
     distance = 0.0

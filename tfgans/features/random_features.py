@@ -1,4 +1,4 @@
-"""A convolution of random weights, always the same ones: for tests, where no network is at hand."""
+"""A convolution with fixed random weights, for tests without a trained network."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ SIDE, WIDTH = 32, 64
 def extractor() -> Extractor:
     """Mean and maximum of 32 filters of 5 x 5 pixels over images of 32 x 32: 64 activations.
 
-    Distances in them mean little, and are never comparable with any other.
+    Distances between them mean little and are not comparable with any other.
     """
     filters = np.random.default_rng(0).normal(0, 75**-0.5, [5, 5, 3, WIDTH // 2]).astype("float32")
 

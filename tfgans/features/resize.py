@@ -1,14 +1,14 @@
-"""How images reach a feature network: five published ways, by the names that reports use.
+"""Resizes images for a feature network: five published methods, by the names that reports use.
 
-The same weights give distances that differ by several points between these ways, so the way is part
-of a metric's name. Each takes uint8 images [N, H, W, 3] and gives float32 [N, side, side, 3] in the
-range that its network was fed with; "none" gives the images as they are.
+With the same weights FID differs by several points between these methods, so every result states
+its method. Each takes uint8 images [N, H, W, 3] and gives float32 [N, side, side, 3] in the input
+range of its network; "none" leaves the images as they are.
 
-    tf1    the original graph: bilinear, corners at corners of the grid, pixels at i * H / side
-    tf2    bilinear between centers of pixels, otherwise as tf1
+    tf1    the original graph: bilinear, output i lies at input i * H / side
+    tf2    bilinear between centers of pixels, otherwise like tf1
     torch  pytorch-fid: bilinear between centers of pixels, no antialiasing
-    tfgan  tensorflow-gan: `tf.image.resize`, which is the same
-    clean  clean-fid: bicubic with antialiasing, on floats, cut to 0..255, never rounded
+    tfgan  tensorflow-gan: `tf.image.resize`, the same as torch
+    clean  clean-fid: bicubic with antialiasing, on floats, clipped to 0..255, never rounded
 
 tf1, tf2 and clean give (x - 128) / 128, torch and tfgan x / 127.5 - 1, for x in 0..255.
 """
@@ -21,17 +21,17 @@ from tfgans.errors import BadInput
 
 
 def at_corners(images, side):
-    """Bilinear as TensorFlow 1 did it: output i lies at input i * H / side."""
+    """Bilinear resize of TensorFlow 1: output i lies at input i * H / side."""
     return tf.raw_ops.ResizeBilinear(images=images, size=[side, side])
 
 
 def at_centers(images, side):
-    """Bilinear between centers of pixels: output i lies at input (i + 1/2) * H / side - 1/2."""
+    """Bilinear resize by centers of pixels: output i lies at input (i + 1/2) * H / side - 1/2."""
     return tf.image.resize(images, [side, side])
 
 
 def antialiased(images, side):
-    """Pillow's bicubic resize of each channel as floats, cut to 0..255."""
+    """Pillow's bicubic resize of each channel in floats, clipped to 0..255."""
     planes = np.moveaxis(np.asarray(images, "float32"), 3, 1)  # [N, C, H, W]
     resized = [
         np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BICUBIC))
@@ -60,15 +60,16 @@ RESIZES = {
 
 
 def rgb(images) -> np.ndarray:
-    """Images [N, H, W, C] as uint8 [N, H, W, 3]: gray is repeated, alpha is left out.
+    """Converts uint8 images [N, H, W, C] to RGB: repeats gray, drops alpha.
 
-    Raises BadInput for other values than uint8 and other numbers of channels than 1, 3 and 4.
+    Raises:
+        BadInput: The images are not uint8, or do not have 1, 3 or 4 channels.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3, 4):
         raise BadInput(
-            "Feature networks take uint8 images [N, H, W, C] of 1, 3 or 4 channels, not "
+            "Feature networks take uint8 images [N, H, W, C] with 1, 3 or 4 channels, not "
             f"{images.dtype} of shape {list(images.shape)}. "
-            "tfgans.images.to_uint8 makes them of images in [-1, 1]."
+            "tfgans.images.to_uint8 converts images in [-1, 1]."
         )
     return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images[..., :3]

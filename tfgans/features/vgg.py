@@ -1,12 +1,12 @@
-"""VGG16: its layers for LPIPS, and the network that improved precision and recall look through.
+"""VGG16: its layers for LPIPS, and its features for improved precision and recall.
 
 Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR
 2015, arXiv:1409.1556. LPIPS: Zhang et al., The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric, CVPR 2018, arXiv:1801.03924, version 0.1. Improved precision and recall:
 Kynkäänniemi et al., NeurIPS 2019, arXiv:1904.06991.
 
-LPIPS was fitted to torchvision's weights, which are those of another training than Keras' (those of
-the paper): with Keras' file the distance is near LPIPS and not it, and is marked so.
+LPIPS was fitted to torchvision's weights. Keras' weights are those of the VGG paper, from another
+training, so the distance with Keras' file only approximates LPIPS and is not `comparable`.
 """
 
 import os
@@ -25,39 +25,37 @@ from tfgans.foreign import read_state_dict
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 TORCH_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # features.<i>.weight
-SMALLEST = 16  # what is left one pixel by the four poolings
+SMALLEST = 16  # pixels; four poolings leave one
 LINEAR_SHA256 = "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"
 
 
 class LPIPS:
-    """The perceptual distance of images.
+    """The perceptual distance between images.
 
     Args:
-        vgg: Path to torchvision's vgg16-397923af.pth, or to a weights file of
-            `keras.applications.VGG16`; without it that in the environment variable TFGANS_VGG16.
-        linear: Path to lpips/weights/v0.1/vgg.pth of github.com/richzhang/PerceptualSimilarity;
-            without it that in TFGANS_LPIPS.
+        vgg: Path of torchvision's vgg16-397923af.pth, or of a weights file of
+            `keras.applications.VGG16`. The default is the environment variable TFGANS_VGG16.
+        linear: Path of lpips/weights/v0.1/vgg.pth of github.com/richzhang/PerceptualSimilarity.
+            The default is the environment variable TFGANS_LPIPS.
 
     Attributes:
-        weights: For each of the five layers a nonnegative weight per channel.
-        comparable: Whether both files are those of the published metric.
+        weights: Nonnegative weights [C] of the channels of each of the five layers.
+        comparable: True if both files are those of the published metric.
     """
 
     name = "lpips-vgg16"
 
     def __init__(self, vgg=None, linear=None):
         vgg = given(vgg, "TFGANS_VGG16", "torchvision's vgg16-397923af.pth")
-        linear = given(
-            linear, "TFGANS_LPIPS",
-            "lpips/weights/v0.1/vgg.pth of github.com/richzhang/PerceptualSimilarity",
-        )  # fmt: skip
+        source = "lpips/weights/v0.1/vgg.pth of github.com/richzhang/PerceptualSimilarity"
+        linear = given(linear, "TFGANS_LPIPS", source)
         self.layers, self.prepare = build_layers(vgg)
         state = read_state_dict(linear)
         names = [f"lin{i}.model.1.weight" for i in range(len(LAYERS))]
         shapes = [state[name].shape if name in state else "nothing" for name in names]
         if shapes != [(1, c, 1, 1) for c in (64, 128, 256, 512, 512)]:
             raise BadInput(
-                f"{linear} does not hold LPIPS' weights of VGG16: of its five layers it has "
+                f"{linear} does not hold LPIPS' weights for VGG16: its five layers are "
                 f"{', '.join(map(str, shapes))}. Wanted: lpips/weights/v0.1/vgg.pth."
             )
         self.weights = [state[name].reshape(-1) for name in names]
@@ -70,15 +68,15 @@ class LPIPS:
         images = tf.convert_to_tensor(images)
         if images.shape[-1] not in (1, 3) or min(images.shape[1:3]) < SMALLEST:
             raise BadInput(
-                f"LPIPS is of gray and RGB images of at least {SMALLEST} x {SMALLEST} pixels, not "
-                f"of {list(images.shape[1:])}."
+                f"LPIPS takes gray and RGB images of at least {SMALLEST} x {SMALLEST} pixels, not "
+                f"{list(images.shape[1:])}."
             )
         if images.shape[-1] == 1:
             images = tf.repeat(images, 3, axis=-1)
         return self.layers(self.prepare(images))
 
     def features(self, images):
-        """Images in [-1, 1] -> five features whose squared differences sum up to the distance."""
+        """Images in [-1, 1] -> five features whose squared differences sum to the distance."""
         scaled = []
         for x, weight in zip(self.activations(images), self.weights, strict=True):
             x = unit(x) * tf.sqrt(weight)
@@ -86,25 +84,45 @@ class LPIPS:
         return scaled
 
     def __call__(self, a, b):
-        """Images a and b, [N, H, W, 1 or 3] in [-1, 1] -> their distances [N]."""
+        """Distances [N] between images a and b, [N, H, W, 1 or 3] in [-1, 1]."""
         return lpips(self.activations(a), self.activations(b), self.weights)
 
 
-def given(path, variable, what):
-    """The path of a file of weights, from the caller or the environment."""
+def given(path, variable, source):
+    """The path of a weights file, from the caller or the environment.
+
+    Args:
+        path: The caller's path, or None.
+        variable: Environment variable that holds the default.
+        source: Name of the wanted file, for messages.
+
+    Raises:
+        BadInput: No path was given, or the file does not exist.
+    """
     path = path or os.environ.get(variable)
     if not path:
         raise BadInput(
-            f"LPIPS needs {what}; nothing is downloaded. Give its path, or put it into the "
+            f"LPIPS needs {source}; nothing is downloaded. Give its path as an argument or in the "
             f"environment variable {variable}."
         )
     if not pathlib.Path(path).is_file():
-        raise BadInput(f"There is no file {path}. Wanted: {what}.")
+        raise BadInput(f"There is no file {path}. Wanted: {source}.")
     return path
 
 
 def build_layers(path, names=LAYERS):
-    """Layers of VGG16 as a network, and what images in [-1, 1] become before it."""
+    """Builds a network with layers of VGG16 as outputs.
+
+    Args:
+        path: Weights of VGG16, as `LPIPS` takes them.
+        names: Names of the layers.
+
+    Returns:
+        The network, and the function that prepares images in [-1, 1] for it.
+
+    Raises:
+        BadInput: The file does not hold VGG16.
+    """
     network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(None, None, 3))
     network.trainable = False
     layers = keras.Model(network.input, [network.get_layer(name).output for name in names])
@@ -120,8 +138,8 @@ def build_layers(path, names=LAYERS):
         if kernel is None or bias is None or kernel.shape[:2] != wanted[:2]:
             found = "nothing" if kernel is None else kernel.shape
             raise BadInput(
-                f"{path} does not hold VGG16: of features.{i} it has {found}, wanted weights of "
-                f"shape {wanted} and a bias. Wanted: torchvision's vgg16-397923af.pth."
+                f"{path} does not hold VGG16: features.{i} is {found}, not weights of shape "
+                f"{wanted} and a bias. Wanted: torchvision's vgg16-397923af.pth."
             )
         layer.set_weights([kernel.transpose(2, 3, 1, 0), bias])
     return layers, lpips_input
@@ -132,7 +150,7 @@ def _convolutions(network):
 
 
 def caffe(images):
-    """[-1, 1] to what Keras' weights were trained on: BGR in 0..255 less the mean."""
+    """Converts images in [-1, 1] to the input of Keras' weights: BGR in 0..255 minus the mean."""
     return keras.applications.vgg16.preprocess_input((images + 1.0) * 127.5)
 
 
@@ -142,7 +160,7 @@ def keras_vgg16(path) -> keras.Model:
 
 
 def h5_shapes(path) -> set:
-    """The shapes of all arrays of an HDF5 file."""
+    """The shapes of all arrays in an HDF5 file."""
     found = set()
     with h5py.File(path) as file:
         file.visititems(lambda _, x: found.add(getattr(x, "shape", None)))
@@ -150,10 +168,10 @@ def h5_shapes(path) -> set:
 
 
 def fc2(network, path, resize="tfgan") -> Extractor:
-    """The second layer of 4,096 units after its rectifier: improved precision and recall."""
+    """The features of improved precision and recall: the second layer of 4,096 units, rectified."""
     if "fc2" not in {layer.name for layer in network.layers}:
         raise BadInput(
-            f"{path} holds VGG16 without its dense layers, which serves LPIPS only. "
+            f"{path} holds VGG16 without its dense layers, which is enough for LPIPS only. "
             "Wanted: vgg16_weights_tf_dim_ordering_tf_kernels.h5."
         )
     layers = keras.Model(network.input, network.get_layer("fc2").output)

@@ -1,6 +1,6 @@
-"""Working with the latent spaces of a trained generator.
+"""Tools for the latent spaces of a trained generator.
 
-`Space(model)` is what all of it works on; each method is a module with the name of its paper.
+All tools take a `Space(model)`. Each method is a module with the name of its paper.
 """
 
 from tfgans.latents.edits import Edit

@@ -1,4 +1,4 @@
-"""Scores of attributes, and the vector of an attribute: the difference of two mean codes."""
+"""Attribute scores of images, and an attribute's direction: the difference of two mean codes."""
 
 import csv
 import pathlib
@@ -10,49 +10,48 @@ from tfgans.errors import BadInput
 
 
 def read_scores(path):
-    """Scores by hand or by any program: a CSV file with the columns seed, attribute, attribute, ...
+    """Reads scores from a CSV file with the columns seed, attribute, attribute, ...
 
     Returns:
-        Seeds (list), names (list), scores [n, attributes].
+        Seeds (list), names of the attributes (list), scores [n, attributes].
 
     Raises:
-        BadInput: The file is not of that form.
+        BadInput: The file has another form.
     """
     with open(path, newline="") as file:
         rows = list(csv.reader(file))
     if len(rows) < 3 or rows[0][0] != "seed" or len(rows[0]) < 2:
-        raise BadInput(f"{path} must begin with the line seed,NAME,... and have lines like 0,1.0")
+        raise BadInput(
+            f"{path} must begin with the line seed,NAME,... and have at least two lines like 0,1.0"
+        )
     try:
         seeds = [int(row[0]) for row in rows[1:]]
         scores = np.array([[float(x) for x in row[1:]] for row in rows[1:]])
     except ValueError as error:
         raise BadInput(
-            f"{path}: {error}; each line is a seed and as many numbers as names."
+            f"{path}: {error}. Wanted: in each line a seed and one number per attribute."
         ) from None
     return seeds, rows[0][1:], scores
 
 
 def scored(space, path, samples):
-    """Scores of seeds: those of a CSV file, or of a classifier for the seeds 0 to samples - 1.
+    """The scores of a CSV file, or of a classifier on the images of the seeds 0 to samples - 1.
 
     Args:
         space: A `Space`.
-        path: A CSV file for `read_scores`, or the .keras file of a model that takes images
-            [n, H, W, C] in [-1, 1] and gives [n, attributes], which are then called a0, a1, ...
-        samples: Images that a classifier scores.
+        path: A CSV file for `read_scores`, or the .keras file of a classifier: images [n, H, W, C]
+            in [-1, 1] -> [n, attributes]. Its attributes are called a0, a1, ...
+        samples: Number of images that a classifier scores.
 
     Returns:
-        As `read_scores`.
+        Seeds, names and scores, as `read_scores` returns them.
     """
     if path is None:
         raise BadInput("This method learns from scores of images: give --scores FILE.")
     if pathlib.Path(path).suffix != ".keras":
         return read_scores(path)
-    classifier, seeds, parts = (
-        keras.models.load_model(path, compile=False),
-        list(range(samples)),
-        [],
-    )
+    classifier = keras.models.load_model(path, compile=False)
+    seeds, parts = list(range(samples)), []
     for i in range(0, samples, 100):
         images = space.synthesize(space.of_seeds(seeds[i : i + 100]))
         parts.append(np.asarray(classifier(images, training=False)))
@@ -61,16 +60,16 @@ def scored(space, path, samples):
 
 
 def difference(codes, has, others=None):
-    """mean(codes | has) - mean(codes | has not): the vector that adds the attribute.
+    """The vector that adds an attribute: mean(codes | has) - mean(codes | has not).
 
     Args:
         codes: z or w, [n, D].
-        has: Which ones have the attribute, bool [n].
-        others: bool [n, k]: attributes that shall not come along. Means are then taken among codes
-            that agree in all of them, and averaged by how many pairs there are.
+        has: True for codes with the attribute, bool [n].
+        others: Attributes that should stay the same, bool [n, k]. The means are then taken among
+            codes that agree in all of them, and averaged with the number of pairs as weight.
 
     Raises:
-        BadInput: All have it or none has.
+        BadInput: All codes have the attribute, or none has it.
     """
     codes, has = np.asarray(codes, "float64"), np.asarray(has, bool)
     cells = np.zeros(len(codes), int)
@@ -84,5 +83,5 @@ def difference(codes, has, others=None):
             total += count * (with_it.mean(axis=0) - without.mean(axis=0))
             pairs += count
     if pairs == 0:
-        raise BadInput("An attribute needs codes that have it and codes that do not.")
+        raise BadInput("Wanted codes with the attribute and codes without it: give more samples.")
     return total / pairs

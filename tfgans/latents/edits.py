@@ -1,7 +1,7 @@
-"""Edits: directions with a name and a strength, stacked, written as YAML, and served.
+"""Edits: named directions with a strength, which can be stacked, written as YAML, and served.
 
 A method writes its directions into one `.npz` file, as arrays z/NAME or w/NAME. A line of YAML
-takes one of them:
+uses one of them:
 
     - {name: longer, file: shirts.npz, direction: sefa0, layers: 0-3, strength: 2.0}
 """
@@ -25,11 +25,11 @@ class Edit:
     """A move of the code: code + strength * vector.
 
     Args:
-        name: For people and for pictures.
-        vector: [D], as long as one unit of strength.
+        name: Name for people and for pictures.
+        vector: [D]; its length is one unit of strength.
         space: "z", before the mapping, or "w".
-        layers: Layer numbers that a move in w reaches.
-        strength: How far, where nothing else is said.
+        layers: Numbers of the layers that a move in w changes.
+        strength: Default strength.
     """
 
     name: str
@@ -39,28 +39,34 @@ class Edit:
     strength: float = 1.0
 
     def line(self, file):
-        """The line of YAML for this edit, its vector in `file`."""
+        """The line of YAML for this edit, with its vector in `file`."""
         words = {
-            "name": self.name, "file": file, "direction": self.name,
-            "layers": ",".join(map(str, self.layers)), "strength": self.strength,
-        }  # fmt: skip
+            "name": self.name,
+            "file": file,
+            "direction": self.name,
+            "layers": ",".join(map(str, self.layers)),
+            "strength": self.strength,
+        }
         line = yaml.safe_dump(words, default_flow_style=True, sort_keys=False, width=1000)
         return f"- {line.strip()}"
 
 
 def save(edits, stem):
-    """Writes edits as <stem>.npz (the vectors) and <stem>.yaml (a line for each)."""
+    """Writes edits to <stem>.npz (the vectors) and <stem>.yaml (a line for each edit)."""
     np.savez(f"{stem}.npz", **{f"{e.space}/{e.name}": e.vector for e in edits})
     file = pathlib.Path(f"{stem}.npz").name
     pathlib.Path(f"{stem}.yaml").write_text("\n".join(e.line(file) for e in edits) + "\n")
 
 
 def load(path, space):
-    """Reads the edits of a YAML file; its `.npz` files are looked up beside it.
+    """Reads the edits of a YAML file; its `.npz` files lie beside it.
 
     Args:
         path: The YAML file.
-        space: The `Space` they are for; vectors of another length are refused.
+        space: The `Space` to edit.
+
+    Raises:
+        BadInput: The file has another form, or a vector does not have the length of the codes.
     """
     lines = parse(pathlib.Path(path).read_text())
     if (
@@ -74,9 +80,7 @@ def load(path, space):
         check_words("word of an edit", line, WORDS)
         missing = {"file", "direction"} - set(line)
         if missing:
-            raise BadInput(
-                f"{path}: the edit {line} does not say its {' and '.join(sorted(missing))}."
-            )
+            raise BadInput(f"{path}: the edit {line} has no {' and no '.join(sorted(missing))}.")
         with np.load(pathlib.Path(path).parent / line["file"]) as file:
             known = {key.partition("/")[2]: key for key in file}
             direction = str(line["direction"])
@@ -86,7 +90,7 @@ def load(path, space):
         wanted = space.dims[kind]
         if len(vector) != wanted:
             raise BadInput(
-                f"{line['file']} has {kind} of length {len(vector)}; wanted is {wanted}."
+                f"{line['file']} has {kind} of length {len(vector)}; this model's is {wanted}."
             )
         layers = layers_of(str(line.get("layers", "all")), space.num_ws)
         name, strength = str(line.get("name", direction)), float(line.get("strength", 1.0))
@@ -95,13 +99,13 @@ def load(path, space):
 
 
 def apply(space, edits, z, label=None, truncation=None, strengths=None):
-    """Edited ws [n, num_ws, D]: edits in z, mapping, truncation, edits in w.
+    """Edited ws [n, num_ws, D]: edits in z, then mapping, truncation, edits in w.
 
     Args:
         space: A `Space`.
-        edits: List of `Edit`, stacked.
+        edits: List of `Edit`; all are applied.
         z, label, truncation: As `Space.ws` takes them.
-        strengths: [n or 1, len(edits)]; the edits' own where not given.
+        strengths: [n or 1, len(edits)]; the default is each edit's own strength.
     """
     if strengths is None:
         strengths = [[edit.strength for edit in edits]]
@@ -118,7 +122,7 @@ def apply(space, edits, z, label=None, truncation=None, strengths=None):
 
 
 def strip(space, edits, seed, strengths, truncation=None):
-    """Each edit by itself (rows) at each strength (columns), [edits, strengths, H, W, C]."""
+    """Images of each edit alone (rows) at each strength (columns), [edits, strengths, H, W, C]."""
     z, label = space.z([seed]), space.labels([seed])
     rows = []
     for edit in edits:
@@ -128,7 +132,11 @@ def strip(space, edits, seed, strengths, truncation=None):
 
 
 def stacked(space, edits, seeds, truncation=None):
-    """Each seed (rows) with no edit, the first, the first two ... [seeds, edits + 1, H, W, C]."""
+    """Images of each seed (rows) with no edit, the first, the first two, ... (columns).
+
+    Returns:
+        [seeds, edits + 1, H, W, C].
+    """
     z, label = space.z(seeds), space.labels(seeds)
     own = np.array([edit.strength for edit in edits])
     columns = []
@@ -139,10 +147,10 @@ def stacked(space, edits, seeds, truncation=None):
 
 
 def endpoint(space, edits):
-    """The function and input signature of `edit` in an exported model.
+    """The function and input signature of the endpoint `edit` in an exported model.
 
-    It takes z [n, latent_dim], label [n, num_classes] where the space has no class of its own,
-    truncation [n] and strengths [n, len(edits)], and gives image [n, H, W, C] in [-1, 1].
+    It takes z [n, latent_dim], label [n, num_classes] unless the space has one class for all
+    images, truncation [n] and strengths [n, len(edits)]. It gives image [n, H, W, C] in [-1, 1].
     """
     names = {"z": space.dims["z"], "label": space.model.num_classes}
     if space.label is not None or not space.model.num_classes:

@@ -1,4 +1,4 @@
-"""From a method's name to its edits of a generator."""
+"""Finds edits of a generator by the name of a method."""
 
 from tfgans.errors import BadInput, nearest
 from tfgans.latents import attributes, ganspace, interfacegan, sefa, tlgan
@@ -6,16 +6,16 @@ from tfgans.latents.edits import Edit
 
 
 def from_weights(space, layers, count):
-    """The first `count` directions of SeFa over the given layers."""
+    """The first `count` directions of SeFa for the given layers."""
     _, directions = sefa.sefa(sefa.first_weights(space, layers))
     kind = "w" if space.has_styles else "z"
     return [Edit(f"sefa{k}", row, kind, layers) for k, row in enumerate(directions[:count])]
 
 
 def from_components(space, layers, count):
-    """The first `count` components of GANSpace, acting on the given layers."""
+    """The first `count` components of GANSpace, applied to the given layers."""
     if not space.has_styles:
-        raise BadInput(f"{type(space.model).__name__} has no w with components: take sefa.")
+        raise BadInput(f"GANSpace needs w, which {type(space.model).__name__} lacks: take sefa.")
     components, deviations, _ = ganspace.components_of_w(space, count)
     rows = components * deviations[:, None]
     return [Edit(f"pca{k}", row, "w", layers) for k, row in enumerate(rows)]
@@ -25,14 +25,14 @@ def from_scores(method, space, scored, kind, layers, base=()):
     """One edit for each attribute, from scores of images.
 
     Args:
-        method: "difference" (an attribute is had where its score is above the mean of all),
+        method: "difference" (a code has an attribute if its score is above the mean score),
             "tlgan" or "interfacegan".
         space: A `Space`.
         scored: Seeds, names of attributes, scores [n, attributes].
-        kind: "z" or "w": which codes of the seeds.
-        layers: Layers that edits of w reach.
-        base: Names of attributes that the other edits shall leave alone: the means are matched in
-            them, the axes or normals orthogonal to theirs.
+        kind: "z" or "w": the codes to use.
+        layers: Layers that edits in w change.
+        base: Names of attributes that the other edits should leave alone: the means are matched in
+            them, or the axes and normals are orthogonal to theirs.
     """
     seeds, names, scores = scored
     for name in base:

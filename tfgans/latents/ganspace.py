@@ -1,12 +1,12 @@
 """GANSpace: principal components of latent codes as directions.
 
 GANSpace: Discovering Interpretable GAN Controls, Härkönen et al., NeurIPS 2020, arXiv:2004.02546.
-In a style generator the components of w; elsewhere those of the first layer's activations, carried
-back to z by regression. A unit of strength is one standard deviation along the component, and an
-edit acts on some layers only.
+The components are those of w in a style generator. A unit of strength is one standard deviation
+along the component, and an edit changes some layers only.
 
-Differs from the code: the covariance is summed up over all batches and solved once, instead of
-approximated batch by batch; w has few enough dimensions for it.
+Differs from the paper: the components of activations, for generators without w, are left out.
+Differs from the code: the covariance is summed over all batches and solved once, not approximated
+batch by batch; w has few enough dimensions for that.
 
 Reference: harskish/ganspace.
 """
@@ -17,11 +17,11 @@ from tfgans.latents.sefa import signed
 
 
 def principal_components(batches, count):
-    """Components of codes that come in batches.
+    """Principal components of codes that come in batches.
 
     Args:
-        batches: Arrays [n, D], any number.
-        count: How many components.
+        batches: Iterable of arrays [n, D].
+        count: Number of components.
 
     Returns:
         Components [count, D] (unit rows), standard deviations [count], mean [D].
@@ -29,9 +29,8 @@ def principal_components(batches, count):
     n, total, products, origin = 0, 0.0, 0.0, None
     for batch in batches:
         batch = np.asarray(batch, "float64")
-        origin = (
-            batch.mean(axis=0) if origin is None else origin
-        )  # keeps the difference below exact
+        if origin is None:  # sums about a mean lose no digits below
+            origin = batch.mean(axis=0)
         batch = batch - origin
         n, total = n + len(batch), total + batch.sum(axis=0)
         products = products + batch.T @ batch
@@ -42,7 +41,7 @@ def principal_components(batches, count):
 
 
 def components_of_w(space, count, samples=300_000, seed=0, batch=10_000):
-    """`principal_components` of untruncated w's, `samples` of them."""
+    """`principal_components` of `samples` untruncated w."""
 
     def batches():
         for first in range(0, samples, batch):
@@ -51,15 +50,3 @@ def components_of_w(space, count, samples=300_000, seed=0, batch=10_000):
             yield space.w(space.sample_z(n, seed + first), label).numpy()
 
     return principal_components(batches(), count)
-
-
-def to_z(z, activations, components, deviations, mean):
-    """What to add to z for one deviation along each component of activations: [count, latent_dim].
-
-    Args:
-        z: [n, latent_dim].
-        activations: [n, D] of these z.
-        components, deviations, mean: Of `principal_components`.
-    """
-    coordinates = (activations - mean) @ components.T / deviations
-    return np.linalg.lstsq(coordinates, z, rcond=None)[0]

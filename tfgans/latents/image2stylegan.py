@@ -1,9 +1,9 @@
-"""Image2StyleGAN: an image in the extended latent space W+, and what can be done with it there.
+"""Image2StyleGAN: embeds an image in the extended latent space W+, and edits it there.
 
-Abdal et al., ICCV 2019, arXiv:1904.03189. Each layer gets a w of its own, moved by Adam down a
-perceptual distance plus the mean squared difference of pixels. W+ can hold images that no w gives,
-also of things the generator never saw: a good picture does not mean that its latents are good ones
-to edit.
+Abdal et al., ICCV 2019, arXiv:1904.03189. Each layer has a w of its own. Adam minimizes a
+perceptual distance plus the mean squared difference of pixels. W+ can represent images that no
+single w gives, even of objects that the generator never saw, so a good reconstruction does not
+imply latents that are good for editing.
 
 Reference: the paper; its perceptual features are conv1_1, conv1_2, conv3_2 and conv4_2 of VGG16.
 """
@@ -16,11 +16,11 @@ from tfgans.latents.search import Search, variable
 
 
 class Image2StyleGAN(Search):
-    """Finds one w for each layer; noise images stay as stored. See `Search` for its arguments."""
+    """Finds one w per layer with the stored noise images. See `Search` for the arguments."""
 
     steps = 5000
     noise = "const"
-    reduce = staticmethod(tf.reduce_mean)  # 1/N_j |F_j(a) - F_j(b)|^2 for each layer j
+    reduce = staticmethod(tf.reduce_mean)  # 1/N_j |F_j(a) - F_j(b)|^2 of each layer j
 
     @staticmethod
     def features_of(vgg_path, lpips_path=None):
@@ -40,7 +40,7 @@ class Image2StyleGAN(Search):
         def loss():
             image = self.space.synthesize(self.ws, self.noise)
             pixels = tf.reduce_mean((image - self.target) ** 2, [1, 2, 3])
-            return tf.reduce_sum(self.distance(image) + pixels)  # both weights 1
+            return tf.reduce_sum(self.distance(image) + pixels)  # both have weight 1
 
         self.descend(loss)
 
@@ -64,23 +64,23 @@ def vgg_features(path):
 
 
 def morph(ws_a, ws_b, part):
-    """(1 - part) a + part b, `part` in [0, 1]."""
+    """Interpolates: (1 - part) a + part b, `part` in [0, 1]."""
     return (1.0 - part) * ws_a + part * ws_b
 
 
 def transfer_style(ws_content, ws_style):
-    """The coarser half of the layers of one, the finer half of the other."""
+    """Takes the coarser half of the layers from one image, the finer half from the other."""
     half = ws_content.shape[-2] // 2
     return np.concatenate([ws_content[..., :half, :], ws_style[..., half:, :]], axis=-2)
 
 
 def transfer_expression(ws, ws_neutral, ws_expressive, strength=1.0):
-    """Adds the way from one picture of a person to another of the same person."""
+    """Adds the difference between an expressive and a neutral image of one person."""
     return ws + strength * (ws_expressive - ws_neutral)
 
 
 PARTS = np.linspace(0, 1, 9)
-USES = {  # how many images it takes, and what it makes of their ws
+USES = {  # name -> (number of images, function of their ws -> list of ws)
     "morph": (2, lambda a, b: [morph(a, b, part) for part in PARTS]),
     "style": (2, lambda a, b: [a, transfer_style(a, b), b]),
     "expression": (3, lambda *abc: [transfer_expression(*abc, part) for part in PARTS]),

@@ -1,11 +1,11 @@
-"""Boundaries of InterFaceGAN: the plane in latent space that separates an attribute.
+"""InterFaceGAN: the plane in latent space that separates an attribute.
 
 Interpreting the Latent Space of GANs for Semantic Face Editing, Shen et al., CVPR 2020,
-arXiv:1907.10786. A linear support vector machine separates the codes of the highest from those of
-the lowest scores; its normal is the direction of the attribute.
+arXiv:1907.10786. A linear support vector machine separates the codes with the highest scores from
+those with the lowest; the normal of its plane is the direction of the attribute.
 
-Differs from the code: the squared hinge loss, smooth, so that a general minimizer finds its one
-minimum; the code takes the plain hinge of a library.
+Differs from the code: the hinge loss is squared and thus smooth, so a general minimizer finds its
+unique minimum; the code uses a library with the plain hinge loss.
 
 Reference: genforce/interfacegan.
 """
@@ -17,17 +17,20 @@ from tfgans.errors import BadInput
 
 
 def boundary(codes, scores, share=0.02, cost=1.0):
-    """The unit normal [D] of the plane between high and low scores, pointing to the high ones.
+    """The unit normal [D] of the plane between low and high scores; it points to the high scores.
 
     Args:
         codes: z or w, [n, D].
-        scores: [n].
-        share: Part of the codes taken from either end; at least 100 codes, at most half of all.
+        scores: Score of each code [n].
+        share: Share of the codes taken from each end; at least 100 codes, at most half of all.
         cost: C of the support vector machine.
+
+    Raises:
+        BadInput: All scores are equal.
     """
     codes, scores = np.asarray(codes, "float64"), np.asarray(scores, "float64")
     if scores.min() == scores.max():
-        raise BadInput("The scores are all the same: there is nothing to separate.")
+        raise BadInput("All scores are equal: wanted high and low scores to separate.")
     order = np.argsort(scores, kind="stable")
     count = min(max(int(share * len(scores)), 100), len(scores) // 2)
     x = codes[np.concatenate([order[:count], order[-count:]])]
@@ -48,20 +51,23 @@ def boundary(codes, scores, share=0.02, cost=1.0):
 
 
 def conditional(normal, conditions):
-    """`normal` without its part in the space of the `conditions`: moving along it keeps them.
+    """Projects `normal` on the complement of the `conditions`, so a move along it keeps them.
 
-    For one condition n1 - (n1.n2) n2; several need not be orthogonal to each other.
+    For one condition this is n1 - (n1.n2) n2. The conditions need not be orthogonal.
 
     Args:
-        normal: [D].
-        conditions: [k, D].
+        normal: Normal to project [D].
+        conditions: Normals of the attributes to keep [k, D].
 
     Returns:
         Unit vector [D].
+
+    Raises:
+        BadInput: `normal` is a combination of the conditions.
     """
     conditions = np.atleast_2d(np.asarray(conditions, "float64"))
     part = np.linalg.lstsq(conditions.T, normal, rcond=None)[0] @ conditions
     rest = np.asarray(normal, "float64") - part
     if np.linalg.norm(rest) < 1e-9:
-        raise BadInput("The direction is a combination of its conditions: nothing remains.")
+        raise BadInput("The direction is a combination of its conditions: take fewer conditions.")
     return rest / np.linalg.norm(rest)

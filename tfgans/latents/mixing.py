@@ -4,12 +4,12 @@ import numpy as np
 
 from tfgans.errors import BadInput
 
-# Layers 2i and 2i + 1 belong to the side 4 * 2^i: coarse is up to 8 pixels, middle up to 32.
+# Layers 2i and 2i + 1 have the side 4 * 2^i: coarse is up to 8 pixels, middle up to 32.
 NAMED = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 
 
 def layers_of(text, num_ws):
-    """Layer numbers of "coarse", "middle", "fine", "all", or "0-6", "3", "0-2,5".
+    """Layer numbers of a text: "coarse", "middle", "fine", "all", or "0-6", "3", "0-2,5".
 
     Raises:
         BadInput: The generator has no such layers.
@@ -21,16 +21,21 @@ def layers_of(text, num_ws):
             parts = [[int(x) for x in part.split("-")] for part in text.split(",")]
         except ValueError:
             raise BadInput(
-                f"Layers are coarse, middle, fine, all or like 0-6, not {text!r}."
+                f"Wanted layers: coarse, middle, fine, all, or numbers like 0-6; not {text!r}."
             ) from None
         layers = [k for part in parts for k in range(part[0], part[-1] + 1)]
     if not layers or max(layers) >= num_ws:
-        raise BadInput(f"The generator has layers 0-{num_ws - 1}; there is no {text}.")
+        raise BadInput(f"The generator has layers 0-{num_ws - 1}, not {text}.")
     return layers
 
 
 def mix(ws_a, ws_b, layers):
-    """a, but the given layers of b: [..., num_ws, D] each, or shapes that broadcast."""
+    """Copies a with the given layers from b.
+
+    Args:
+        ws_a, ws_b: [..., num_ws, D]; the shapes broadcast.
+        layers: Layer numbers.
+    """
     ws_a, ws_b = np.broadcast_arrays(ws_a, ws_b)
     mixed = ws_a.copy()
     mixed[..., layers, :] = ws_b[..., layers, :]
@@ -38,22 +43,24 @@ def mix(ws_a, ws_b, layers):
 
 
 def mixing_table(space, rows, columns, layers, truncation=None):
-    """Images of the row's seed with some layers of the column's.
+    """Images of each row's seed with some layers from each column's seed.
 
-    The first row and column show the sources (figure 3 of the paper, turned).
+    The first row and column show the sources (figure 3 of the paper, transposed).
 
     Args:
         space: A `Space`.
-        rows: Seeds.
-        columns: Seeds from which `layers` are taken.
+        rows: Seeds of the rows.
+        columns: Seeds of the columns, which give `layers`.
         layers: Layer numbers.
-        truncation: psi of all of them.
+        truncation: psi of all images.
 
     Returns:
         [len(rows) + 1, len(columns) + 1, H, W, C] in [-1, 1]; the corner is white.
     """
     if space.num_ws == 1:
-        raise BadInput(f"{type(space.model).__name__} has no styles to mix; StyleGAN2 has.")
+        raise BadInput(
+            f"{type(space.model).__name__} has no styles to mix: take a model like StyleGAN2."
+        )
     a, b = (space.of_seeds(seeds, truncation).numpy() for seeds in (rows, columns))
     mixed = mix(a[:, None], b[None], layers)
     table = np.ones([len(rows) + 1, len(columns) + 1, *space.model.image_shape], "float32")
@@ -65,7 +72,7 @@ def mixing_table(space, rows, columns, layers, truncation=None):
 def truncation_table(space, seeds, psis, cutoff=None):
     """Images of each seed (rows) at each psi (columns), [len(seeds), len(psis), H, W, C].
 
-    psi = 0 is the mean image, 1 the full variety, below 0 what is opposite of the mean.
+    psi = 0 gives the mean image, 1 the full variety, psi below 0 the opposite side of the mean.
     """
     z, label = space.z(seeds), space.labels(seeds)
     columns = [space.images(space.ws(z, label, psi, cutoff)) for psi in psis]

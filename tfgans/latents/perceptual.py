@@ -1,4 +1,4 @@
-"""How far an image is from a target, for searches in latent space."""
+"""The distance of images from a target, for searches in latent space."""
 
 import functools
 
@@ -6,19 +6,19 @@ import tensorflow as tf
 
 from tfgans.features.pixel_pyramid import pixel_pyramid_l2
 
-LARGEST = 256  # feature networks see images of this side at most
+LARGEST = 256  # largest side that feature networks see
 
 
 def distance_to(target, features=None, reduce=tf.reduce_sum):
-    """A function of images [n, H, W, C] that tells their distances [n] to `target`.
+    """A function from images [n, H, W, C] to their distances [n] from `target`.
 
     Args:
-        target: [n, H, W, C] in [-1, 1].
-        features: Images [n, H, W, C] in [-1, 1] -> list of features [n, ...], such as LPIPS' or
-            layers of VGG; they see images averaged down to 256 pixels. None for
-            `pixel_pyramid_l2`, which needs no weights and is not comparable with them.
-        reduce: What is done with the squared differences of each feature: `tf.reduce_sum` gives the
-            squared Euclidean distance, `tf.reduce_mean` weighs all features alike.
+        target: Images [n, H, W, C] in [-1, 1].
+        features: Images [n, H, W, C] in [-1, 1], averaged down to 256 pixels -> list of features
+            [n, ...], such as those of LPIPS or layers of VGG. None for `pixel_pyramid_l2`, which
+            needs no weights; its distances are not comparable with perceptual ones.
+        reduce: Reduction of the squared differences of each feature: `tf.reduce_sum` gives the
+            squared Euclidean distance, `tf.reduce_mean` gives all features the same weight.
     """
     if features is None:
         return functools.partial(pixel_pyramid_l2, target)
@@ -33,6 +33,6 @@ def distance_to(target, features=None, reduce=tf.reduce_sum):
 
 
 def shrink(images):
-    """Averages images of more than 256 pixels down, by a whole factor."""
+    """Averages images of more than 256 pixels down by an integer factor."""
     factor = max(images.shape[1:3]) // LARGEST
     return tf.nn.avg_pool2d(images, factor, factor, "VALID") if factor > 1 else images

@@ -1,10 +1,11 @@
-"""StyleGAN2's projector: the w, and the noise images, that give an image.
+"""StyleGAN2's projector: finds the w and the noise images that reproduce an image.
 
 Karras et al., CVPR 2020, arXiv:1912.04958, appendix D. One w for all layers starts at the mean of w
-and is moved together with the noise images, which shall stay white, so that they cannot hold the
-image themselves. Exploration noise on w fades out over the first three quarters.
+and is optimized together with the noise images. A regularizer keeps these white, so they cannot
+encode the image. Exploration noise on w fades out over the first three quarters.
 
-The paper's distance is LPIPS; without its weights it is `pixel_pyramid_l2`, and results say so.
+The paper's distance is LPIPS. Without its weights the search uses `pixel_pyramid_l2`, and results
+say so.
 
 Reference: NVlabs/stylegan2-ada-pytorch projector.py.
 """
@@ -19,21 +20,21 @@ from tfgans.latents.search import Search, variable
 
 
 def rate_factor(t):
-    """Of the learning rate at t in [0, 1]: up for 0.05, down like a cosine from 0.75 on."""
+    """Factor of the learning rate at t in [0, 1]: rises until 0.05, falls as a cosine from 0.75."""
     down = tf.minimum(1.0, (1.0 - t) / 0.25)
     return (0.5 - 0.5 * tf.cos(np.pi * down)) * tf.minimum(1.0, t / 0.05)
 
 
 def exploration(t):
-    """Deviation of the noise on w at t in [0, 1], in units of w's own deviation."""
+    """Deviation of the noise on w at t in [0, 1], in units of the deviation of w."""
     return 0.05 * tf.maximum(0.0, 1.0 - t / 0.75) ** 2
 
 
 def autocorrelation(noise):
-    """How far noise images are from white, [n].
+    """Deviation of noise images from white noise, [n].
 
-    The squared mean products with the neighbor to the right and below (with wrap-around), over all
-    scales from the image itself down to the first of at most 8 pixels.
+    It sums the squared mean products with the neighbors to the right and below (with wrap-around)
+    over all scales, from the image itself down to the first scale of at most 8 pixels.
 
     Args:
         noise: [n, H, W, 1].
@@ -59,7 +60,7 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Projector(Search):
-    """Finds one w for all layers, and noise images. See `Search` for its arguments."""
+    """Finds one w for all layers, and noise images. See `Search` for the arguments."""
 
     steps = 1000
     noise_weight = 1e5
@@ -72,7 +73,7 @@ class Projector(Search):
         n = self.target.shape[0]
         mean, self.w_std = self.mean_w()
         self.w = variable(np.repeat(mean, n, axis=0))
-        with random.scope(self.seed, self.steps):  # the moves draw at steps below
+        with random.scope(self.seed, self.steps):  # the moves draw at smaller steps
             shapes = self.space.noise_shapes
             self.noise = [variable(random.normal([n, *shape])) for shape in shapes]
         return [self.w, *self.noise], Rate(self.steps)

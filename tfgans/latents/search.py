@@ -1,4 +1,4 @@
-"""Gradient descent in latent space towards given images, to be stopped and continued."""
+"""Gradient descent in latent space towards given images; a search can be stopped and resumed."""
 
 import pathlib
 
@@ -14,22 +14,22 @@ from tfgans.optimizers import Adam
 
 
 class Search:
-    """What the two searches share; each image of the target is looked for by itself.
+    """Base of the searches; each image of the target is searched for independently.
 
-    A search writes `start` (its variables and learning rate), `move`, and `features_of` (the
-    features of its paper, from files of weights of VGG16 and LPIPS).
+    A subclass defines `start` (its variables and learning rate), `move` (one step), and
+    `features_of` (the features of its paper, from the weights files of VGG16 and LPIPS).
 
     Args:
         space: A `Space`.
         target: Images [n, H, W, C] in [-1, 1].
         features: See `distance_to`; None for the stand-in `pixel_pyramid_l2`.
-        steps: Length of the search, to which schedules are stretched.
-        seed: Of all random numbers of the search.
+        steps: Length of the search; schedules stretch to it.
+        seed: Seed of all random numbers of the search.
 
     Attributes:
-        ws: What was found, [n, num_ws, D].
-        noise: The noise images that belong to it, as `Space.synthesize` takes them.
-        step: How many steps were made.
+        ws: The latents found so far, [n, num_ws, D].
+        noise: Their noise images, as `Space.synthesize` takes them.
+        step: Number of steps done.
         history: List of (step, ws [n, num_ws, D], distances [n] of their images).
     """
 
@@ -46,7 +46,7 @@ class Search:
         self.compiled_move = tf.function(self.seeded_move)
 
     def mean_w(self, samples=10_000):
-        """Mean of w and its deviation, sqrt(E|w - mean|^2), one number for all dimensions."""
+        """Mean of w [1, D] and its deviation sqrt(E|w - mean|^2), one number."""
         z = self.space.sample_z(samples, seed=123)
         w = self.space.w(z, self.space.labels(range(samples))).numpy()
         mean = w.mean(axis=0, keepdims=True)
@@ -66,22 +66,22 @@ class Search:
             self.move(step)
 
     def note(self):
-        """Adds the present state to the history."""
+        """Appends the current state to the history."""
         distance = self.distance(self.space.synthesize(self.ws, self.noise))
         self.history.append((self.step, self.ws.numpy(), distance.numpy()))
 
     def run(self, path=None, every=50, show=None, stop=lambda: False):
-        """Goes on to the end.
+        """Runs the search to its end.
 
         Args:
-            path: File that keeps the state, written every `every` steps; an existing one is
-                continued. None to keep nothing.
+            path: File of the state, written every `every` steps; the search resumes from an
+                existing file. None to write nothing.
             every: Steps between two entries of the history.
             show: Called with (step, distances [n]) for each entry.
-            stop: Asked before each step; True writes the state and ends the search before its end.
+            stop: Called before each step; if it returns True, the search saves its state and stops.
 
         Raises:
-            BadInput: The file is of another search.
+            BadInput: The file belongs to another search.
         """
         if path is not None and pathlib.Path(path).exists():
             self.restore(path)
@@ -101,36 +101,43 @@ class Search:
 
     @property
     def measure(self):
-        """Which distance is made smaller, in words."""
+        """Name of the distance that the search minimizes."""
         if self.features is None:
             return "pixel_pyramid_l2, the stand-in for perceptual features"
         return "perceptual features"
 
     def settings(self):
-        """What must be the same for a file to be of this search."""
+        """The settings that a file of this search must share."""
         return [type(self).__name__, self.measure, self.steps, self.seed, self.space.label]
 
     def save(self, path):
-        """Writes the state; the file is replaced only when it is whole."""
+        """Writes the state; the old file is replaced only when the new one is complete."""
         steps, ws, distances = zip(*self.history, strict=True)
         state = {f"variable{k}": v.numpy() for k, v in enumerate(self.state())}
         path = pathlib.Path(path)
         partial = path.with_name(f"partial-{path.name}")
         np.savez(
-            partial, settings=str(self.settings()), target=self.target, step=self.step,
-            ws=self.ws, steps=steps, history=ws, distances=distances, **state,
-        )  # fmt: skip
+            partial,
+            settings=str(self.settings()),
+            target=self.target,
+            step=self.step,
+            ws=self.ws,
+            steps=steps,
+            history=ws,
+            distances=distances,
+            **state,
+        )
         publish(partial, path)
 
     def restore(self, path):
-        """Takes over the state of `save`."""
+        """Restores the state that `save` wrote."""
         with np.load(path) as file:
             same = str(file["settings"]) == str(self.settings())
             same = same and np.array_equal(file["target"], self.target)
             if not same or not np.allclose(file["history"][0], self.ws, atol=1e-4):
                 raise BadInput(
-                    f"{path} belongs to another search, model, or images: {file['settings']}, "
-                    f"wanted {self.settings()}. Name another folder, or delete it."
+                    f"{path} belongs to another search, model or images: {file['settings']}, not "
+                    f"{self.settings()}. Use another folder, or delete the file."
                 )
             self.step = int(file["step"])
             self.history = list(zip(file["steps"], file["history"], file["distances"], strict=True))
@@ -142,5 +149,5 @@ class Search:
 
 
 def variable(value):
-    """A weight of a search."""
+    """A float32 variable of a search."""
     return keras.Variable(value, dtype="float32")

@@ -1,14 +1,14 @@
 """SeFa: directions in closed form, from the weights alone.
 
 Closed-Form Factorization of Latent Semantics in GANs, Shen & Zhou, CVPR 2021, arXiv:2007.06600.
-The directions that change the first operation on a code most: the eigenvectors of A^T A with the
-largest eigenvalues, where A holds the weights of that operation.
+The directions change the output of the first operation on a code most: they are the eigenvectors of
+A^T A with the largest eigenvalues, where A holds the weights of that operation.
 
-Differs from the code: a symmetric solver, eigenvalues in descending order, and a fixed sign (the
-largest component is positive); the code takes a general solver, unsorted.
+Differs from the code: the solver is symmetric, the eigenvalues are in descending order, and the
+sign is fixed (the largest component is positive); the code uses a general solver and does not sort.
 
-Reference: genforce/sefa. rosinality/stylegan2-pytorch leaves out the normalization of rows, which
-changes the order.
+Reference: genforce/sefa. rosinality/stylegan2-pytorch does not normalize the rows, which changes
+the order.
 """
 
 import numpy as np
@@ -17,10 +17,10 @@ from tfgans.errors import BadInput
 
 
 def first_weights(space, layers):
-    """A of a generator, [outputs, D]: what the given layers do first with their code.
+    """The matrix A of a generator, [outputs, D]: the first operation of the layers on their code.
 
-    Of a style generator the style weights of its convolutions, without those of ToRGB; of any other
-    the weights of its first dense layer.
+    In a style generator A holds the style weights of the convolutions, without those of ToRGB; in
+    any other it holds the weights of the first dense layer.
     """
     if space.has_styles:
         convs = space.generator.synthesis.convs
@@ -33,11 +33,11 @@ def first_weights(space, layers):
 
 
 def sefa(weights, normalize=True):
-    """Eigenvalues [D], descending, and directions [D, D], one per row, of weights [outputs, D].
+    """Eigenvalues [D], descending, and directions [D, D], one per row.
 
     Args:
-        weights: A.
-        normalize: Give each output a weight of length 1 first, as the code does.
+        weights: A, [outputs, D].
+        normalize: Scale each row of A to length 1 first, as the code does.
     """
     weights = np.asarray(weights, "float64")
     if normalize:
@@ -47,6 +47,6 @@ def sefa(weights, normalize=True):
 
 
 def signed(vectors):
-    """Rows, each turned so that its largest component is positive."""
+    """Flips rows so that the component of largest magnitude is positive."""
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1)
     return vectors * np.sign(largest)

@@ -1,4 +1,4 @@
-"""A trained generator as the latent tools see it: z -> w -> image."""
+"""The latent spaces of a trained generator: z -> w -> image."""
 
 import numpy as np
 import tensorflow as tf
@@ -11,13 +11,13 @@ from tfgans.models.latent import LatentModel
 class Space:
     """The latent spaces of a trained model.
 
-    A style generator maps z to w and gives each of its `num_ws` layers a w of its own (W+). For any
-    other generator z itself takes the place of w: one layer, the identity as mapping, mean 0.
+    A style generator maps z to w and gives each of its `num_ws` layers a w of its own (W+). In any
+    other generator z takes the place of w: one layer, the identity as mapping, mean 0.
 
     Args:
-        model: A model that makes images of z.
-        label: Class of all images, where the model has classes; without it the classes come in
-            turn: seed i is of class i modulo their number.
+        model: A model that makes images from z.
+        label: Class of all images, if the model has classes. Without it seed i has the class i
+            modulo the number of classes.
 
     Attributes:
         num_ws: Layers that have a w of their own.
@@ -27,7 +27,7 @@ class Space:
 
     def __init__(self, model, label=None):
         if model.data_kind == "tokens" or not isinstance(model, LatentModel):
-            raise BadInput(f"{type(model).__name__} does not make images of latents.")
+            raise BadInput(f"{type(model).__name__} does not make images from latents.")
         if label is not None and label not in range(model.num_classes):
             raise BadInput(f"There is no class {label}: the model has {model.num_classes} classes.")
         self.model, self.label = model, label
@@ -43,13 +43,13 @@ class Space:
 
     @property
     def gaussian(self):
-        """Whether z ~ N(0, I)."""
+        """True if z ~ N(0, I)."""
         return self.model.prior == "normal"
 
     def sample_z(self, n, seed):
-        """n draws of z, [n, latent_dim]: `RandomState(seed).randn(n, latent_dim)`.
+        """Draws n z, [n, latent_dim]: `RandomState(seed).randn(n, latent_dim)`.
 
-        Models whose z is not N(0, I) draw as in training.
+        If z is not N(0, I), the model draws as in training.
         """
         if self.gaussian:
             return np.random.RandomState(seed).randn(n, self.model.latent_dim).astype("float32")
@@ -59,8 +59,8 @@ class Space:
     def z(self, seeds):
         """The z of each seed, [n, latent_dim]: `sample_z(1, seed)`.
 
-        NVIDIA's tools draw in the same way: with official weights, seeds that people publish give
-        the published pictures.
+        NVIDIA's tools draw in the same way, so with official weights published seeds give the
+        published pictures.
         """
         return np.concatenate([self.sample_z(1, seed) for seed in seeds])
 
@@ -82,9 +82,9 @@ class Space:
 
         Args:
             z: [n, latent_dim].
-            label: [n, num_classes] where the model has classes.
+            label: [n, num_classes], if the model has classes.
             truncation: psi, a number or [n]: w_avg + psi (w - w_avg) (StyleGAN, arXiv:1812.04948).
-                Without a mapping psi scales z.
+                Without a mapping, psi scales z.
             cutoff: Truncate only the first `cutoff` layers.
         """
         if self.has_styles:
@@ -101,7 +101,7 @@ class Space:
 
         Args:
             ws: One w per layer.
-            noise: "const" for the stored noise images, "random", "none", or a list of images
+            noise: "const" (the stored noise images), "random", "none", or a list of images
                 [n or 1, H, W, 1]. Generators without noise images ignore it.
         """
         if self.has_styles:
@@ -111,6 +111,6 @@ class Space:
         return self.model(ws[:, 0], tf.fill([tf.shape(ws)[0]], self.label))
 
     def images(self, ws, batch=32):
-        """As `synthesize` with the stored noise images, any number of ws, as a NumPy array."""
+        """Images of any number of ws with the stored noise images, as a NumPy array."""
         parts = [self.synthesize(ws[i : i + batch]).numpy() for i in range(0, len(ws), batch)]
         return np.concatenate(parts)

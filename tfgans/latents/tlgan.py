@@ -1,10 +1,10 @@
-"""Feature axes of TL-GAN: the direction in which each attribute grows, kept apart from others.
+"""TL-GAN: an axis in latent space for each attribute, orthogonal to the axes of others.
 
 Transparent latent-space GAN, Shaobo Guan, 2018 (SummitKwan/transparent_latent_gan), a project
-without a paper. Attribute scores are regressed on the codes; axes are made orthogonal to base axes,
-so that moving along one leaves the base attributes alone.
+without a paper. Attribute scores are regressed on the codes. Each axis is made orthogonal to the
+base axes, so a move along it leaves the base attributes alone.
 
-Differs from the code: its flag for a base that is orthogonal already is inverted in one place; here
+Differs from the code: the code inverts the flag for an already orthogonal base in one place; here
 the base is always made orthogonal.
 """
 
@@ -14,22 +14,22 @@ from tfgans.errors import BadInput
 
 
 def feature_axes(codes, scores, tanh=False):
-    """Coefficients of ordinary least squares, one unit axis per attribute: [attributes, D].
+    """One unit axis per attribute by ordinary least squares: [attributes, D].
 
     Args:
         codes: z or w, [n, D], n > D.
-        scores: [n, attributes].
-        tanh: The scores come out of a tanh: they are clipped to +-tanh(3) and undone.
+        scores: Attribute scores [n, attributes].
+        tanh: The scores are outputs of a tanh; clip them to +-tanh(3) and invert it.
 
     Raises:
-        BadInput: Too few codes, or an attribute that is the same in all of them.
+        BadInput: n is not above D, or an attribute has the same score for all codes.
     """
     codes, scores = np.asarray(codes, "float64"), np.asarray(scores, "float64")
     if len(codes) <= codes.shape[1]:
         raise BadInput(f"A regression needs more than {codes.shape[1]} scores, not {len(codes)}.")
     if np.any(np.ptp(scores, axis=0) == 0):
         constant = np.flatnonzero(np.ptp(scores, axis=0) == 0).tolist()
-        raise BadInput(f"Attributes {constant} (from 0) are the same in all samples.")
+        raise BadInput(f"Attributes {constant} (from 0) have the same score in all samples.")
     if tanh:
         scores = np.arctanh(np.clip(scores, -np.tanh(3), np.tanh(3)))
     ones = np.ones([len(codes), 1])
@@ -39,15 +39,18 @@ def feature_axes(codes, scores, tanh=False):
 
 
 def orthogonalize(axes, base):
-    """Takes out of each axis what it shares with the base axes.
+    """Makes axes orthogonal to the base axes.
 
     Args:
         axes: [n, D].
-        base: Numbers of the base axes. Each base axis is freed of those named before it, so their
-            order matters; all other axes are freed of all of them.
+        base: Numbers of the base axes. Each base axis is made orthogonal to those named before it,
+            so their order matters; the other axes are made orthogonal to all of them.
 
     Returns:
         Unit axes [n, D].
+
+    Raises:
+        BadInput: An axis is a combination of the base axes.
     """
     axes = np.array(axes, "float64")
     rest = [k for k in range(len(axes)) if k not in base]

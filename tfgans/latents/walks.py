@@ -1,4 +1,4 @@
-"""Closed walks through latent space: the latents of each frame."""
+"""Closed walks through latent space, one set of latents per frame."""
 
 import numpy as np
 import scipy.ndimage
@@ -7,24 +7,24 @@ from tfgans.errors import BadInput
 
 
 def lerp(a, b, t):
-    """The straight line from a to b, t in [0, 1]."""
+    """Linear interpolation from a to b, t in [0, 1]."""
     return (1 - t) * a + t * b
 
 
 def slerp(a, b, t):
-    """Goes from a to b on a great circle: t in [0, 1], a and b [..., d].
+    """Spherical interpolation from a to b, [..., d], t in [0, 1].
 
     High-dimensional Gaussian vectors all have about the same length; a straight line between two of
     them would leave that shell (White, Sampling Generative Networks, arXiv:1609.04468). The angle
-    is that of the directions. Parallel vectors have a straight line between them.
+    is that between the directions. Parallel vectors are interpolated linearly.
 
     Raises:
-        BadInput: Opposite vectors, between which there is no one circle.
+        BadInput: The vectors are opposite, so no unique great circle joins them.
     """
     lengths = np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
     angle = np.arccos(np.clip(np.sum(a * b, -1, keepdims=True) / lengths, -1.0, 1.0))
     if np.any(np.pi - angle < 1e-6):
-        raise BadInput("Opposite vectors have no shortest circle between them: take other seeds.")
+        raise BadInput("No unique great circle joins opposite vectors: take other seeds.")
     parallel = angle < 1e-6
     angle = np.where(parallel, 1.0, angle)
     of_a, of_b = np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)
@@ -32,11 +32,11 @@ def slerp(a, b, t):
 
 
 def loop(stops, frames, between):
-    """From each stop to the next, and from the last to the first.
+    """Interpolates from each stop to the next, and from the last to the first.
 
     Args:
-        stops: [n, ...].
-        frames: Frames from one stop to the next.
+        stops: Latents [n, ...].
+        frames: Number of frames from one stop to the next.
         between: `slerp` or `lerp`.
 
     Returns:
@@ -50,16 +50,16 @@ def loop(stops, frames, between):
 
 
 def smooth_loop(frames, shape, smoothing, seed):
-    """White noise smoothed over time: an even walk without stops, as in ProGAN's videos.
+    """Smooths white noise over time: an even walk without stops, as in ProGAN's videos.
 
     Args:
-        frames: Length; the last frame is followed by the first.
-        shape: Of the latents of one frame.
-        smoothing: Deviation of the Gaussian window in frames.
-        seed: Of the noise.
+        frames: Length of the walk; the first frame follows the last.
+        shape: Shape of the latents of one frame.
+        smoothing: Standard deviation of the Gaussian window, in frames.
+        seed: Seed of the noise.
 
     Returns:
-        [frames, *shape] of mean square 1 over all of it.
+        [frames, *shape]; the mean square over all numbers is 1.
     """
     noise = np.random.RandomState(seed).randn(frames, *shape)
     smooth = scipy.ndimage.gaussian_filter1d(noise, smoothing, axis=0, mode="wrap")
@@ -71,12 +71,13 @@ def walk(space, seeds, frames, kind="z", truncation=None, smoothing=24):
 
     Args:
         space: A `Space`.
-        seeds: The stops, at least 2; "smooth" takes the first as its seed.
-        frames: Frames from one stop to the next.
-        kind: "z": great circles between the z (straight lines where z is not Gaussian), while label
-            vectors go straight; "w": straight lines between the w; "smooth": `smooth_loop` in z.
+        seeds: Seeds of the stops, at least 2; the first is the seed of "smooth".
+        frames: Number of frames from one stop to the next.
+        kind: "z": great circles between the z (straight lines if z is not Gaussian), straight lines
+            between the label vectors; "w": straight lines between the w; "smooth": `smooth_loop`
+            in z.
         truncation: psi.
-        smoothing: Of "smooth".
+        smoothing: Standard deviation of the window of "smooth", in frames.
 
     Returns:
         ws [len(seeds) * frames, num_ws, D].

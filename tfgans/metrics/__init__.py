@@ -1,13 +1,13 @@
-"""Metrics: pure functions, features in and numbers out; and `evaluate`, from a model to a result.
+"""Metrics: pure functions from features to numbers; and `evaluate`, from a model to a result.
 
-Each file is one metric, named after it, and says what it can be compared with. `evaluate` streams
-images of a model or a folder and of a data set through a feature network, and returns numbers
-together with the protocol they were measured by.
+Each metric has a file of its name, which says with what published numbers it is comparable.
+`registry.py` lists the metrics, `statistics.py` gathers what they need from a stream of images, and
+`evaluation.py` measures a model or a folder against a data set and records the protocol.
 """
 
 from tfgans.features.lpips import lpips
 from tfgans.metrics.density_coverage import density_coverage
-from tfgans.metrics.evaluation import METRICS, Evaluator, check_model, describe, evaluate
+from tfgans.metrics.evaluation import Evaluator, check_model, describe, evaluate
 from tfgans.metrics.fid import Moments, fid, fid_of_moments, frechet_distance
 from tfgans.metrics.improved_pr import improved_precision_recall
 from tfgans.metrics.inception_score import inception_score
@@ -17,6 +17,7 @@ from tfgans.metrics.ms_ssim import ms_ssim, ms_ssim_diversity
 from tfgans.metrics.ppl import ppl, ppl_of_model
 from tfgans.metrics.prd import prd, prd_summary
 from tfgans.metrics.precision_recall import manifold_precision_recall
+from tfgans.metrics.registry import METRICS
 from tfgans.metrics.report import compare, read_result, table, write_result
 from tfgans.metrics.swd import swd
 

@@ -2,10 +2,11 @@
 
 Naeem et al., ICML 2020, arXiv:2002.09797, eq. 3 and 4.
 
-New against `improved_pr`: balls are drawn around real images only, so that generated outliers
-cannot enlarge anything; density counts in how many balls an image lies, and is not bounded by 1.
+Unlike `improved_pr`, it draws balls around real images only, so generated outliers have no ball.
+Density counts the balls in which a generated image lies and may exceed 1; coverage is the share of
+the balls that hold a generated image.
 
-Reference: clovaai/generative-evaluation-prdc, prdc/prdc.py: a point on the surface of a ball is
+Reference: clovaai/generative-evaluation-prdc, prdc/prdc.py. A point on the surface of a ball is
 outside, unlike in `improved_pr`.
 """
 
@@ -18,9 +19,9 @@ def density_coverage(real, fake, k: int = 5) -> tuple[float, float]:
     """Density (about 1 for equal distributions) and coverage (at most 1).
 
     Args:
-        real: Features [N, d] of real images, array or tensor.
-        fake: Features [M, d] of generated images.
-        k: Which neighbor is on the surface of a ball; the point itself is not counted.
+        real: Features of real images [N, d], array or tensor.
+        fake: Features of generated images [M, d].
+        k: A ball reaches to the k-th nearest neighbor, not counting the point itself.
     """
     real, fake = feature_pair(real, fake)
     radius = squared_radius(real, k)

@@ -1,4 +1,4 @@
-"""Feature vectors, their distances and nearest neighbors, for the metrics that need them."""
+"""Distances and nearest neighbors of feature vectors."""
 
 import numpy as np
 
@@ -8,14 +8,15 @@ BLOCK = 1000  # rows of a distance table that are in memory at once
 
 
 def feature_pair(real, fake) -> tuple:
-    """Both sets as float64 [N, d], checked.
+    """Checks two sets of features and converts them to float64.
 
     Args:
-        real: [N, d], array or tensor.
-        fake: [M, d].
+        real: Features of real images [N, d], array or tensor.
+        fake: Features of generated images [M, d].
 
     Raises:
-        BadInput: Not two tables of the same width with at least two rows, or not all numbers.
+        BadInput: The shapes are not [N, d] and [M, d] with at least two rows each, or a value is
+            NaN or infinite.
     """
     sets = [np.asarray(x, "float64") for x in (real, fake)]
     shapes = [x.shape for x in sets]
@@ -25,12 +26,12 @@ def feature_pair(real, fake) -> tuple:
             f"rows each, not {shapes[0]} and {shapes[1]}."
         )
     if not all(np.isfinite(x).all() for x in sets):
-        raise BadInput("The features hold values that are not finite numbers.")
+        raise BadInput("The features hold NaN or infinite values.")
     return tuple(sets)
 
 
 def squared_distances(points: np.ndarray, others: np.ndarray):
-    """Yields (slice, squared distances [rows, len(others)]) over all rows of `points`."""
+    """Yields (slice, squared distances [rows, len(others)]) until all rows of `points` are done."""
     lengths = np.square(others).sum(axis=1)
     for begin in range(0, len(points), BLOCK):
         rows = slice(begin, begin + BLOCK)
@@ -43,10 +44,10 @@ def squared_radius(points: np.ndarray, k: int) -> np.ndarray:
     """Squared distance of each point to its k-th nearest other point, [N].
 
     Raises:
-        BadInput: There are not k other points.
+        BadInput: The set has fewer than k other points.
     """
     if len(points) <= k:
-        raise BadInput(f"The {k} nearest neighbors were asked for in a set of {len(points)}.")
+        raise BadInput(f"Wanted {k} nearest neighbors of each point in a set of {len(points)}.")
     radius = np.empty(len(points))
     for rows, distances in squared_distances(points, points):
         numbers = np.arange(len(points))[rows]

@@ -2,13 +2,14 @@
 
 Heusel et al., NeurIPS 2017, arXiv:1706.08500, eq. 6.
 
-The Fréchet distance of two Gaussians: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)). It is biased
-upwards by about 1 / N, so the number of images is part of its name.
+The Fréchet distance between two Gaussians: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)). It is
+biased upwards by about 1 / N, so a value is always stated together with the number of images.
 
-Differs from the public code: the root is not taken of S1 S2, which is not symmetric, but of
-F^T S2 F, which is and has the same nonzero eigenvalues, where S1 = F F^T by eigen-decomposition. It
-is real by construction, right for singular covariances (fewer images than features), and faster:
-nothing is added to a diagonal and no imaginary part is thrown away.
+Differs from the public code: S1 S2 is not symmetric, so we take the square root of F^T S2 F
+instead, where S1 = F F^T by eigendecomposition. It is symmetric and has the same nonzero
+eigenvalues. The result is real by construction and exact for singular covariances (fewer images
+than features), and the computation is faster: it adds nothing to a diagonal and discards no
+imaginary part.
 
 Reference: bioinf-jku/TTUR, fid.py; tensorflow/gan, classifier_metrics.py.
 """
@@ -20,23 +21,27 @@ from scipy.linalg.blas import dsyrk
 from tfgans.errors import BadInput
 from tfgans.metrics.distances import feature_pair
 
-ROWS = 4096  # features that are converted at once
+ROWS = 4096  # rows converted to float64 at once
 
 
 class Moments:
     """Mean and covariance of features that come in batches, in float64.
 
-    Sums are taken about the mean of the first batch, so that a large mean costs no digits.
+    Sums are taken about the mean of the first batch, so a large mean costs no digits.
 
     Attributes:
-        count: How many rows were added.
+        count: Number of rows added.
     """
 
     def __init__(self):
         self.count = 0
 
     def add(self, features) -> "Moments":
-        """Adds rows, [n, d], array or tensor. Raises BadInput where they are no finite table."""
+        """Adds rows [n, d], array or tensor.
+
+        Raises:
+            BadInput: The rows are not [n, d], or hold NaN or infinite values.
+        """
         features = np.asarray(features)
         if features.ndim != 2:
             raise BadInput(f"Wanted features [n, d], not {features.shape}.")
@@ -52,16 +57,20 @@ class Moments:
             # products += rows^T rows, in place and only above the diagonal
             self.products = dsyrk(1.0, rows.T, 1.0, self.products, overwrite_c=True)
         if not np.isfinite(self.total).all():
-            raise BadInput("The features hold values that are not finite numbers.")
+            raise BadInput("The features hold NaN or infinite values.")
         return self
 
     @property
     def mean(self) -> np.ndarray:
-        """[d]."""
+        """Mean [d]."""
         return self.origin + self.total / self.count
 
     def covariance(self, ddof: int = 1) -> np.ndarray:
-        """[d, d], divided by count - ddof. Raises BadInput where that is 0."""
+        """Covariance [d, d], divided by count - ddof.
+
+        Raises:
+            BadInput: count is at most ddof.
+        """
         if self.count <= ddof:
             raise BadInput(f"{self.count} images are too few for a covariance.")
         products = np.triu(self.products) + np.triu(self.products, 1).T
@@ -70,18 +79,19 @@ class Moments:
 
 
 def fid(real, fake, ddof: int = 1) -> float:
-    """The distance of two sets of features.
+    """The distance between two sets of features.
 
     Args:
-        real: [N, d], array or tensor. Those of published values are the 2,048 of `pool_3`.
-        fake: [M, d].
+        real: Features of real images [N, d], array or tensor. Published values use the 2,048
+            activations of `pool_3`.
+        fake: Features of generated images [M, d].
         ddof: 1 as in the authors' code and most others; 0 as in NVIDIA's PyTorch code.
     """
     return fid_of_moments(Moments().add(real), Moments().add(fake), ddof)
 
 
 def fid_of_moments(real: Moments, fake: Moments, ddof: int = 1) -> float:
-    """The distance of two sets whose features were added to `Moments`."""
+    """The distance between two sets whose features were added to `Moments`."""
     if len(real.mean) != len(fake.mean):
         raise BadInput(f"{len(real.mean)} and {len(fake.mean)} features cannot be compared.")
     covariances = real.covariance(ddof), fake.covariance(ddof)
@@ -89,7 +99,7 @@ def fid_of_moments(real: Moments, fake: Moments, ddof: int = 1) -> float:
 
 
 def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
-    """The distance of two Gaussians given by means [d] and covariances [d, d]."""
+    """The distance between two Gaussians given by means [d] and covariances [d, d]."""
     mean_1, covariance_1, mean_2, covariance_2 = (
         np.asarray(x, "float64") for x in (mean_1, covariance_1, mean_2, covariance_2)
     )
@@ -98,9 +108,9 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
 
 
 def trace_of_root(covariance_1, covariance_2) -> float:
-    """tr((S1 S2)^(1/2)) of symmetric positive semi-definite matrices [d, d], also singular ones."""
+    """tr((S1 S2)^(1/2)) of symmetric positive semi-definite matrices [d, d], even singular ones."""
     values, vectors = linalg.eigh(covariance_1, driver="evd")
-    kept = values > values[-1] * len(values) * np.finfo("float64").eps  # others are 0, but rounded
+    kept = values > values[-1] * len(values) * np.finfo("float64").eps  # the rest is rounded 0
     if not kept.any():  # all features are constant
         return 0.0
     factor = vectors[:, kept] * np.sqrt(values[kept])  # F [d, rank]
@@ -115,9 +125,9 @@ def mean_only_fid(real, fake) -> float:
 
 
 def diagonal_fid(real, fake) -> float:
-    """The distance as if features were uncorrelated; variances divided by N.
+    """The distance that ignores correlations between features; variances divided by N.
 
-    tensorflow-gan's `diagonal_only_frechet_classifier_distance`, whose full distance divides by
+    tensorflow-gan's `diagonal_only_frechet_classifier_distance`. Its full distance divides by
     N - 1.
     """
     real, fake = feature_pair(real, fake)

@@ -2,9 +2,9 @@
 
 Salimans et al., NeurIPS 2016, arXiv:1606.03498, section 4.
 
-IS = exp(E_x KL(p(y|x) || p(y))): high where each image is one class for sure and all classes occur.
-Published numbers are of 50,000 images in 10 splits; splitting lowers the score. tensorflow-gan's
-`classifier_score` knows no splits: `splits=1`.
+IS = exp(E_x KL(p(y|x) || p(y))). It is high when the classifier is sure of the class of each image
+and all classes occur. Published numbers use 50,000 images in 10 splits; splitting lowers the score.
+tensorflow-gan's `classifier_score` does not split: `splits=1`.
 
 Reference: openai/improved-gan, inception_score/model.py; tensorflow/gan, classifier_metrics.py.
 """
@@ -16,19 +16,19 @@ from tfgans.errors import BadInput
 
 
 def inception_score(logits, splits: int = 10) -> tuple[float, float]:
-    """The score of images from the logits that a classifier gives them.
+    """The score of a set of images.
 
     Args:
-        logits: [N, K], before the softmax, array or tensor, in random order. Those of published
-            scores are the 1,008 of the Inception graph, without the bias.
-        splits: Consecutive parts of which each is scored by itself.
+        logits: A classifier's logits of the images [N, K], array or tensor, in random order.
+            Published scores use the 1,008 logits of the Inception graph, without the bias.
+        splits: Number of consecutive parts, each scored by itself.
 
     Returns:
-        Mean and standard deviation (of the population: ddof 0) over the splits; the score is at
-        least 1 and at most K.
+        Mean and population standard deviation (ddof 0) over the splits. The score is at least 1
+        and at most K.
 
     Raises:
-        BadInput: The logits are no table, or fewer than the splits.
+        BadInput: The logits are not [N, K], or N is less than the number of splits.
     """
     logits = np.asarray(logits, "float64")
     if logits.ndim != 2 or len(logits) < splits:

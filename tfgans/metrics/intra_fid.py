@@ -1,8 +1,8 @@
 """Intra-FID — cGANs with Projection Discriminator.
 
-Miyato and Koyama, ICLR 2018, arXiv:1802.05637, section 4: the mean over classes of the FID of
-each class against the real images of that class. It sees what the FID of all images does not: a
-generator that mixes up its labels. Published values are of 5,000 generated images per class.
+Miyato and Koyama, ICLR 2018, arXiv:1802.05637, section 4: the mean over classes of the FID between
+the generated and the real images of the class. Unlike the FID of all images, it detects a generator
+that confuses its labels. Published values use 5,000 generated images per class.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from tfgans.metrics.fid import fid
 
 
 def intra_fid(real, real_labels, fake, fake_labels, ddof: int = 1) -> float:
-    """The mean distance over the classes that the real images have.
+    """The mean distance over the classes of the real images.
 
     Args:
-        real: Features [N, d], array or tensor.
+        real: Features of real images [N, d], array or tensor.
         real_labels: Class numbers [N].
-        fake: Features [M, d].
+        fake: Features of generated images [M, d].
         fake_labels: Class numbers [M].
         ddof: As in `fid`.
 
@@ -31,7 +31,7 @@ def intra_fid(real, real_labels, fake, fake_labels, ddof: int = 1) -> float:
         if min(map(len, pair)) < 2:
             raise BadInput(
                 f"Class {label} has {len(pair[0])} real and {len(pair[1])} generated images; "
-                "its distance needs at least two of each."
+                "FID needs at least two of each."
             )
         values.append(fid(*pair, ddof=ddof))
     return float(np.mean(values))

@@ -2,9 +2,9 @@
 
 Binkowski et al., ICLR 2018, arXiv:1801.01401, section 4.
 
-The squared maximum mean discrepancy with the kernel k(x, y) = (x.y / d + 1)^3, estimated without
-bias: its mean does not depend on the number of images, and of equal distributions it is negative
-about half of the time.
+The unbiased estimate of the squared maximum mean discrepancy with the kernel
+k(x, y) = (x.y / d + 1)^3. Its mean does not depend on the number of images; for equal distributions
+it is negative about half of the time.
 
 Reference: mbinkowski/MMD-GAN, gan/compute_scores.py; tensorflow/gan, classifier_metrics.py.
 """
@@ -16,7 +16,7 @@ from tfgans.metrics.distances import feature_pair
 
 
 def kernel_distance(real, fake) -> float:
-    """The unbiased estimate from all pairs of two sets, [N, d] and [M, d], arrays or tensors."""
+    """The unbiased estimate from all pairs of rows of two sets [N, d] and [M, d]."""
     real, fake = feature_pair(real, fake)
     return mean_of_pairs(real) + mean_of_pairs(fake) - 2 * kernel(real, fake).mean()
 
@@ -32,18 +32,19 @@ def mean_of_pairs(x):
 
 
 def kid(real, fake, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> tuple:
-    """The distance as it is published: the mean over random subsets.
+    """The distance as papers publish it: the mean over random subsets.
 
     Args:
-        real: Features [N, d], array or tensor.
-        fake: Features [M, d].
-        subsets: How many pairs of subsets.
-        subset_size: Rows of each, drawn without replacement; fewer where a set has fewer.
-        seed: Of the draws.
+        real: Features of real images [N, d], array or tensor.
+        fake: Features of generated images [M, d].
+        subsets: Number of pairs of subsets.
+        subset_size: Rows in each subset, drawn without replacement; at most the size of the
+            smaller set.
+        seed: Seed of the draws.
 
     Returns:
-        Mean and standard deviation over the subsets. They overlap: the deviation is no error of
-        the mean.
+        Mean and standard deviation over the subsets. The subsets overlap, so the deviation is not
+        the error of the mean.
     """
     real, fake = feature_pair(real, fake)
     size, random = min(subset_size, len(real), len(fake)), np.random.default_rng(seed)
@@ -55,21 +56,25 @@ def kid(real, fake, subsets: int = 100, subset_size: int = 1000, seed: int = 0) 
 
 
 def kid_of_blocks(real, fake, max_block_size: int = 1024) -> tuple:
-    """The distance as tensorflow-gan estimates it: over consecutive blocks. Shuffle before.
+    """The distance as tensorflow-gan estimates it, over consecutive blocks.
 
     Args:
-        real: Features [N, d], array or tensor.
-        fake: Features [M, d].
-        max_block_size: Most rows of a block; the larger blocks come last.
+        real: Features of real images [N, d] in random order, array or tensor.
+        fake: Features of generated images [M, d] in random order.
+        max_block_size: Largest number of rows in a block; the larger blocks come last.
 
     Returns:
-        Mean over the blocks and its standard error; the latter is NaN for a single block.
+        Mean over the blocks and its standard error, which is NaN for a single block.
+
+    Raises:
+        BadInput: A block has fewer than two images.
     """
     real, fake = feature_pair(real, fake)
     blocks = -(-max(len(real), len(fake)) // max_block_size)
     if min(len(real), len(fake)) < 2 * blocks:
         raise BadInput(
-            f"{len(real)} and {len(fake)} images in {blocks} blocks: less than 2 in a block."
+            f"{len(real)} and {len(fake)} images in {blocks} blocks: wanted at least two images in "
+            "each block."
         )
     pairs = zip(consecutive(real, blocks), consecutive(fake, blocks), strict=True)
     values = [kernel_distance(*pair) for pair in pairs]
@@ -78,7 +83,7 @@ def kid_of_blocks(real, fake, max_block_size: int = 1024) -> tuple:
 
 
 def consecutive(x, blocks):
-    """Rows in consecutive blocks of equal size, the last ones one longer where it must be."""
+    """Splits rows into consecutive blocks of equal size; the last ones may be one row longer."""
     small, longer = divmod(len(x), blocks)
     ends = np.cumsum([small] * (blocks - longer) + [small + 1] * longer)
     return np.split(x, ends[:-1])

@@ -1,8 +1,8 @@
-"""MS-SSIM and the diversity measured with it.
+"""Multi-scale structural similarity (MS-SSIM), and the diversity of a set measured with it.
 
-Wang et al., Asilomar 2003: structural similarity over several scales. Odena et al., ICML 2017,
-arXiv:1610.09585, section 4.2, and ProGAN compare pairs of generated images: the higher the mean
-similarity, the less diverse they are. The number means something beside that of real images only.
+Wang et al., Asilomar 2003. Odena et al., ICML 2017, arXiv:1610.09585, section 4.2, and ProGAN
+compare pairs of generated images: the higher the mean similarity, the less diverse they are. The
+number is meaningful only beside the same number for real images.
 
 Reference: tkarras/progressive_growing_of_gans, metrics/ms_ssim.py.
 """
@@ -10,7 +10,7 @@ Reference: tkarras/progressive_growing_of_gans, metrics/ms_ssim.py.
 import numpy as np
 from scipy import ndimage
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, from the finest
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents of the scales, finest first
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 WINDOW, SIGMA = 11, 1.5
 
@@ -18,10 +18,11 @@ WINDOW, SIGMA = 11, 1.5
 def ms_ssim(images_a, images_b) -> np.ndarray:
     """The similarity of each pair of images, [N] in [0, 1].
 
+    At scales smaller than the window of 11 pixels, the window and its sigma shrink to the scale.
+
     Args:
-        images_a: [N, H, W, C] with values in 0..255, array or tensor.
-        images_b: The same. Where a scale is smaller than the window of 11 pixels, the window and
-            its sigma shrink to it.
+        images_a: Images [N, H, W, C] with values in 0..255, array or tensor.
+        images_b: The images they are compared with, of the same shape.
     """
     a, b = (np.asarray(images, "float64") for images in (images_a, images_b))
     result = 1.0
@@ -34,7 +35,7 @@ def ms_ssim(images_a, images_b) -> np.ndarray:
 
 
 def compare(a, b):
-    """SSIM and its contrast-structure part of each pair, means over positions: [N], [N]."""
+    """SSIM and its contrast-structure part for each pair, means over positions: [N], [N]."""
     mean_a, mean_b = window(a), window(b)
     variances = window(a * a) - mean_a**2 + window(b * b) - mean_b**2
     covariance = window(a * b) - mean_a * mean_b
@@ -44,7 +45,7 @@ def compare(a, b):
 
 
 def window(x):
-    """Weighted means under a Gaussian window wherever it fits inside the image."""
+    """Means weighted by a Gaussian window, at all positions where it fits inside the image."""
     size = min(WINDOW, *x.shape[1:3])
     places = np.arange(size) - (size - 1) / 2
     taps = np.exp(-np.square(places) / (2 * (SIGMA * size / WINDOW) ** 2))
@@ -64,8 +65,9 @@ def halve(x):
 
 
 def ms_ssim_diversity(images) -> float:
-    """Mean similarity of images [2N, H, W, C] in 0..255 in pairs of neighbors; 10,000 as published.
+    """Mean similarity of pairs of neighboring images; published values use 10,000 pairs.
 
-    The images of a pair should be of the same class, where there are classes.
+    Args:
+        images: [2N, H, W, C] in 0..255. Both images of a pair should have the same class.
     """
     return float(ms_ssim(images[::2], images[1::2]).mean())

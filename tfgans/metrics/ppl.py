@@ -2,11 +2,12 @@
 
 Karras et al., CVPR 2019, arXiv:1812.04958, section 4.1; arXiv:1912.04958, section 3.
 
-How much the image changes, per squared step, along a path between two latents:
-E[d(G(p(t)), G(p(t + e)))] / e^2, e = 1e-4. d is LPIPS of VGG16, a distance of squared type.
+The change of the image per squared step along a path between two latents:
+E[d(G(p(t)), G(p(t + e)))] / e^2, e = 1e-4. The distance d is LPIPS with VGG16, which grows as the
+square of small differences.
 
 Published values: StyleGAN2's `ppl2_wend` is space "w", sampling "end", 50,000 paths, no crop;
-StyleGAN's are of 100,000 paths and, on faces, of `crop_face`.
+StyleGAN's use 100,000 paths and, for faces, `crop_face`.
 
 Reference: NVlabs/stylegan2, metrics/perceptual_path_length.py.
 """
@@ -17,28 +18,31 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 
-BATCH = 16  # pairs of images that are made at once
+BATCH = 16  # pairs of images generated at once
 
 
 def ppl(
     generator, distance, start, end, space="w", sampling="end", epsilon=1e-4, seed=0, labels=None
 ) -> float:
-    """The mean path length over pairs of latents, of which the outer percents are left out.
+    """The mean path length over pairs of latents, without the lowest and the highest percent.
 
     Args:
-        generator: Latents [n, d] -> images; called once for both ends of a step, first all
-            starts, then all ends, and without mixed precision. Both ends need the same noise.
-        distance: Images, images -> [n], of squared type, such as LPIPS.
-        start: [N, d]: z or w, arrays or tensors; their type is that of the computation.
-        end: [N, d].
-        space: "z": on the sphere, between normalized latents; "w": on the straight line.
-        sampling: "full": steps anywhere on the path; "end": at its start.
+        generator: Latents [n, d] -> images, in full precision. One call takes both ends of the
+            steps, first all starts, then all ends; both ends need the same noise.
+        distance: (images, images) -> [n], such as LPIPS: it grows as the square of small
+            differences.
+        start: Latents [N, d], z or w, arrays or tensors; the computation uses their dtype.
+        end: Latents at the other end of the paths [N, d].
+        space: "z": great circles between normalized latents; "w": straight lines.
+        sampling: "full": steps anywhere on the path; "end": steps at its start.
         epsilon: Length of the step.
-        seed: Of the places of the steps.
-        labels: [N, ...], given to the generator behind the latents, for both ends the same.
+        seed: Seed of the places of the steps.
+        labels: Labels [N, ...], the second argument of the generator, the same for both ends.
     """
     if space not in ("z", "w") or sampling not in ("full", "end"):
-        raise BadInput(f'space is "z" or "w", sampling "full" or "end"; not {space}, {sampling}.')
+        raise BadInput(
+            f'Wanted space "z" or "w" and sampling "full" or "end", not {space!r} and {sampling!r}.'
+        )
     start, end = tf.convert_to_tensor(start), tf.convert_to_tensor(end)
     path = slerp if space == "z" else lerp
     with random.scope(seed):
@@ -59,20 +63,21 @@ def ppl(
 def ppl_of_model(model, distance, n, space="w", sampling="end", labels=None, seed=0) -> float:
     """The mean length of n paths of a model, as NVIDIA's code measures it, without a crop.
 
-    Noise images are drawn anew for each batch, and are the same for both ends of a step. Images of
-    more than 256 pixels are averaged down. The model computes in float32 whatever it trained in.
+    The noise images are drawn anew for each batch and are the same for both ends of a step. Images
+    of more than 256 pixels are averaged down. The model computes in float32, even if it was trained
+    in half precision.
 
     Args:
-        model: A model of images; for "z" its z must be N(0, I), for "w" it must have styles.
-        distance: As for `ppl`, of images in [-1, 1]: `tfgans.features.vgg.LPIPS`.
-        n: How many paths; published values are of 50,000 or 100,000.
+        model: A model of images. "z" needs z from N(0, I), "w" needs a style generator.
+        distance: Distance of images in [-1, 1], as for `ppl`: `tfgans.features.vgg.LPIPS`.
+        n: Number of paths; published values use 50,000 or 100,000.
         space: "z" or "w".
         sampling: "full" or "end".
-        labels: One-hot [n, num_classes] or class numbers [n], where the model has classes.
-        seed: Of latents, places and noise.
+        labels: One-hot [n, num_classes] or class numbers [n], if the model has classes.
+        seed: Seed of latents, places and noise.
 
     Raises:
-        BadInput: The model does not have such paths.
+        BadInput: The model has no paths in this space.
     """
     check_space(model, space)
     model = in_float32(model)
@@ -94,11 +99,11 @@ def ppl_of_model(model, distance, n, space="w", sampling="end", labels=None, see
         radius = points.shape[1] ** 0.5 if space == "z" else 1.0
         return shrink(images_of(noise, radius * points, label))
 
-    with random.scope(seed, step=1):  # in step 0 `sample` draws
+    with random.scope(seed, step=1):  # `sample` draws at step 0
         start, end = model.latents(n), model.latents(n)
         if space == "w":
             start, end = (generator.mapping(z, label=labels) for z in (start, end))
-            labels = None  # they are in w
+            labels = None  # w depends on them already
         return ppl(images, distance, start, end, space, sampling, seed=seed, labels=labels)
 
 
@@ -106,13 +111,13 @@ def check_space(model, space):
     """Raises BadInput unless a model has paths in this space."""
     kind = type(model).__name__
     if space == "w" and not hasattr(model.sampling_generator, "styles"):
-        raise BadInput(f"{kind} has no w, so no path lengths in it: ask for those in z.")
+        raise BadInput(f"{kind} has no w: measure the path lengths in z.")
     if space == "z" and model.prior != "normal":
-        raise BadInput(f"The z of {kind} is not N(0, I): it has no path lengths in z.")
+        raise BadInput(f"The z of {kind} is not N(0, I), so path lengths in z are not defined.")
 
 
 def in_float32(model):
-    """The model, or where it computes in half precision a copy that does not."""
+    """The model itself, or a float32 copy of a model in half precision."""
     if model.dtype_policy.compute_dtype == "float32":
         return model
     copy = type(model).from_config(model.get_config() | {"dtype": "float32"})
@@ -121,7 +126,7 @@ def in_float32(model):
 
 
 def trimmed_mean(values) -> float:
-    """The mean of all values from the 1st to the 99th percentile, both included."""
+    """The mean of the values from the 1st to the 99th percentile, both included."""
     values = np.asarray(values, "float64")
     low = np.percentile(values, 1, method="lower")
     high = np.percentile(values, 99, method="higher")
@@ -134,7 +139,7 @@ def lerp(a, b, t):
 
 
 def slerp(a, b, t):
-    """The great circle from a to b, [N, d], both normalized, at t, [N, 1]."""
+    """The great circle from a to b, [N, d], both normalized first, at t, [N, 1]."""
     a, b = tf.nn.l2_normalize(a, axis=1), tf.nn.l2_normalize(b, axis=1)
     cosine = tf.reduce_sum(a * b, axis=1, keepdims=True)
     aside = tf.nn.l2_normalize(b - cosine * a, axis=1)
@@ -149,10 +154,10 @@ def crop_face(images):
 
 
 def shrink(images, side: int = 256):
-    """Averages images down by the whole factor height // side where they are larger.
+    """Averages larger images down by the integer factor height // side.
 
-    After `crop_face` this is StyleGAN's and StyleGAN2's arithmetic. NVIDIA's PyTorch code takes the
-    factor from the side before the crop, so its cropped values are other numbers.
+    After `crop_face` this is the arithmetic of StyleGAN and StyleGAN2. NVIDIA's PyTorch code
+    computes the factor before the crop, so its values with a crop differ.
     """
     factor = images.shape[1] // side
     return tf.nn.avg_pool2d(images, factor, factor, "VALID") if factor > 1 else images

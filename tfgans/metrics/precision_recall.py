@@ -2,14 +2,15 @@
 
 Lucic et al., NeurIPS 2018, arXiv:1711.10337, section 5.
 
-On images of polygons (`tfgans.data.synthetic`) both can be measured without a feature network.
-Precision: the part of generated images nearer than delta to some polygon. Recall: the part of test
-images to which the generator can come nearer than delta. Nearness is the squared distance of
-images in [0, 1]; delta = 0.75 is pixel noise of deviation 0.031 at 28 x 28.
+Images of polygons (`tfgans.data.synthetic`) lie on a known manifold, so precision and recall need
+no feature network. Precision is the share of generated images closer than delta to a polygon.
+Recall is the share of test images that the generator can approximate to less than delta. Distance
+is the squared distance of images in [0, 1]; delta = 0.75 is pixel noise of standard deviation 0.031
+at 28 x 28.
 
-Differs from the paper: it does not say how it searched. Here the vertices move by Adam through a
-soft rasterizer that sharpens step by step, and the distance is that of the final polygon, drawn
-exactly; the latents move by Adam from several starts.
+Differs from the paper: the paper does not describe its search. Here Adam moves the vertices through
+a soft rasterizer that sharpens step by step; the final polygon is drawn exactly and gives the
+distance. Adam moves the latents from several starts.
 """
 
 import keras
@@ -23,26 +24,26 @@ from tfgans.metrics.prd import f_score
 
 BATCH = 256  # searches that run at once
 STEPS = 300
-SMALLEST = 0.01  # part of the picture that a polygon of the family covers at least
+SMALLEST = 0.01  # share of the picture that a polygon must cover
 
 
 def manifold_precision_recall(
     fakes, generator, latents, test_images, delta=0.75, betas=(1,), vertices=3, seed=0
 ) -> dict[str, float]:
-    """Precision, recall and their F-scores; 1,024 images of each kind in the paper.
+    """Precision, recall and their F-scores; the paper uses 1,024 images of each kind.
 
     Args:
         fakes: Generated images [N, side, side, 1] in [0, 1], array or tensor.
         generator: Latents -> images [n, side, side, 1] in [0, 1], differentiable.
         latents: n -> latents [n, ...] to start from, drawn with `tfgans.random`.
-        test_images: [M, side, side, 1] in [0, 1], not those of the training.
-        delta: Squared distance from which on an image is missed.
-        betas: Of the F-scores.
-        vertices: Of the polygons.
-        seed: Of the starts of the searches.
+        test_images: Images [M, side, side, 1] in [0, 1] that are not in the training set.
+        delta: Squared distance below which an image counts as found.
+        betas: The betas of the F-scores.
+        vertices: Number of vertices of the polygons.
+        seed: Seed of the starts of the searches.
 
     Returns:
-        "precision", "recall", and "f1" for each beta.
+        A dict of "precision", "recall", and an F-score such as "f1" for each beta.
     """
     near = distance_to_polygons(fakes, vertices, seed=seed) < delta
     found = distance_to_generator(generator, latents, test_images, seed=seed) < delta
@@ -54,14 +55,14 @@ def manifold_precision_recall(
 def distance_to_polygons(images, vertices: int = 3, starts: int = 4, seed: int = 0) -> np.ndarray:
     """Squared distance of each image to the nearest polygon that the search finds, [N].
 
-    A polygon counts where it is convex, inside the picture or little beyond (as those of the data
-    set are), and covers 1 % of it: an empty picture is not one.
+    A polygon counts only if it is convex, lies inside the picture or little beyond, like those of
+    the data set, and covers at least 1 % of the picture: an empty picture does not count.
 
     Args:
-        images: [N, side, side, 1] in [0, 1], black polygons on white, array or tensor.
-        vertices: Of the polygons.
-        starts: Polygons from which the search begins.
-        seed: Of these.
+        images: Black polygons on white [N, side, side, 1] in [0, 1], array or tensor.
+        vertices: Number of vertices of the polygons.
+        starts: Number of searches per image, each from another polygon.
+        seed: Seed of these polygons.
     """
     images = np.asarray(images, "float32")
     side = images.shape[1]
@@ -100,15 +101,18 @@ def fit_polygons(images, points):
 
 
 def soft_polygons(points, side: int, softness):
-    """Draws convex polygons differentiably, [N, side, side] from 0 (inside) to 1; first axis x.
+    """Draws convex polygons differentiably.
 
-    A sub-pixel is inside as far as it is on the inner side of all edges: the product of
-    sigmoid(distance / softness). Each pixel averages 2 x 2 of them.
+    The degree to which a sub-pixel is inside is the product over all edges of
+    sigmoid(distance / softness). Each pixel averages 2 x 2 sub-pixels.
 
     Args:
         points: Vertices [N, n, 2] in pixels, in the order of the boundary.
-        side: Of the picture.
-        softness: In pixels.
+        side: Side of the picture in pixels.
+        softness: Width of a soft edge in pixels.
+
+    Returns:
+        [N, side (x), side (y)] from 0 (inside) to 1.
     """
     ends = tf.roll(points, -1, axis=1)
     edges = ends - points
@@ -116,7 +120,7 @@ def soft_polygons(points, side: int, softness):
     length = tf.sqrt(tf.reduce_sum(tf.square(edges), axis=2) + 1e-8)
     normal = edges / length[..., None] * tf.sign(area)[:, None, None]  # [N, n, 2]
     places = (tf.range(2.0 * side) + 0.5) / 2  # two sub-pixels in each pixel
-    # distance of (x, y) from an edge: normal x (p - start)
+    # Distance of (x, y) from an edge: normal x (p - start)
     along_y = normal[..., 0, None] * (places - points[..., 1, None])  # [N, n, 2 side]
     along_x = normal[..., 1, None] * (places - points[..., 0, None])
     distance = along_y[:, :, None, :] - along_x[:, :, :, None]  # [N, n, 2 side (x), 2 side (y)]
@@ -129,10 +133,10 @@ def cross(a, b):
 
 
 def in_family(points, side):
-    """Whether polygons [N, n, 2] are convex, inside the picture, and not too small: [N].
+    """True for polygons [N, n, 2] that are convex, inside the picture and not too small: [N].
 
-    The vertices of the data set lie on a circle of diameter SCALE = 0.75 and are moved until their
-    mean is in the middle, so they reach at most 1.5 radii from there: 1/16 beyond the border.
+    The vertices of the data set lie on a circle of diameter SCALE = 0.75 and are shifted so that
+    their mean is in the middle. They reach at most 1.5 radii from there, 1/16 beyond the border.
     """
     ahead = np.roll(points, -1, axis=1)
     turns = cross(ahead - points, np.roll(ahead, -1, axis=1) - ahead)
@@ -145,16 +149,16 @@ def in_family(points, side):
 def distance_to_generator(
     generator, latents, images, starts: int = 4, rate: float = 0.1, seed: int = 0
 ) -> np.ndarray:
-    """Squared distance of each image to the nearest one that the generator is found to make, [N].
+    """Squared distance of each image to the nearest generated image that the search finds, [N].
 
     Args:
         generator: Latents -> images, differentiable.
         latents: n -> latents [n, ...] to start from, drawn with `tfgans.random`. The search may
             leave their distribution.
         images: [N, H, W, C], array or tensor.
-        starts: How often.
+        starts: Number of searches per image, each from other latents.
         rate: Learning rate of Adam.
-        seed: Of the starts.
+        seed: Seed of the starts.
     """
     images = np.asarray(images, "float32")
     nearest = np.full(len(images), np.inf)
@@ -169,7 +173,7 @@ def distance_to_generator(
 
 
 def invert(generator, z, images, rate):
-    """Lowest squared distance on the way of z [N, ...] towards images, [N]."""
+    """Moves z [N, ...] towards images; returns the lowest squared distance on the way, [N]."""
     z, lowest = tf.Variable(z), np.full(len(images), np.inf)
     adam = keras.optimizers.Adam(rate)
     adam.build([z])

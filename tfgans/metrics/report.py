@@ -1,4 +1,4 @@
-"""Results of an evaluation: written, read, shown, and compared if their protocols agree."""
+"""Writes, reads, prints and compares the results of evaluations."""
 
 import json
 import pathlib
@@ -6,31 +6,39 @@ import pathlib
 from tfgans import durable
 from tfgans.errors import BadInput
 
-OF_NETWORKS = (
-    "extractor", "extractor_sha256", "resize", "comparable_with_published", "distance",
+OF_NETWORKS = (  # entries of the protocol that describe networks
+    "extractor",
+    "extractor_sha256",
+    "resize",
+    "comparable_with_published",
+    "distance",
     "distance_sha256",
-)  # fmt: skip
+)
 
 
 def write_result(result: dict, path) -> None:
-    """Writes a result as JSON; the file appears only when it is whole."""
+    """Writes a result as JSON; the file appears only when it is complete."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     durable.write_text(path, json.dumps(result, indent=1) + "\n")
 
 
 def read_result(path) -> dict:
-    """Reads a result. Raises BadInput where the file is none."""
+    """Reads a result.
+
+    Raises:
+        BadInput: The file is not a result.
+    """
     try:
         result = json.loads(pathlib.Path(path).read_text())
         result["protocol"], result["values"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is no result of tools/evaluate.py ({error!r}).") from error
+        raise BadInput(f"{path} is not a result of tools/evaluate.py ({error!r}).") from error
     return result
 
 
 def table(result: dict) -> str:
-    """A result for a person: notes, numbers, and what they were measured by."""
+    """A result as text: notes, numbers, numbers of images, and the networks used."""
     protocol, subject = result["protocol"], result["subject"]
     lines = [f"{subject['name']} ({subject['kind']}) against {result['data']}"]
     lines += [f"Note: {note}" for note in result["notes"]]
@@ -52,22 +60,22 @@ def table(result: dict) -> str:
 
 
 def compare(first: dict, second: dict) -> str:
-    """Two results side by side.
+    """Two results side by side, as text.
 
     Raises:
-        BadInput: Their protocols differ, with the list of differences; or they share no metric.
+        BadInput: Their protocols differ, or they have no metric in common.
     """
     one, other = first["protocol"], second["protocol"]
     differences = [
         f"{key}: {one.get(key)} -> {other.get(key)}"
         for key in dict.fromkeys([*one, *other])
         if one.get(key) != other.get(key)
-        # A network that one of them did without is behind no metric that both have.
+        # If one result used no such network, none of the metrics in common depends on it.
         and not (key in OF_NETWORKS and None in (one.get(key), other.get(key)))
     ]
     if differences:
         raise BadInput(
-            "These results cannot be compared, they were measured differently:\n  "
+            "These results are not comparable, because they were measured differently:\n  "
             + "\n  ".join(differences)
         )
     names = [name for name in first["values"] if name in second["values"]]

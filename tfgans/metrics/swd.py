@@ -1,12 +1,12 @@
-"""Sliced Wasserstein distance of Laplacian pyramids — Progressive Growing of GANs.
+"""Sliced Wasserstein distance on Laplacian pyramids — Progressive Growing of GANs.
 
 Karras et al., ICLR 2018, arXiv:1710.10196, section 5.
 
-Small patches of each frequency band of real and generated images are compared as distributions:
-projected on random directions, sorted, subtracted. It needs no network.
+The distributions of small patches of real and generated images are compared in each frequency
+band: project the patches on random directions, sort, subtract. It needs no network.
 
-`swd` is the authors' form, `tfgan_swd` that of tensorflow-gan, which normalizes each patch by
-itself and does not multiply by 1,000: their numbers have no relation.
+`swd` is the authors' form. `tfgan_swd` is the form of tensorflow-gan, which normalizes each patch
+by itself and does not multiply by 1,000; the two numbers are not comparable.
 
 Reference: tkarras/progressive_growing_of_gans, metrics/sliced_wasserstein.py; tensorflow/gan,
 sliced_wasserstein.py.
@@ -19,7 +19,7 @@ from tfgans.errors import BadInput
 
 TAPS = np.array([1, 4, 6, 4, 1]) / 16
 PATCH = 7  # pixels along each side of a patch
-COARSEST = 16  # side of the last level, at least
+COARSEST = 16  # smallest side of the last level
 PATCHES_PER_IMAGE = 128
 
 
@@ -27,13 +27,13 @@ def swd(real, fake, seed: int = 0) -> dict[int, float]:
     """The distance at each level, times 1,000. The paper compares 16,384 images.
 
     Args:
-        real: Images [N, H, W, C] of any value range, arrays or tensors.
-        fake: Images [M, H, W, C].
-        seed: Of the places of patches and of the directions.
+        real: Real images [N, H, W, C] in any value range, array or tensor.
+        fake: Generated images [M, H, W, C].
+        seed: Seed of the places of the patches and of the directions.
 
     Returns:
-        Side of the level -> distance, from the finest to the coarsest; the paper reports them and
-        their mean.
+        Side of the level -> distance, from the finest to the coarsest level. The paper reports
+        these and their mean.
     """
     patches = []
     for number, images in enumerate((real, fake)):
@@ -43,7 +43,7 @@ def swd(real, fake, seed: int = 0) -> dict[int, float]:
 
 
 def swd_of_patches(real: dict, fake: dict, seed: int = 0) -> dict[int, float]:
-    """`swd` from patches, as `patches_of_levels` gives them; those of several batches joined."""
+    """`swd` from the patches that `patches_of_levels` gives, joined over batches."""
     random, distances = np.random.default_rng([seed, 2]), {}
     for side in real:
         a, b = (normalize_set(patches[side]) for patches in (real, fake))
@@ -56,20 +56,28 @@ def swd_of_patches(real: dict, fake: dict, seed: int = 0) -> dict[int, float]:
 
 
 def laplacian_pyramid(images) -> dict[int, np.ndarray]:
-    """Shorter side of the level -> what the next coarser level cannot show; last, the rest.
+    """The Laplacian pyramid of images.
 
     Args:
-        images: [N, H, W, C], array or tensor; sides a number from 16 to 31 times a power of two.
+        images: [N, H, W, C], array or tensor; each side is a number from 16 to 31 times a power of
+            two.
 
     Returns:
-        float64 arrays; each but the last is level - enlarge(reduced level).
+        Shorter side of the level -> float64 array, finest first: level - enlarge(reduced level),
+        and the coarsest level as it is.
     """
     image, levels = np.asarray(images, "float64"), {}
     if min(image.shape[1:3]) < COARSEST:
-        raise BadInput(f"The pyramid needs images of at least 16 x 16, not {image.shape[1:3]}.")
+        raise BadInput(
+            "The sliced Wasserstein distance needs images of at least 16 x 16 pixels, not "
+            f"{image.shape[1]} x {image.shape[2]}."
+        )
     while min(image.shape[1:3]) >= 2 * COARSEST:
         if image.shape[1] % 2 or image.shape[2] % 2:
-            raise BadInput(f"A level of {image.shape[1]} x {image.shape[2]} cannot be halved.")
+            raise BadInput(
+                "The sliced Wasserstein distance halves images until a side is below 32 pixels; "
+                f"{image.shape[1]} x {image.shape[2]} cannot be halved."
+            )
         small = blur(image)[:, ::2, ::2]
         levels[min(image.shape[1:3])] = image - enlarge(small)
         image = small
@@ -77,7 +85,7 @@ def laplacian_pyramid(images) -> dict[int, np.ndarray]:
 
 
 def enlarge(image):
-    """Doubles the sides: zeros in between, then the same filter with the weight of 4."""
+    """Doubles the sides: inserts zeros, then filters with 4 times the same filter."""
     n, height, width, channels = image.shape
     spread = np.zeros([n, 2 * height, 2 * width, channels])
     spread[:, ::2, ::2] = image
@@ -85,13 +93,13 @@ def enlarge(image):
 
 
 def blur(image):
-    """Filters with outer(TAPS, TAPS), borders mirrored without repeating the edge."""
+    """Filters with outer(TAPS, TAPS); borders are mirrored without repeating the edge."""
     rows = ndimage.correlate1d(image, TAPS, axis=1, mode="mirror")
     return ndimage.correlate1d(rows, TAPS, axis=2, mode="mirror")
 
 
 def patches_of_levels(images, per_image: int, random) -> dict[int, np.ndarray]:
-    """Side of the level -> random patches of its images, float32 [N * per_image, 7, 7, C]."""
+    """Side of the level -> random patches of the level, float32 [N * per_image, 7, 7, C]."""
     found, half = {}, PATCH // 2
     for side, level in laplacian_pyramid(images).items():
         n, height, width, _ = level.shape
@@ -102,7 +110,7 @@ def patches_of_levels(images, per_image: int, random) -> dict[int, np.ndarray]:
 
 
 def cut_patches(level, y, x):
-    """The patches around rows y and columns x, equally many of each image, in order."""
+    """The patches centered at rows y and columns x, the same number from each image, in order."""
     number = np.repeat(np.arange(len(level)), len(y) // len(level))
     offsets = np.arange(PATCH) - PATCH // 2
     rows, columns = y[:, None] + offsets, x[:, None] + offsets
@@ -110,7 +118,7 @@ def cut_patches(level, y, x):
 
 
 def normalize_set(patches):
-    """Each channel to mean 0 and deviation 1 over all patches of the set; flattened."""
+    """Normalizes each channel to mean 0 and deviation 1 over all patches; flattens the patches."""
     mean = patches.mean(axis=(0, 1, 2), dtype="float64")
     deviation = patches.std(axis=(0, 1, 2), dtype="float64")
     normal = (patches - mean.astype("float32")) / np.where(deviation > 0, deviation, 1).astype(
@@ -120,27 +128,27 @@ def normalize_set(patches):
 
 
 def sliced_distance(a, b, directions) -> float:
-    """Mean difference of sorted projections; sets of equal size [N, d], directions [d, n]."""
+    """Mean difference of sorted projections; a and b are [N, d], directions [d, n]."""
     if len(a) != len(b):
-        raise BadInput(f"Equally many patches are compared, not {len(a)} and {len(b)}.")
+        raise BadInput(f"Wanted the same number of patches, not {len(a)} and {len(b)}.")
     directions = directions / np.linalg.norm(directions, axis=0)
     a, b = (np.sort(x @ directions, axis=0) for x in (a, b))
     return float(np.abs(a - b).mean(dtype="float64"))
 
 
 def tfgan_swd(real, fake, patches_per_image=64, directions=147, seed=0) -> list[tuple]:
-    """What tensorflow-gan's `sliced_wasserstein_distance` computes, from finest to coarsest.
+    """tensorflow-gan's `sliced_wasserstein_distance`.
 
     Args:
-        real: Images [N, H, W, C], arrays or tensors.
-        fake: Images [N, H, W, C].
-        patches_per_image: At each level.
-        directions: How many to project on.
-        seed: Of places and directions.
+        real: Real images [N, H, W, C], array or tensor.
+        fake: Generated images [N, H, W, C].
+        patches_per_image: Number of patches from each image at each level.
+        directions: Number of directions to project on.
+        seed: Seed of the places and directions.
 
     Returns:
-        For each level (distance of the real images from themselves with other patches, distance
-        of real and generated images).
+        A pair for each level, from the finest to the coarsest: the distance between two sets of
+        patches of the real images, and the distance between real and generated images.
     """
     random, distances = np.random.default_rng(seed), []
     sets = [patches_of_levels(x, patches_per_image, random) for x in (real, real, fake)]
@@ -152,7 +160,7 @@ def tfgan_swd(real, fake, patches_per_image=64, directions=147, seed=0) -> list[
 
 
 def normalize_each(patches):
-    """Each patch to mean 0 and deviation 1 over its pixels and channels; flattened."""
+    """Normalizes each patch to mean 0 and deviation 1 over pixels and channels; flattens it."""
     flat = patches.reshape(len(patches), -1).astype("float64")
     deviation = flat.std(axis=1, keepdims=True)
     return (flat - flat.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)

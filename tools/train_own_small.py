@@ -1,8 +1,8 @@
-"""Trains the classifier own-small again, from MNIST and Fashion-MNIST.
+"""Trains the classifier own-small of `tfgans.features` on MNIST and Fashion-MNIST.
 
-    python -m tfgans.features.train_own_small --mnist FOLDER --fashion FOLDER
+    python tools/train_own_small.py --mnist FOLDER --fashion FOLDER
 
-The folders hold the four IDX files of each set.
+Each folder holds the four IDX files of its data set.
 """
 
 import argparse
@@ -19,33 +19,20 @@ import tensorflow as tf  # noqa: E402
 from tfgans.data.arrays import read_idx  # noqa: E402
 from tfgans.durable import sha256  # noqa: E402
 from tfgans.errors import BadInput, run_tool  # noqa: E402
-from tfgans.features.own_small import SEED, SIDE, WEIGHTS, build  # noqa: E402
+from tfgans.features.own_small import SEED, SIDE, WEIGHTS, build, rescale  # noqa: E402
 from tfgans.features.resize import RESIZES  # noqa: E402
 
 
 def read(folder, part, first_class):
-    """Images [N, 32, 32, 1] as the network will see them, and their classes."""
+    """Resized images [N, 32, 32, 1] and their class numbers [N]."""
     arrays = []
     for kind in ("images-idx3", "labels-idx1"):
         found = sorted(pathlib.Path(folder).glob(f"{part}-{kind}-ubyte*"))
         if not found:
-            raise BadInput(f"{folder} has no {part}-{kind}-ubyte.")
+            raise BadInput(f"{folder} has no file {part}-{kind}-ubyte.")
         arrays.append(read_idx(found[0]))
     images, labels = arrays
     return RESIZES["clean"](images[..., None], SIDE), labels.astype("int32") + first_class
-
-
-def rescale(model, images):
-    """Makes the root of the mean square of the features 1; the logits stay what they are.
-
-    Kernel distances, which are not homogeneous, are then of a size that can be read.
-    """
-    features, logits = model.get_layer("features"), model.get_layer("logits")
-    x = keras.Model(model.input, features.output).predict(images, verbose=0)
-    size = np.sqrt(np.mean(x**2))
-    features.set_weights([np.asarray(w) / size for w in features.get_weights()])
-    kernel, bias = logits.get_weights()
-    logits.set_weights([np.asarray(kernel) * size, bias])
 
 
 def main():

@@ -16,7 +16,7 @@ NAN = float("nan")
 
 @keras.saving.register_keras_serializable("tests")
 class Poisoned(models.MODELS["gan"]):
-    """Makes NaN in its 16th step, in the place `poison`, until the run has restarted more than `until` times."""
+    """Makes NaN in its 16th step, in the place `poison`, until a run had `until` restarts."""
 
     poison, until = "", 0
 

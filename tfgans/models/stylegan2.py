@@ -29,9 +29,9 @@ from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.models.latent import LatentModel
 from tfgans.models.serving import fresh_seed, to_uint8
-from tfgans.ops.modulated_conv import filtered_conv, modulated_conv, styled_conv
+from tfgans.ops.modulated_conv import demodulation, filtered_conv, modulated_conv, within_range
 from tfgans.ops.pixel_norm import pixel_norm
-from tfgans.ops.pointwise import biased_leaky_relu
+from tfgans.ops.pointwise import biased_leaky_relu, styled_activation
 from tfgans.ops.recompute import Recomputing
 from tfgans.ops.resample import downsample, upsample
 from tfgans.optimizers import Adam
@@ -128,16 +128,31 @@ class Conv(Network):
         return clamped(x, self.clamp, gain)
 
 
-class StyledConv(Network):
-    """Modulated 3x3 convolution, noise, bias, activation."""
+class ModulatedConv2D(Network):
+    """Convolution whose weights a style s scales, and may normalize, for each image.
 
-    def __init__(self, channels, filters, size, style_dim, up=1, clamp=None, **kwargs):
+        w'_ijk = s_i w_ijk                                  (eq. 1, modulation)
+        w''_ijk = w'_ijk / sqrt(sum_ik w'_ijk^2 + 1e-8)     (eq. 3, demodulation)
+
+    for input channel i, output channel j and pixel k of the kernel. Convolutions are linear: the
+    root in eq. 3 may divide output channel j of conv(x, w') instead.
+    """
+
+    def __init__(self, channels, filters, kernel_size, style_dim, up=1, clamp=None, **kwargs):
         super().__init__(**kwargs)
-        self.size, self.up, self.clamp = size, up, clamp
-        affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
-        self.affine = part(affine, None, style_dim)
-        shape = (3, 3, channels, filters)
+        self.up, self.clamp = up, clamp
+        self.affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
+        part(self.affine, None, style_dim)
+        shape = (kernel_size, kernel_size, channels, filters)
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer())
+
+
+class StyledConv(ModulatedConv2D):
+    """Modulated and demodulated 3x3 convolution, noise, bias, activation."""
+
+    def __init__(self, channels, filters, size, style_dim, **kwargs):
+        super().__init__(channels, filters, 3, style_dim, **kwargs)
+        self.size = size
         self.noise_strength = self.add_weight(name="noise_strength", initializer="zeros")
         self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
         self.noise = self.add_weight(
@@ -145,10 +160,12 @@ class StyledConv(Network):
         )
 
     def call(self, x, w, noise, gain=1.0):
-        x = styled_conv(
-            tf.cast(x, self.compute_dtype), self.kernel, self.affine(w),
-            noise * self.noise_strength, self.bias, up=self.up, gain=gain * SQRT2,
-        )  # fmt: skip
+        x, act_gain = tf.cast(x, self.compute_dtype), gain * SQRT2
+        kernel, style = within_range(self.kernel, self.affine(w), x.dtype)
+        x = modulated_conv(x, kernel, style, demodulate=False, up=self.up)  # conv(x, w'), eq. 1
+        scale = act_gain * demodulation(kernel, style)  # 1 / sqrt(sum w'^2 + 1e-8), eq. 3
+        noise, bias = act_gain * (noise * self.noise_strength), act_gain * self.bias
+        x = styled_activation(x, scale, noise, bias)  # leaky_relu(scale x + noise + bias)
         return clamped(x, self.clamp, gain)
 
     def noise_image(self, n, noise):
@@ -162,21 +179,17 @@ class StyledConv(Network):
         return tf.zeros([1, *self.size, 1])
 
 
-class ToRGB(Network):
+class ToRGB(ModulatedConv2D):
     """Modulated 1x1 convolution to image channels: not demodulated, not activated, float32."""
 
-    def __init__(self, channels, image_channels, style_dim, clamp=None, **kwargs):
-        super().__init__(**kwargs)
-        self.scale, self.clamp = channels**-0.5, clamp
-        affine = EqualizedDense(channels, bias_start=1.0, dtype="float32")
-        self.affine = part(affine, None, style_dim)
-        shape = (1, 1, channels, image_channels)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer())
+    def __init__(self, channels, image_channels, style_dim, **kwargs):
+        super().__init__(channels, image_channels, 1, style_dim, **kwargs)
+        self.scale = channels**-0.5
         self.bias = self.add_weight(name="bias", shape=(image_channels,), initializer="zeros")
 
     def call(self, x, w):
         style = self.affine(w) * self.scale
-        x = modulated_conv(x, self.kernel, style, demodulate=False)
+        x = modulated_conv(x, self.kernel, style, demodulate=False)  # conv(x, w'), eq. 1
         return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), self.clamp), "float32")
 
 

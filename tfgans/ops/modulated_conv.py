@@ -1,26 +1,34 @@
-"""Modulated and demodulated convolution of StyleGAN2.
+"""Modulated and demodulated convolution of StyleGAN2 in fast forms.
 
-Karras et al., CVPR 2020, arXiv:1912.04958, section 2.2: what instance normalization did to the
-features is done to the weights, so that a style can no longer leave droplets in the image.
+Karras et al., CVPR 2020, arXiv:1912.04958, section 2.2. Each image n has weights of its own, made
+of the kernel and of its style:
+
+    w'[n, :, :, i, j] = style[n, i] kernel[:, :, i, j]                    (eq. 1, modulation)
+    w''[n, ..., j] = w'[n, ..., j] / sqrt(sum(w'[n, ..., j]^2) + 1e-8)    (eq. 3, demodulation)
+
+with input channel i and output channel j. These weights are made on a GPU only. A convolution is
+linear, so a CPU scales the input by the style and the output by the root.
 """
 
 import tensorflow as tf
 
 from tfgans.ops import machine
 from tfgans.ops.exporting import prepared
-from tfgans.ops.pointwise import scale_channels, styled_activation
+from tfgans.ops.pointwise import scale_channels
 from tfgans.ops.resample import downsample, fir_kernel, upfirdn, upsample
 
 
 def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1):
-    """Convolution whose weights are scaled by a style and normalized, per sample (paper eq. 1, 3).
+    """Convolution with weights that a style scales, and that may be normalized, for each image.
+
+    Equals: conv(x[n], w''[n]) for each n, or conv(x[n], w'[n]) without demodulation.
 
     Args:
         x: [N, H, W, I].
         kernel: [k, k, I, O]. Up-sampling uses it as a true convolution, all else as a correlation.
         style: [N, I], float32.
-        demodulate: Divide each sample's weights by their norm over k, k, I.
-        up: 1 or 2: zero-insert, convolve, low-pass.
+        demodulate: Use w'' in place of w'.
+        up: 1 or 2: insert zeros, convolve, low-pass.
         down: 1 or 2: low-pass, convolve with stride.
 
     Returns:
@@ -28,26 +36,23 @@ def modulated_conv(x, kernel, style, demodulate=True, up=1, down=1):
     """
     if not demodulate:
         return _modulated(x, kernel, style, up, down)
-    kernel, style = _scaled_down(x, kernel, style)
+    kernel, style = within_range(kernel, style, x.dtype)
     return scale_channels(_modulated(x, kernel, style, up, down), demodulation(kernel, style))
 
 
-def styled_conv(x, kernel, style, noise, bias, up=1, gain=1.0):
-    """Modulated and demodulated convolution, noise, bias and leaky ReLU, all times `gain`.
-
-    Args: as `modulated_conv`, and
-        noise: [N or 1, H * up, W * up, 1], float32.
-        bias: [O], float32.
-        gain: A number.
-    """
-    kernel, style = _scaled_down(x, kernel, style)
-    x = _modulated(x, kernel, style, up, down=1)
-    # Before the activation, in small tensors, the gain costs nothing.
-    return styled_activation(x, gain * demodulation(kernel, style), gain * noise, gain * bias)
-
-
 def demodulation(kernel, style):
-    """What divides each sample's modulated weights by their norm: [N, O], float32."""
+    """Factors that normalize the weights of each image.
+
+    Equals: 1 / sqrt(sum(w'[n, :, :, :, j]^2) + 1e-8).
+
+    Args:
+        kernel: [k, k, I, O].
+        style: [N, I], float32.
+
+    Returns:
+        [N, O], float32.
+    """
+    # sum_ik (s_i w_ijk)^2 = sum_i s_i^2 sum_k w_ijk^2
     energy = tf.matmul(tf.square(style), prepared(_energy, kernel))
     return tf.math.rsqrt(energy + 1e-8)
 
@@ -57,9 +62,18 @@ def _energy(kernel):
     return tf.reduce_sum(tf.square(kernel), axis=[0, 1])
 
 
-def _scaled_down(x, kernel, style):
-    """Keeps float16 within its range; demodulation takes these scales out again."""
-    if x.dtype == tf.float16:
+def within_range(kernel, style, dtype):
+    """Kernel and style in a scale in which convolutions of float16 neither overflow nor underflow.
+
+    Equals: kernel and style, where both `modulated_conv` and `demodulation` use the result: w''
+    does not depend on the scale of the style or of an output channel.
+
+    Args:
+        kernel: [k, k, I, O].
+        style: [N, I], float32.
+        dtype: The convolution's; for others than float16, nothing changes.
+    """
+    if dtype == tf.float16:
         kernel /= tf.reduce_max(tf.abs(kernel), axis=[0, 1, 2], keepdims=True)
         kernel *= tf.cast(tf.size(kernel[..., 0]), kernel.dtype) ** -0.5
         style /= tf.reduce_max(tf.abs(style), axis=1, keepdims=True)
@@ -67,9 +81,13 @@ def _scaled_down(x, kernel, style):
 
 
 def _modulated(x, kernel, style, up, down):
-    """Convolution with weights scaled by a style, in the way that suits the machine."""
+    """Convolution with w', in the way that suits the machine.
+
+    Equals: conv(x[n], w'[n]) for each n.
+    """
     n, channels, filters = x.shape[0], x.shape[3], kernel.shape[3]
-    if kernel.shape[0] == up == down == 1:  # of an image: its few weights are what is scaled
+    if kernel.shape[0] == up == down == 1:
+        # To the few channels of an image: w' is small, so it is made on every machine.
         pixels = tf.reshape(x, [-1, x.shape[1] * x.shape[2], channels])
         kernels = tf.cast(kernel[0] * style[:, :, None], x.dtype)  # [N, I, O]
         return tf.reshape(tf.matmul(pixels, kernels), [-1, *x.shape[1:3], filters])
@@ -86,7 +104,11 @@ def _modulated(x, kernel, style, up, down):
 
 
 def filtered_conv(x, kernel, up=1, down=1, groups=1):
-    """Convolution with the low-pass filter that its change of resolution needs."""
+    """Convolution, with the low-pass filter that a change of resolution needs.
+
+    Equals: conv(x, kernel); upfirdn(conv(zeros inserted into x, kernel)) to double the resolution;
+    conv(upfirdn(x), kernel) with stride 2 to halve it.
+    """
     k, _, _, filters = kernel.shape
     kernel = prepared(_arranged, kernel, x.dtype, up, groups)
     if k == 1:
@@ -104,7 +126,7 @@ def filtered_conv(x, kernel, up=1, down=1, groups=1):
 
 
 def _arranged(kernel, dtype, up, groups):
-    """[k, k, I, O] as TensorFlow's convolutions take it; a transposed one wants [k, k, O, I]."""
+    """Casts [k, k, I, O]; for a transposed convolution -> [k, k, O, I], in each group."""
     kernel = tf.cast(kernel, dtype)
     k, _, channels, filters = kernel.shape
     if k == 1 or up == 1:

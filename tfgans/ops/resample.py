@@ -21,20 +21,20 @@ def fir_kernel(taps=BINOMIAL, gain=1.0):
 
 
 def upfirdn(x, kernel, up=(1, 1), down=(1, 1), padding=(0, 0, 0, 0)):
-    """Zero-inserts, pads, convolves and decimates each channel of a batch of images.
+    """Inserts zeros, pads, convolves and decimates each channel of a batch of images.
 
     Args:
         x: [N, H, W, C]; H and W must be known when the graph is built.
         kernel: Array [kh, kw], applied as a true convolution (not a correlation).
-        up: (vertical, horizontal) factor; up - 1 zeros follow each pixel, the last one too.
-        down: (vertical, horizontal) factor; every `down`-th pixel is kept, from the first.
-        padding: (top, bottom, left, right) pixels of zeros, counted after zero insertion;
+        up: (vertical, horizontal) factors; up - 1 zeros follow each pixel, the last one too.
+        down: (vertical, horizontal) factors; every `down`-th pixel is kept, from the first.
+        padding: (top, bottom, left, right) pixels of zeros, counted after the zeros are inserted;
             negative numbers crop.
 
     Returns:
         [N, (H * up + top + bottom - kh) // down + 1, ..., C].
     """
-    top, bottom, left, right = padding
+    top, _, left, _ = padding
     kernel = np.asarray(kernel)
     kh, kw = kernel.shape
     height, width = x.shape[1:3]
@@ -63,19 +63,22 @@ def _forward(x, kernel, up, down, padding):
         x = tf.reshape(x, [-1, height, 1, width, 1, channels])
         x = tf.pad(x, [[0, 0], [0, 0], [0, up[0] - 1], [0, 0], [0, up[1] - 1], [0, 0]])
         x = tf.reshape(x, [-1, height * up[0], width * up[1], channels])
+    top, bottom, left, right = (max(p, 0) for p in padding)
     if min(padding) < 0:
+        # Padding first: a crop may be larger than the image, and then takes padding away.
+        x = tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]])
         top, bottom, left, right = (max(-p, 0) for p in padding)
         x = x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
-    pad = [max(p, 0) for p in padding]
+        top = bottom = left = right = 0
     filters = np.broadcast_to(kernel[::-1, ::-1, None, None], (*kernel.shape, channels, 1))
-    stride = down[0] if down[0] == down[1] else 1
+    stride = down[0] if down[0] == down[1] else 1  # TensorFlow has one stride for both axes
     x = tf.nn.depthwise_conv2d(
         x,
         tf.constant(filters, x.dtype),
         strides=[1, stride, stride, 1],
-        padding=[[0, 0], pad[:2], pad[2:], [0, 0]],
+        padding=[[0, 0], [top, bottom], [left, right], [0, 0]],
     )
-    return x if stride == down[0] else x[:, :: down[0], :: down[1]]
+    return x if down[0] == down[1] else x[:, :: down[0], :: down[1]]
 
 
 def upsample(x):
@@ -93,3 +96,21 @@ def upsample(x):
 def downsample(x):
     """Halves the resolution: [N, H, W, C] -> [N, H/2, W/2, C]."""
     return upfirdn(x, fir_kernel(), down=(2, 2), padding=(1, 1, 1, 1))
+
+
+def resize_nearest(x, height, width):
+    """Takes pixel floor(i H / height) for row i, and so for columns; for maps of labels.
+
+    PyTorch's rule ("nearest"). `tf.image.resize` takes the pixel under the center of the new one.
+
+    Args:
+        x: [N, H, W, C].
+        height: Rows of the result.
+        width: Columns of the result.
+
+    Returns:
+        [N, height, width, C].
+    """
+    rows = np.arange(height) * x.shape[1] // height
+    columns = np.arange(width) * x.shape[2] // width
+    return tf.gather(tf.gather(x, rows, axis=1), columns, axis=2)

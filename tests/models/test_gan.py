@@ -8,6 +8,8 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.models.gan import GAN, Maxout, RisingMomentumSGD
 
+CONTRACT = {"games": [{}, {"saturating": True}]}
+
 
 def small(**settings):
     return GAN(

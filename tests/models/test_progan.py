@@ -21,6 +21,11 @@ from tfgans.models.progan import (
 )
 from tfgans.optimizers import Adam
 
+CONTRACT = {
+    "games": [{}, {"num_classes": 2}],
+    "replace_score": lambda image, outputs, score: tf.concat([score, outputs[:, 1:]], axis=1),
+}
+
 
 def small(**settings):
     """From 4x4 to 16x16: stages of 2, 4, 2, 4 steps, then the last."""

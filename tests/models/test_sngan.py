@@ -13,6 +13,8 @@ from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.sngan import SNGAN, LinearDecay, build_discriminator, build_generator
 
+CONTRACT = {"games": [{}, {"hinge": False}, {"num_classes": 2}]}
+
 
 def small(**settings):
     return SNGAN(**{

@@ -13,6 +13,8 @@ from tfgans.models.stylegan2 import Generator, Mapping, StyleGAN2, base_grid
 from tfgans.ops.modulated_conv import filtered_conv, modulated_conv
 from tfgans.ops.resample import downsample, upsample
 
+CONTRACT = {"games": [{}, {"num_classes": 2}]}
+
 SMALL = {
     "image_shape": (16, 16, 3), "latent_dim": 16, "style_dim": 16, "mapping_layers": 2,
     "channel_base": 128, "channel_max": 16,

@@ -7,9 +7,9 @@ respect to its inputs are still those of the true discriminator, so penalties ke
 
 import pytest
 import tensorflow as tf
-from tiny import batches, contract, new
+from tiny import contract, new
 
-from tfgans import random
+from tfgans import random, training
 from tfgans.models import MODELS
 
 
@@ -43,7 +43,8 @@ class Planted:
 
     def __init__(self, name, settings):
         self.model, config, source = new(name, **settings)
-        self.data = white(next(iter(batches(self.model, config, source))))
+        strategy = tf.distribute.get_strategy()
+        self.data = white(next(iter(training.batches(strategy, self.model, source, config))))
         self.colors = {x.dtype: x[(0,) * x.shape.rank] for x in self.data.values()}
         self.is_real = contract(name, "is_real", is_white)
         self.replace = contract(name, "replace_score", replace_score)

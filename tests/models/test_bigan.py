@@ -10,6 +10,8 @@ from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.models.bigan import BiGAN, DecayAtTheEnd
 
+CONTRACT = {"served": ["generator", "encoder"]}
+
 
 def small(**settings):
     return BiGAN(**{"image_shape": (4, 4, 1), "latent_dim": 3, "width": 8} | settings)

@@ -1,11 +1,12 @@
 # make demo       environment, install, five minutes of training
-# make test       environment, install, checks: what CI runs
-# make test-all   the slow checks too
+# make test       environment, install, checks: what CI runs; with MODEL=gan only those of one model
+# make test-all   the slow checks too, the contract of all models, errors planted in all losses
 # make bench      speed, beside a public peer
 # make reference  the real tensorflow-gan and tensorflow-addons, against the committed numbers
 
 PYTHON ?= python3
 BIN = .venv/bin
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup --durations 20
 
 demo: .venv/installed
 	$(BIN)/python tools/train.py stylegan2
@@ -13,10 +14,11 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --durations 20
+	$(PYTEST) -m "not slow" $(if $(MODEL),--model $(MODEL) tests/contract tests/models/test_$(MODEL).py)
 
 test-all: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 20
+	$(PYTEST) --every-model
+	$(BIN)/python tests/mutations.py
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/stylegan2.py

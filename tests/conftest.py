@@ -1,6 +1,12 @@
-"""Two logical CPUs, so that distribution is tested on any machine; what many tests use."""
+"""Two logical CPUs, so that distribution is tested on any machine; what many tests use.
 
+Of the machine contract `make test` runs a part: the models that cover it and those that the changes
+since `main` can touch. `--every-model` runs all of it, `--model NAME` all about one model.
+"""
+
+import ast
 import contextlib
+import functools
 import importlib.util
 import io
 import os
@@ -34,7 +40,89 @@ def two_replicas():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-TOOLS = pathlib.Path(__file__).parent.parent / "tools"
+ROOT = pathlib.Path(__file__).parent.parent
+TOOLS = ROOT / "tools"
+# Plain, with critic batches, labels' layers, stages, levels, a pool, tokens, lazy regularization,
+# players that move at once.
+COVERING = {
+    "gan", "wgan_gp", "sngan", "progan", "lapgan", "cyclegan", "seqgan", "stylegan2", "bigan",
+}  # fmt: skip
+
+
+def pytest_addoption(parser):
+    parser.addoption("--every-model", action="store_true", help="the whole machine contract")
+    parser.addoption("--model", help="the contract of one model alone")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config, items):
+    only, every = config.getoption("--model"), config.getoption("--every-model")
+    changed, kept, dropped = changes(), [], []
+    for item in items:
+        if item.path.parent.name != "contract":
+            kept.append(item)
+            continue
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        name = given.get("name") or given.get("trained")
+        if only:
+            wanted = name == only
+        else:
+            wanted = (
+                item.path.name != "test_machine.py"
+                or every
+                or name in {None, *COVERING}
+                or bool(changed & touching(name))
+            )
+        (kept if wanted else dropped).append(item)
+        if name:
+            item.add_marker(pytest.mark.xdist_group(name))
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = kept
+
+
+def changes():
+    """Files that differ from the main branch; none where there is no git or no such branch."""
+    found = set()
+    for command in ("diff --name-only --merge-base main", "ls-files --others --exclude-standard"):
+        try:
+            lines = subprocess.run(
+                ["git", *command.split()], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout
+        except (OSError, subprocess.CalledProcessError):
+            return set()
+        found |= {ROOT / line for line in lines.splitlines()}
+    return found
+
+
+def touching(name):
+    """The files that a model is made of: its own ones and all that these import of tfgans."""
+    todo = [ROOT / "tfgans" / "models" / f"{name}.py"]
+    found = {ROOT / "configs" / f"{name}.yaml", ROOT / "tests" / "models" / f"test_{name}.py"}
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            found.add(file)
+            todo += imports(file)
+    return found
+
+
+@functools.cache
+def imports(file):
+    """The files of tfgans that a file imports."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "tfgans":
+            modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names if alias.name.startswith("tfgans.")]
+        else:
+            continue
+        for module in modules:
+            if module == "tfgans":  # the package imports all, which no model needs
+                continue
+            path = ROOT.joinpath(*module.split("."))
+            found += [f for f in (path.with_suffix(".py"), path / "__init__.py") if f.exists()]
+    return found
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 import math
 
 import tensorflow as tf
+from tiny import contract
 
 from tfgans.layers.resampled_conv import UpConv2D
-from tfgans.models.progan import EqualizedConv2D
-from tfgans.models.stylegan2 import StyledConv
 
 
 def stored(folder):
@@ -17,11 +16,18 @@ def stored(folder):
 
 def served(network):
     """What an export needs of a network: its weights, some with more numbers for use."""
-    count = network.count_params()
-    for layer in network._flatten_layers():
-        if isinstance(layer, StyledConv):
-            count += math.prod(layer.kernel.shape[2:])  # sums of squares
-        if isinstance(layer, UpConv2D) or isinstance(layer, EqualizedConv2D) and layer.up:
-            k = layer.kernel.shape[0]
-            count += (2 * k + 1) * math.prod(layer.kernel.shape[2:])  # (k + 1)^2 - k^2
-    return count
+    return network.count_params() + sum(map(prepared, network._flatten_layers()))
+
+
+def prepared(layer):
+    """How many numbers an export holds of a layer beyond its weights."""
+    room, _, name = type(layer).__module__.rpartition(".")
+    if room == "tfgans.models":
+        return contract(name, "prepared", {}).get(type(layer), lambda layer: 0)(layer)
+    return enlarged(layer) if isinstance(layer, UpConv2D) else 0
+
+
+def enlarged(layer):
+    """A kernel that doubles the image is kept in the form that has one row and column more."""
+    k = layer.kernel.shape[0]
+    return (2 * k + 1) * math.prod(layer.kernel.shape[2:])  # (k + 1)^2 - k^2

@@ -11,6 +11,8 @@ from tfgans.errors import BadInput
 from tfgans.models.bigan import BiGAN
 from tfgans.optimizers import HoldThenDecay
 
+CONTRACT = {"served": ["generator", "encoder"]}
+
 
 def small(**settings):
     return BiGAN(**{"image_shape": (4, 4, 1), "latent_dim": 3, "width": 8} | settings)

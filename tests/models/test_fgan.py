@@ -10,6 +10,10 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.fgan import DIVERGENCES, FGAN
 
+CONTRACT = {
+    "games": [{"saturating": True}, *({"divergence": divergence} for divergence in DIVERGENCES)]
+}
+
 LOG_2 = np.log(2.0)
 F = {  # the generators f(u) of the divergences E_Q f(p/q)
     "kl": lambda u: u * np.log(u),

@@ -16,6 +16,11 @@ from tfgans.models.improved_gan import (
 )
 from tfgans.optimizers import HoldThenDecay
 
+CONTRACT = {
+    "games": [{"feature_matching": None}],  # matching features uses no score
+    "like_one_device": {"reference_size": 0, "minibatch_kernels": 0, "feature_matching": None},
+}
+
 
 def small(**settings):
     sizes = {"latent_dim": 4, "generator_width": 4, "discriminator_width": 4, "reference_size": 3}

@@ -9,6 +9,8 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.infogan import InfoGAN
 
+CONTRACT = {"served": ["generator", "trunk", "recognition"]}
+
 
 def small(**settings):
     return InfoGAN(**{

@@ -10,6 +10,8 @@ from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.pix2pix import BatchNorm, Pix2Pix, build_patch_discriminator, build_unet
 
+CONTRACT = {"games": [{}, {"conditional": False}]}
+
 
 def small(**settings):
     model = Pix2Pix(image_shape=(16, 16, 3), width=4, patch_layers=1, **settings)

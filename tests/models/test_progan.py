@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from exported import enlarged
 
 from tfgans import random
 from tfgans.errors import BadInput
@@ -20,6 +21,14 @@ from tfgans.models.progan import (
     halve,
 )
 from tfgans.optimizers import Adam
+
+CONTRACT = {
+    "games": [{}, {"num_classes": 2}],
+    "replace_score": lambda image, outputs, score: tf.concat([score, outputs[:, 1:]], axis=1),
+    # The second of the steps is of the second stage.
+    "like_one_device": {"minibatch_group": 1, "stable_steps": 1},
+    "prepared": {EqualizedConv2D: lambda layer: enlarged(layer) if layer.up else 0},
+}
 
 
 def small(**settings):

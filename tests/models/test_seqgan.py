@@ -16,6 +16,12 @@ from tfgans.data.tokens import Oracle, to_text
 from tfgans.models import seqgan
 from tfgans.models.seqgan import ClippedAdam, RecurrentPolicy, SeqGAN
 
+CONTRACT = {
+    "replace_score": lambda tokens, logits, score: tf.concat([-score, score], axis=1),
+    "policies": ["generator"],
+    "like_one_device": {"mle_steps": 0, "discriminator_steps": 0, "generator_every": 1},
+}
+
 SAMPLE = pathlib.Path(__file__).parent.parent.parent / "tools" / "sample.py"
 SMALL = {
     "vocabulary_size": 5, "length": 4, "width": 8, "discriminator_width": 4,

@@ -14,6 +14,8 @@ from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.sngan import SNGAN, build_discriminator, build_generator
 from tfgans.optimizers import HoldThenDecay
 
+CONTRACT = {"games": [{}, {"hinge": False}, {"num_classes": 2}]}
+
 
 def small(**settings):
     return SNGAN(**{

@@ -1,5 +1,7 @@
 """StyleGAN2: identities and published numbers that do not need the reference files."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -9,9 +11,17 @@ from tfgans import memory, random
 from tfgans.config import Config, names
 from tfgans.errors import BadInput
 from tfgans.models import get
-from tfgans.models.stylegan2 import Generator, Mapping, StyleGAN2
+from tfgans.models.stylegan2 import Generator, Mapping, StyledConv, StyleGAN2
 from tfgans.ops.modulated_conv import filtered_conv, modulated_conv
 from tfgans.ops.resample import downsample, upsample
+
+CONTRACT = {
+    "games": [{}, {"num_classes": 2}],
+    # The path length is that of the first half of each replica's batch.
+    "like_one_device": {"minibatch_features": 0, "path_length_weight": 0.0},
+    "per_part": ["w_avg"],
+    "prepared": {StyledConv: lambda layer: math.prod(layer.kernel.shape[2:])},  # sums of squares
+}
 
 SMALL = {
     "image_shape": (16, 16, 3), "latent_dim": 16, "style_dim": 16, "mapping_layers": 2,

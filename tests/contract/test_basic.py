@@ -1,0 +1,107 @@
+"""What every model does, each at the `tiny:` size of its own configuration."""
+
+import importlib
+import inspect
+import re
+
+import keras
+import numpy as np
+import pytest
+from tiny import KEYS, TESTS, assert_same_use, fit, inputs, samples, state, use
+
+from tfgans import random, training
+from tfgans.models import MODELS, get
+
+ROOT = TESTS.parent
+ALL = pytest.mark.parametrize("name", MODELS)
+BASES = ("tfgans.models.base", "tfgans.models.latent", "tfgans.models.translation")
+
+
+@ALL
+def test_one_word_names_everything(name):
+    file = ROOT / "tfgans" / "models" / f"{name}.py"
+    for path in (file, ROOT / f"configs/{name}.yaml", ROOT / f"tests/models/test_{name}.py"):
+        assert path.exists(), path
+    assert inspect.getfile(get(name)) == str(file)
+    doc = inspect.getdoc(inspect.getmodule(get(name)))
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}|[Nn]o arXiv", doc)
+    assert "New here:" in doc and "Reference:" in doc
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    assert any(f"`{name}`" in page.read_text() for page in pages)
+    assert len(file.read_text().splitlines()) <= 600
+    own = getattr(importlib.import_module(f"test_{name}"), "CONTRACT", {})
+    assert own.keys() <= KEYS
+
+
+@ALL
+def test_defines_its_own_game(name):
+    cls = get(name)
+    assert "train_step" in vars(cls)
+    assert [base.__module__ in BASES for base in cls.__bases__] == [True]
+
+
+def test_settings_survive_saving_with_values_that_are_no_defaults(trained):
+    model, cls = trained.model, type(trained.model)
+    defaults = {k: p.default for k, p in inspect.signature(cls.__init__).parameters.items()}
+    settings = {k: v for k, v in trained.settings.model.items() if v != defaults[k]}
+    assert len(settings) >= 3
+    again = cls.from_config(model.get_config())
+    for key, value in settings.items():
+        found = getattr(again, key)
+        assert (list(found) if isinstance(value, list) else found) == value
+    assert again.get_config() == model.get_config()
+    assert again.count_params() == model.count_params()
+
+
+def test_each_move_moves_its_own_player_only(trained):
+    model = trained.model
+    for name, values in trained.logs.items():
+        assert re.fullmatch(r"\w+/\w+", name) and np.isfinite(values).all()
+    for player, changed in trained.moved.items():
+        own = {id(w) for w in model.weights_of(player)}
+        assert changed <= own
+        # Not all: a bias before a normalization has no gradient, a step can vanish in rounding.
+        assert len(changed) >= 0.8 * len(own)
+    assert int(model.step.numpy()) == sum(model.stage_steps) + 3
+
+
+def test_saved_model_goes_on_where_it_was(trained):
+    again = keras.models.load_model(trained.path)
+    for a, b in zip(trained.state, state(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    again.run_eagerly = True
+    fit(again, trained.settings, trained.source, steps=1)
+    for a, b in zip(state(trained.model), state(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert_same_use(trained.use, use(again))
+
+
+def test_use_is_a_function_of_seed_and_input_row_by_row(trained):
+    model = trained.model
+    assert_same_use(trained.use, use(model))
+    assert_same_use({k: v[:2] for k, v in trained.use.items()}, use(model, n=2), atol=1e-5)
+    batch = training.preview_batch(model, trained.source, trained.settings)
+    previews = []
+    for _ in range(2):
+        with random.scope(3):
+            previews.append(np.asarray(model.preview(batch)))
+    assert previews[0].dtype.kind == "U" or np.isfinite(previews[0]).all()  # a text, or pictures
+    np.testing.assert_array_equal(*previews)
+
+
+def test_sampling_or_serving(trained):
+    """A seed makes images, or `serving_default` turns given ones into the model's."""
+    model = trained.model
+    if not samples(model):
+        function, signature = model.endpoints()["serving_default"]
+        (image,) = function(*inputs(signature, n=4, seed=3).values()).values()
+        assert "image" in [spec.name for spec in signature]
+        assert image.shape == (4, *model.image_shape)
+        return
+    first = model.sample(4, seed=3).numpy()
+    np.testing.assert_array_equal(first, model.sample(4, seed=3))
+    np.testing.assert_allclose(first[:2], model.sample(2, seed=3), atol=1e-5)
+    assert not np.array_equal(first, model.sample(4, seed=4))
+    assert not np.array_equal(model.sample(2), model.sample(2))
+    one = [model.length] if model.data_kind == "tokens" else model.image_shape
+    assert first.shape == (4, *one)

@@ -1,4 +1,4 @@
-"""What a training run reads: which images, in which order, in which form."""
+"""Batches of a training run: their images, order and format."""
 
 import types
 

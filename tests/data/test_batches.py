@@ -1,4 +1,4 @@
-"""The images that a training run reads, their order and their form."""
+"""Batches of a training run: their images, order and format."""
 
 import numpy as np
 import pytest

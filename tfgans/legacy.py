@@ -1,7 +1,8 @@
-"""Files of earlier versions of tfgans, brought into today's form before Keras loads them."""
+"""Files of version 0.1, brought into today's form before Keras loads them."""
 
 import contextlib
 import io
+import json
 import pathlib
 import re
 import tempfile
@@ -9,47 +10,70 @@ import zipfile
 
 import h5py
 
-WEIGHTS = "model.weights.h5"
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 NESTED = re.compile(r"(.*)/(?:convs|blocks)/container(?:_(\d+))?/(\w+?)(?:_(\d+))?")
+SCHEDULES = {  # class that is gone -> what it adds to the arguments of `HoldThenDecay`
+    "LinearDecay": {},
+    "DecayAtTheEnd": {"final": 0.01, "exponential": True},
+}
 
 
 @contextlib.contextmanager
 def upgraded(path):
     """A `.keras` file in today's form: the given one, or a temporary copy that was changed.
 
-    Version 0.1 kept the convolutions of StyleGAN2 and ProGAN in lists of lists. Keras 3.15 stored
-    each inner list as a container; the versions before left them out, and their weights are lost.
+    Version 0.1 kept the convolutions of StyleGAN2 and ProGAN in lists of lists. Keras 3.15 stores
+    each inner list as a container; earlier versions left them out, and their weights are lost.
+    SNGAN and BiGAN had schedules of their own.
     """
     with zipfile.ZipFile(path) as archive:
-        if WEIGHTS not in archive.namelist() or not has_containers(archive):
+        changes = {CONFIG: renamed, WEIGHTS: flattened}
+        parts = {name: archive.read(name) for name in changes if name in archive.namelist()}
+        new = {name: changes[name](content) for name, content in parts.items()}
+        if new == parts:
             yield path
             return
         with tempfile.TemporaryDirectory() as folder:
             copy = pathlib.Path(folder) / "upgraded.keras"
-            with zipfile.ZipFile(copy, "w") as new:
+            with zipfile.ZipFile(copy, "w") as file:
                 for name in archive.namelist():
-                    content = archive.read(name)
-                    new.writestr(name, flattened(content) if name == WEIGHTS else content)
+                    file.writestr(name, new.get(name) or archive.read(name))
             yield copy
 
 
-def has_containers(archive) -> bool:
-    with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
-        return bool(nested(file))
+def renamed(content: bytes) -> bytes:
+    """The configuration with `HoldThenDecay` in place of schedules that are gone."""
 
+    def change(node):
+        more = SCHEDULES.get(node.get("class_name"))
+        if more is None:
+            return node
+        start, end = node["config"]["start"], node["config"]["end"]
+        settings = {"rate": node["config"]["rate"], "hold_steps": start, "decay_steps": end - start}
+        return {
+            "module": "tfgans.optimizers",
+            "class_name": "HoldThenDecay",
+            "config": settings | more,
+            "registered_name": "tfgans>HoldThenDecay",
+        }
 
-def nested(file) -> list:
-    """Matches of the groups of layers in inner lists, in the order of the layers."""
-    found = []
-    file.visit(lambda name: found.append(NESTED.fullmatch(name)))
-    return sorted(filter(None, found), key=lambda m: (m[1], int(m[2] or 0), m[3], int(m[4] or 0)))
+    if not any(name.encode() in content for name in SCHEDULES):
+        return content
+    return json.dumps(json.loads(content, object_hook=change)).encode()
 
 
 def flattened(content: bytes) -> bytes:
     """HDF5 weights with the layers of inner lists as members of one list, "convs"."""
+    if b"container" not in content:
+        return content
     memory, counts = io.BytesIO(content), {}
     with h5py.File(memory, "r+") as file:
-        for match in nested(file):
+        found = []
+        file.visit(lambda name: found.append(NESTED.fullmatch(name)))
+        order = sorted(
+            filter(None, found), key=lambda m: (m[1], int(m[2] or 0), m[3], int(m[4] or 0))
+        )
+        for match in order:
             kind = match[1], match[3]
             number = counts[kind] = counts.get(kind, -1) + 1
             file.move(match[0], f"{match[1]}/convs/{match[3]}" + (f"_{number}" if number else ""))

@@ -65,12 +65,12 @@ def read(path, compile=True) -> keras.Model:
 
 
 def instead_of(path) -> str:
-    """What to load instead of a damaged snapshot or version."""
+    """Advice: the version or snapshot to load instead of a damaged one."""
     if path.name == "model.keras" and path.parent.name.isdigit():
         older = [p for p in versions(path.parent.parent) if int(p.name) < int(path.parent.name)]
     else:
         older = sorted(p for p in path.parent.glob("[0-9]*.keras") if p.name < path.name)
-    return f"The one before: {older[-1]}" if older else "Replace it by a whole copy."
+    return f"The one before: {older[-1]}" if older else "Replace it with an intact copy."
 
 
 def find(name) -> pathlib.Path:
@@ -179,8 +179,8 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
 
     Args:
         model: Not compiled: the optimizers stay in the run.
-        name: Of the release.
-        root: Folder of all releases.
+        name: Name of the release.
+        root: Folder that holds all releases.
         more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
 
     Returns:

@@ -62,7 +62,7 @@ def tpu_strategy():
 
 
 def is_chief() -> bool:
-    """Whether this process writes the files; of several workers only one does."""
+    """True if this process writes the files; only one of several workers does."""
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
     return (resolver.task_type, resolver.task_id) in ((None, None), (first, 0))

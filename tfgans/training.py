@@ -125,7 +125,7 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
         strategy: See `choose_strategy`.
 
     Returns:
-        Whether the end was reached; False where Ctrl-C or SIGTERM stopped it before.
+        True if the run reached its end, False if Ctrl-C or SIGTERM stopped it before.
 
     Raises:
         BadInput: The strategy has nothing to run on.
@@ -212,7 +212,7 @@ def watch(model, source, settings, run):
 
 
 def evaluator(model, settings):
-    """What measures the model while it trains, once for each evaluation."""
+    """The evaluator that measures the model while it trains."""
     chosen = settings.metrics
     metrics.check_model(model, chosen.names)
     if chosen.patience and "TF_CONFIG" in os.environ:

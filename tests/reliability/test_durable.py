@@ -106,7 +106,7 @@ def test_a_missing_part_and_altered_checksums_are_found(released, tmp_path):
         shutil.rmtree(release, ignore_errors=True)
         shutil.copytree(released[0], release)
         flip(release / "model.keras.sha256", position)
-        with pytest.raises(durable.Altered, match="Replace it by a whole copy"):
+        with pytest.raises(durable.Altered, match="Replace it with an intact copy"):
             models.load(release)
     shutil.rmtree(release)
     shutil.copytree(released[0], release)

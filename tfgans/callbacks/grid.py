@@ -19,7 +19,7 @@ class SampleGrid(OnTick):
         tick: Steps between pictures.
         folder: Where to put them.
         data: The batch to preview, a dict of arrays.
-        seed: Of the latents.
+        seed: Seed of the latents.
     """
 
     def __init__(self, tick, folder, data, seed):

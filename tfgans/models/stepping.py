@@ -247,8 +247,9 @@ class Stepping(keras.Model):
             network.expected = config.get("frozen", {}).get(network.path)
         deserialize = keras.optimizers.deserialize
         optimizers = {player: deserialize(opt) for player, opt in config["optimizers"].items()}
-        self.compile(optimizers, config["seed"])
-        self.restarts = config.get("restarts", 0)  # version 0.1 has none
+        restarts, seed = divmod(config["seed"], RESTART)  # version 0.1 counted in the upper bits
+        self.compile(optimizers, seed)
+        self.restarts = config.get("restarts", restarts)
 
     def save(self, filepath, *args, **kwargs):
         """Saves as `keras.Model.save` does, and reads the file back to prove that it is whole.

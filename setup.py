@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/__init__.py").read_text()).group(1)
-RELEASES = [path.relative_to(HERE) for path in HERE.glob("saved_models/*/*") if path.is_dir()]
-FILES = [path for release in RELEASES for path in (HERE / release).rglob("*") if path.is_file()]
+RELEASE = HERE / "saved_models" / "stylegan2-fashion" / "1"  # the one that ships with the package
+FILES = [path for path in RELEASE.rglob("*") if path.is_file()]
 VIDEO = ["imageio-ffmpeg>=0.5"]  # brings ffmpeg along, for MP4 files
 
 setup(
@@ -18,7 +18,7 @@ setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     packages=[
         *find_packages(include=["tfgans", "tfgans.*"]),
         "tfgans.configs",
@@ -31,13 +31,15 @@ setup(
         "tfgans.saved_models": [str(path.relative_to(HERE / "saved_models")) for path in FILES],
     },
     install_requires=[
+        # The least of each is what tests/oldest.txt installs and `make test-oldest` tries.
         "tensorflow>=2.21",
         "keras>=3.12,<4",
-        "numpy>=1.26",
+        "h5py>=3.11",
+        "numpy>=1.26.4",
         "pillow>=10",
-        "pyyaml>=6",
+        "pyyaml>=6.0.1",
         "matplotlib>=3.8",
-        "scipy>=1.11",
+        "scipy>=1.11.4",
         "tensorboard",
     ],
     extras_require={

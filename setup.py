@@ -6,7 +6,7 @@ import re
 from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/__init__.py").read_text()).group(1)
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/version.py").read_text()).group(1)
 RELEASE = HERE / "saved_models" / "stylegan2-fashion" / "1"  # the one that ships with the package
 FILES = [path for path in RELEASE.rglob("*") if path.is_file()]
 VIDEO = ["imageio-ffmpeg>=0.5"]  # brings ffmpeg along, for MP4 files

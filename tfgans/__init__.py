@@ -6,8 +6,17 @@ images = model.sample(16, seed=0)  # [16, 32, 32, 1], in [-1, 1]
 """
 
 from tfgans import config, data, features, images, latents, metrics, models, pretrained, random
+from tfgans.version import __version__
 
-__version__ = "0.1.0"
 __all__ = [
-    "config", "data", "features", "images", "latents", "metrics", "models", "pretrained", "random",
-]  # fmt: skip
+    "__version__",
+    "config",
+    "data",
+    "features",
+    "images",
+    "latents",
+    "metrics",
+    "models",
+    "pretrained",
+    "random",
+]

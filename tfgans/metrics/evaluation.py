@@ -10,7 +10,6 @@ from hashlib import sha256
 
 import numpy as np
 
-import tfgans
 from tfgans import data, durable, features, storage
 from tfgans.data.images import ImageReader, common_shape, open_source
 from tfgans.data.settings import Data
@@ -20,6 +19,7 @@ from tfgans.images import to_uint8
 from tfgans.metrics.ppl import check_space
 from tfgans.metrics.registry import METRICS, OF_MODEL, PATHS, WITH_NETWORK
 from tfgans.metrics.statistics import Statistics
+from tfgans.version import __version__
 
 DEFINITION = 1  # grows when a metric or the order of images changes the meaning of a number
 BATCH = 64  # images at once; the images that a seed gives depend on it
@@ -125,7 +125,7 @@ class Evaluator:
             "notes": self.notes(samples),
             "settings": {name: METRICS[name].settings for name in self.metrics},
             "protocol": self.protocol(subject, samples, seeds),
-            "tfgans": tfgans.__version__,
+            "tfgans": __version__,
         }
 
     def measure_real(self):

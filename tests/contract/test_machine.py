@@ -83,8 +83,8 @@ def over_all_replicas(moments):
     return wrapped
 
 
-def five_steps(name, strategy, parts=1):
-    """A tiny model after five steps, how far its weights moved, and its logs.
+def three_steps(name, strategy, parts=1):
+    """A tiny model after three steps, how far its weights moved, and its logs.
 
     Adam divides a gradient by its own size: where that is the noise of rounding, it makes a whole
     step of it. So plain Adam is replaced; what is compared are the gradients.
@@ -102,7 +102,7 @@ def five_steps(name, strategy, parts=1):
         model.accumulate = parts
         before = {(i, w.name): w.numpy() for i, w in enumerate(model.weights) if w.trainable}
         dataset = training.batches(strategy, model, source, settings)
-        logs = model.fit(dataset, steps_per_epoch=5, shuffle=False, verbose=0).history
+        logs = model.fit(dataset, steps_per_epoch=3, shuffle=False, verbose=0).history
     after = numbers(model)
     return model, max(np.abs(after[key] - old).max() for key, old in before.items()), logs
 
@@ -113,7 +113,7 @@ def numbers(model):
 
 @functools.cache
 def on_one_device(name):
-    model, moved, logs = five_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"))
+    model, moved, logs = three_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"))
     assert moved > 5e-5
     layers = [type(layer).__name__ for layer in model._flatten_layers()]
     return numbers(model), logs, any("BatchNorm" in kind for kind in layers)
@@ -132,7 +132,7 @@ def assert_same_training(name, model, logs, but=()):
 
 @ALL
 def test_two_replicas_are_one_device(name, two_replicas):
-    """Five steps with the same draws end with the same weights and report the same losses.
+    """Three steps with the same draws end with the same weights and report the same losses.
 
     Batch normalization is per replica in training, as in the papers. Here its statistics are made
     those of the whole batch; then there is no other difference. One more step, in which each
@@ -144,7 +144,7 @@ def test_two_replicas_are_one_device(name, two_replicas):
         for draw in ("normal", "uniform"):
             patch.setattr(random, draw, share_of_the_global_draw(getattr(random, draw)))
         patch.setattr(tf.nn, "moments", over_all_replicas(tf.nn.moments))
-        model, _, logs = five_steps(name, two_replicas)
+        model, _, logs = three_steps(name, two_replicas)
     assert_same_training(name, model, logs)
     go_on(model, tiny(name), two_replicas)
 
@@ -195,7 +195,7 @@ def test_a_batch_in_two_parts_is_the_whole_batch(name):
     """Nothing is patched: the parts draw what the whole batch draws."""
     if on_one_device(name)[2]:
         pytest.skip(f"{name} has batch normalization: each part has statistics of its own")
-    model, _, logs = five_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"), parts=2)
+    model, _, logs = three_steps(name, tf.distribute.OneDeviceStrategy("CPU:0"), parts=2)
     assert_same_training(name, model, logs, but=contract(name, "per_part", ()))
 
 

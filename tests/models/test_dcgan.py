@@ -133,11 +133,11 @@ def test_weight_decay_adds_a_part_of_each_weight_to_its_gradient():
         "discriminator": lambda: model.discriminator_loss(tf.zeros([2, 8, 8, 1])),
         "generator": lambda: model.generator_loss(n=2),
     }
-    for player, losses_of in losses.items():
+    for player, terms in losses.items():
         values = [w.value for w in model.weights_of(player)]
         with tf.GradientTape() as tape, random.scope(0):
             tape.watch(values)
-            loss = losses_of()["decay"]
+            loss = terms()["decay"]
         for value, gradient in zip(values, tape.gradient(loss, values), strict=True):
             np.testing.assert_allclose(gradient, 0.25 * value, atol=1e-6)
 

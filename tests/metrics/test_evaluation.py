@@ -97,6 +97,32 @@ def test_values_are_those_of_the_whole_sets_at_once(model, evaluator, real):
     assert runs[0] != runs[1]
 
 
+def test_numbers_have_their_names(evaluator, real):
+    """Pairs of numbers that a swap would exchange, for a generator that copies some real images."""
+
+    class Copier:
+        def sample(self, n, seed):
+            rng = np.random.default_rng(seed)
+            images = real[rng.integers(20, size=n)] / 127.5 - 1
+            return np.clip(images + rng.normal(0, 0.05, images.shape), -1, 1)
+
+    names = ("pr", "dc", "prd", "ms_ssim")
+    result = evaluator(metrics=names, seeds=1)(Copier(), {})
+    found = {name: value["mean"] for name, value in result["values"].items()}
+    copies = np.concatenate([Copier().sample(64, k) for k in range(3)])[:150]
+    shuffled = real[np.random.default_rng(0).permutation(300)]  # k-means depends on the order
+    features, fakes = Pixels()(shuffled), Pixels()(to_uint8(copies))
+    for first, second, wanted in (
+        ("own_precision", "own_recall", metrics.improved_precision_recall(features, fakes)),
+        ("own_density", "own_coverage", metrics.density_coverage(features, fakes)),
+        ("own_prd_f8", "own_prd_f1/8", metrics.prd_summary(*metrics.prd(features, fakes))),
+    ):
+        assert (found[first], found[second]) == pytest.approx(wanted, rel=1e-5)
+        assert abs(wanted[0] - wanted[1]) > 0.1
+    similar = metrics.ms_ssim_diversity(to_uint8(copies))
+    assert found["ms_ssim"] == pytest.approx(similar, rel=1e-9) != found["ms_ssim_of_real"]
+
+
 def test_few_images_put_kid_first_and_say_so(model, evaluator):
     result = evaluator(metrics=["fid"], seeds=1)(model, {"name": "x", "kind": "GAN"})
     assert list(result["values"]) == ["own_kid", "own_fid"]

@@ -21,33 +21,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgans import images, random
+from tfgans import images
 from tfgans.errors import BadInput
+from tfgans.layers.image_pool import ImagePool
+from tfgans.layers.instance_norm import instance_norm
+from tfgans.layers.reflection_pad import ReflectionPad
 from tfgans.models.base import BaseModel
 from tfgans.models.pix2pix import PREVIEW, build_patch_discriminator, start
 from tfgans.optimizers import Adam, HoldThenDecay
-
-
-def instance_norm():
-    """Normalizes each channel of each image by itself; no scale, no shift."""
-    return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, center=False, scale=False)
-
-
-@keras.saving.register_keras_serializable("tfgans")
-class ReflectionPad(keras.layers.Layer):
-    """Mirrors a border of `size` pixels outwards, without repeating the edge."""
-
-    def __init__(self, size, **kwargs):
-        super().__init__(**kwargs)
-        self.size = size
-
-    def call(self, x):
-        border = [self.size, self.size]
-        return tf.pad(x, [[0, 0], border, border, [0, 0]], "REFLECT")
-
-    def compute_output_shape(self, shape):
-        n, height, width, channels = shape
-        return n, height + 2 * self.size, width + 2 * self.size, channels
 
 
 def build_resnet_generator(
@@ -96,52 +77,6 @@ def build_resnet_generator(
         x = relu(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
     output = conv(ReflectionPad(3)(x), channels, 7, activation="tanh", dtype="float32")
     return keras.Model(image, output, name=name)
-
-
-class ImagePool(keras.layers.Layer):
-    """The last fakes, of which a discriminator sees one half the time (Shrivastava et al., 2017).
-
-    While the pool is not full, an image is stored and returned. Afterwards, with probability 1/2,
-    a stored image is returned and the new one takes its place; else the new one is returned and
-    forgotten. Replicas see each other's images and play through the whole batch, so that all hold
-    the same pool, the one a single device would hold.
-
-    Args:
-        size: Images in the pool; 0 returns what is given.
-        image_shape: (height, width, channels).
-    """
-
-    def __init__(self, size, image_shape, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.size = size
-        same = {"trainable": False, "aggregation": "only_first_replica"}
-        self.images = self.add_weight(
-            name="images", shape=(size, *image_shape), initializer="zeros", **same
-        )
-        self.count = self.add_weight(
-            name="count", shape=(), dtype="int32", initializer="zeros", **same
-        )
-
-    def call(self, images):
-        if self.size == 0:
-            return images
-        n, replica = images.shape[0], tf.distribute.get_replica_context()
-        coins, slots = random.uniform([n]), random.uniform([n], 0, self.size, "int32")
-        everyone = [replica.all_gather(x, axis=0) for x in (coins, slots, images)]
-        pool, count, shown = self.images.value, self.count.value, []
-        for k in range(n * replica.num_replicas_in_sync):
-            coin, slot, image = (x[k] for x in everyone)
-            full = count == self.size
-            slot = tf.where(full, slot, count)
-            old = pool[slot]
-            stored = tf.where(full & (coin >= 0.5), old, image)
-            shown.append(tf.where(full & (coin < 0.5), old, image))
-            pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
-            count = tf.minimum(count + 1, self.size)
-        self.images.assign(pool)
-        self.count.assign(count)
-        mine = tf.cast(replica.replica_id_in_sync_group, "int32") * n
-        return tf.stack(shown)[mine : mine + n]
 
 
 def squared(score, wanted):

@@ -1,4 +1,4 @@
-"""Padding by reflection against numpy's."""
+"""Padding by reflection against NumPy's."""
 
 import keras
 import numpy as np

@@ -42,7 +42,7 @@ def drawn(draw, p, *args, n=MANY):
 
 @pytest.fixture
 def only(monkeypatch):
-    """only(k): the k-th transform drawn from here on happens, and no other one."""
+    """only(k): from here on, the k-th of the drawn transforms happens and no other one."""
     original = ada.sometimes
 
     def choose(k):
@@ -264,7 +264,7 @@ def test_draws_are_a_function_of_the_scope():
 
 
 def test_numbers_of_the_authors_code(monkeypatch):
-    """The expected numbers were printed by the official code, fed with the same draws."""
+    """The official code printed the expected numbers, from the same draws."""
     count = iter(range(100))
 
     def draw(shape):
@@ -396,7 +396,7 @@ def test_second_derivatives_of_the_gradient_norm():
 
 
 def test_r1_of_a_linear_d_does_not_see_flips():
-    """The gradient of a.A(x) with respect to x, before augmentation, is the adjoint of A on a."""
+    """The gradient is with respect to x before augmentation: for a.A(x), the adjoint of A on a."""
     a = tf.constant(blob(32, 32, 3, -5, radius=3))
     flips = tf.constant(np.diag([-1, 1, 1]).astype("float32"))[None]
     x = tf.constant(noise_images(1, 32, 32, 1))
@@ -412,7 +412,7 @@ def test_r1_of_a_linear_d_does_not_see_flips():
 
 
 def flips_and_turns(image):
-    """The eight flipped and turned images, in the order (flip, turns)."""
+    """The eight versions of an image, in the order (flip, turns)."""
     return [np.rot90(flipped, k) for flipped in (image, image[:, ::-1]) for k in range(4)]
 
 
@@ -531,14 +531,14 @@ def test_constant_images_stay_constant_up_to_the_end_of_the_mirror_images():
     image = np.ones([1, 16, 16, 1], "float32")
     zoomed_out = [ada.warp(image, ada.scaling(tf.constant([s]), s))[0, :, :, 0] for s in (2.0, 6.0)]
     np.testing.assert_allclose(zoomed_out[0], 1, atol=1e-5)
-    frame = zoomed_out[1].numpy()  # 6 x 16 pixels wide, of which 3 x 16 - 2 are not 0
+    frame = zoomed_out[1].numpy()  # 6 x 16 pixels wide; 3 x 16 - 2 of them are not 0
     np.testing.assert_allclose(frame[6:10, 6:10], 1, atol=0.03)
     np.testing.assert_allclose(frame[[0, 1, 2, -3, -2, -1]], 0, atol=0.03)
     assert frame.sum() == pytest.approx((46 / 6) ** 2, rel=0.1)
 
 
 def test_zooming_out_does_not_alias():
-    """Bilinear reading alone would keep the full contrast of a pattern above the new Nyquist."""
+    """Bilinear interpolation alone would keep the contrast of a pattern above the new Nyquist."""
     stripes = np.cos(2 * np.pi * np.arange(64) * 0.4)[None, None, :, None].astype("float32")
     stripes = np.repeat(stripes, 64, axis=1)
     shown = ada.warp(stripes, ada.scaling(tf.constant([1.6]), 1.6))  # 0.64 periods per pixel
@@ -606,7 +606,7 @@ def test_brightness_comes_before_contrast():
 
 
 def test_channels_other_than_three():
-    """Grey is the mean of a grey color image's channels; alpha and pairs keep their values."""
+    """One channel acts as three equal ones; alpha and images of two channels keep their values."""
     rgb = noise_images(6, 5, 5, 4)
     maps = tf.constant(drawn(ada.draw_color, 1.0, n=6))
     grey = rgb[..., :1]

@@ -1,4 +1,4 @@
-"""Resampling and convolution in one operation, compared with the two in turn."""
+"""Resampling and convolution as one operation, against two operations."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from tfgans.layers.spectral_norm import SpectralNorm
 
 
 def in_turn(kind, layer, x):
-    """The two operations that `layer` replaces."""
+    """The two operations of `layer`, one after the other."""
     kernel, bias = layer.kernel.value, layer.bias.value
     if kind is UpConv2D:
         x = tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
@@ -21,8 +21,8 @@ def in_turn(kind, layer, x):
 @pytest.mark.parametrize("kind", [UpConv2D, DownConv2D])
 @pytest.mark.parametrize("size", [1, 3, 5])
 @pytest.mark.parametrize("sides", [(8, 6), (7, 5)])
-def test_same_as_in_turn(kind, size, sides):
-    """Compares outputs, gradients, and gradients of a gradient's norm, borders included."""
+def test_one_operation_equals_two(kind, size, sides):
+    """Outputs, gradients, and gradients of the gradient's norm, borders included."""
     activation = "elu" if kind is UpConv2D else None
     layer = kind(4, size, padding="same", bias_initializer="normal", activation=activation)
     x = tf.random.normal([2, *sides, 3])
@@ -44,8 +44,8 @@ def test_same_as_in_turn(kind, size, sides):
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-6 * np.abs(b).max())
 
 
-def test_inside_of_spectral_normalization():
-    """The layer uses the normalized kernel, whose largest singular value is 1."""
+def test_within_spectral_normalization():
+    """The layer convolves with the normalized kernel, whose largest singular value is 1."""
     wrapped = SpectralNorm(DownConv2D(4, 3, padding="same"))
     x = tf.random.normal([2, 8, 8, 3])
     for _ in range(50):

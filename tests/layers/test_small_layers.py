@@ -22,7 +22,7 @@ def test_pixel_norm():
 
 
 def test_minibatch_groups_are_strided():
-    """Constant images v0..v7 in groups of 4: [a, b, a, b, ...] with a from 0, 2, 4, 6."""
+    """Constant images v0..v7 in groups of 4 give [a, b, a, b, ...], with a from 0, 2, 4, 6."""
     v = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0], "float32")
     x = tf.constant(v.reshape(8, 1, 1, 1) * np.ones([8, 2, 2, 3], "float32"))
     y = MinibatchStdDev(4)(x).numpy()
@@ -54,7 +54,7 @@ def test_dropout_keeps_the_mean_and_is_off_at_inference():
 
 
 def test_equalized_dense_moves_by_the_scaled_learning_rate():
-    """At rate 1e-3 stored weights move by 1e-3, effective ones by lr_mul / sqrt(512) of that."""
+    """At rate 1e-3 a stored weight moves by 1e-3; in effect, by lr_mul / sqrt(512) times that."""
     for lr_mul in (1.0, 0.01):
         layer = EqualizedDense(4, lr_mul=lr_mul, bias_start=1.0)
         x = tf.random.normal([8, 512])

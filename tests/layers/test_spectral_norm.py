@@ -1,4 +1,4 @@
-"""Spectral normalization against numpy's singular values, and the identity of its gradient."""
+"""Spectral normalization against NumPy's singular values, and its gradient."""
 
 import keras
 import numpy as np
@@ -21,11 +21,11 @@ def largest(kernel):
 
 
 def used_kernel(layer, training=False):
-    """The kernel that the layer uses, from its response to an impulse in each input channel."""
+    """The kernel of the convolution, from the response to each input channel alone."""
     height, width, inputs, _ = layer.layer.kernel.shape
     x = tf.reshape(tf.eye(inputs), [inputs, 1, 1, inputs])
     x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])  # an impulse in the middle
-    y = layer(x, training=training)  # [I, 3, 3, O], turned by half
+    y = layer(x, training=training)  # [I, 3, 3, O], rotated by 180 degrees
     return tf.transpose(y[:, ::-1, ::-1], [1, 2, 0, 3]).numpy()
 
 
@@ -34,7 +34,7 @@ def test_largest_singular_value_becomes_one():
     stored = layer.layer.kernel.numpy()
     true = largest(stored)
     first = used_kernel(layer, training=True)
-    assert np.linalg.norm(stored) / np.linalg.norm(first) <= true  # underestimated from a fresh u
+    assert np.linalg.norm(stored) / np.linalg.norm(first) <= true  # a new u underestimates it
     for _ in range(200):
         layer(tf.zeros([1, 3, 3, 32]), training=True)
     used = used_kernel(layer)

@@ -1,4 +1,4 @@
-"""An export computes the values that depend on weights alone once, as the layers compute them."""
+"""An export computes once what depends on weights alone, and gets the results of the layers."""
 
 import exported
 import numpy as np
@@ -26,7 +26,7 @@ def build(name):
 
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("name", MODELS)
-def test_exported_anywhere_it_does_the_same_and_stores_nothing_twice(
+def test_an_export_gives_the_same_images_and_stores_nothing_twice(
     name, within, two_replicas, tmp_path
 ):
     with two_replicas.scope():
@@ -43,17 +43,17 @@ def test_exported_anywhere_it_does_the_same_and_stores_nothing_twice(
     assert exported.stored(tmp_path) == exported.served(model.sampling_generator)
 
 
-def test_a_normalized_kernel_is_not_replaced_by_the_stored_one():
+def test_a_normalized_kernel_is_exported_and_not_the_stored_one():
     layer = SpectralNorm(UpConv2D(4, 3, padding="same"))
     x = tf.random.normal([2, 5, 5, 3])
     wanted = layer(x)
     with exporting():
         np.testing.assert_allclose(layer(x), wanted, atol=1e-6)
         plain = layer.layer(x)
-    assert np.abs(plain - wanted).max() > 1e-2  # the kernel is not the stored one
+    assert np.abs(plain - wanted).max() > 1e-2  # the stored kernel
 
 
-def test_only_an_export_prepares():
+def test_only_an_export_prepares_tensors():
     model = build("stylegan2")
     kernel, calls = model.generator.synthesis.convs[0].kernel, []
 

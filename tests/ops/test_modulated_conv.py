@@ -54,6 +54,7 @@ def test_the_range_of_float16_does_not_change_the_demodulated_weights():
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_styled_conv_is_the_equations_noise_bias_and_activation(policy):
     layer = StyledConv(4, 7, (6, 5), 8, dtype=policy)
+    np.testing.assert_array_equal(layer.affine(tf.zeros([1, 8])), np.ones([1, 4]))
     layer.noise_strength.assign(0.7)
     layer.bias.assign(numbers(7))
     x, w, noise = numbers(3, 6, 5, 4), numbers(3, 8, seed=1), numbers(3, 6, 5, 1, seed=2)

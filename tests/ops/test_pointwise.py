@@ -1,4 +1,4 @@
-"""Hand-written gradients against those TensorFlow finds for the plain formula."""
+"""Hand-written gradients against TensorFlow's gradients of the plain formula."""
 
 import numpy as np
 import pytest
@@ -31,14 +31,14 @@ def plain_styled(x, scale, noise, bias):
 
 
 def derivatives(function, *tensors):
-    """The output of the function, its gradients, and the gradients of the norm of its gradients."""
+    """The value, its gradients, and the gradients of the squared norm of these gradients."""
     weights = numbers(*tensors[0].shape, seed=9)
     with tf.GradientTape() as outer:
         outer.watch(tensors)
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             y = function(*tensors)
-            total = tf.reduce_sum(weights * y * y)  # squared, for a second derivative that is not 0
+            total = tf.reduce_sum(weights * y * y)  # y^2, so that there is a second derivative
         first = tape.gradient(total, tensors)
         size = sum(tf.reduce_sum(tf.square(gradient)) for gradient in first)
     return [y, *first, *outer.gradient(size, tensors)]
@@ -55,7 +55,7 @@ CASES = [
 @pytest.mark.parametrize("function, plain, shapes", CASES)
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("machine", ["plain", "gpu"])  # single operations, compiled ones
-def test_value_gradient_and_second_gradient_are_those_of_the_plain_formula(
+def test_value_and_both_gradients_equal_the_plain_formula(
     function, plain, shapes, graph, machine, monkeypatch
 ):
     monkeypatch.setenv("TFGANS_MACHINE", machine)
@@ -66,7 +66,7 @@ def test_value_gradient_and_second_gradient_are_those_of_the_plain_formula(
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_in_16_bits_the_result_is_rounded_once():
+def test_half_precision_rounds_once():
     x, scale, noise, bias = (numbers(*s) for s in [(2, 4, 5, 3), (2, 3), (2, 4, 5, 1), (3,)])
     x = tf.cast(x, "bfloat16")
     y = styled_activation(x, scale, noise, bias)
@@ -74,8 +74,8 @@ def test_in_16_bits_the_result_is_rounded_once():
     np.testing.assert_array_equal(y, tf.cast(exact, "bfloat16"))
 
 
-def test_what_is_compiled_depends_on_the_machine(monkeypatch):
-    """The graph holds XLA's launches exactly where the machine asks for compilation."""
+def test_the_machine_decides_what_is_compiled(monkeypatch):
+    """The graph holds calls of compiled functions, or it does not."""
 
     def launches(machine, dtype):
         monkeypatch.setenv("TFGANS_MACHINE", machine)

@@ -1,4 +1,4 @@
-"""Recomputed parts give the derivatives of plain ones, of both orders, with less kept."""
+"""Recomputed parts have the derivatives of plain ones, of both orders, and keep less memory."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ def network(layers, x, again):
 
 
 def gradients(layers, x, again):
-    """Gradients to the weights, from a loss and from a penalty on its gradient to the input."""
+    """Gradients to the weights: of a loss, and of a penalty on its gradient to the input."""
     weights = [w.value for layer in layers for w in layer.trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
         with tf.GradientTape() as inner:
@@ -44,7 +44,7 @@ def gradients(layers, x, again):
 
 
 @pytest.mark.parametrize("graph", [False, True])
-def test_both_orders_are_those_of_the_plain_network(layers, graph):
+def test_both_orders_equal_the_plain_network(layers, graph):
     x = tf.constant(np.random.default_rng(0).normal(size=(5, 8)), "float32")
     run = tf.function(gradients, autograph=False) if graph else gradients
     found, plain = run(layers, x, True), gradients(layers, x, False)
@@ -53,7 +53,7 @@ def test_both_orders_are_those_of_the_plain_network(layers, graph):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_less_is_kept_for_the_way_back(layers):
+def test_the_backward_pass_needs_less_memory(layers):
     weights = [w.value for layer in layers for w in layer.trainable_variables]
 
     def first(x, again):
@@ -65,5 +65,5 @@ def test_less_is_kept_for_the_way_back(layers):
         step = tf.function(lambda x: first(x, again), autograph=False)
         return memory.peak_bytes(step.get_concrete_function(tf.TensorSpec([10_000, 8])).graph)
 
-    # Plain: 16 results and a few on the way. Recomputed: 4 of parts, 4 within one, a few.
+    # Plain: 16 results and a few intermediate ones. Recomputed: 4 of parts, 4 within one part.
     assert peak(True) < 0.65 * peak(False)

@@ -2,16 +2,16 @@
 
 Karras, Aittala, Hellsten, Laine, Lehtinen, Aila, NeurIPS 2020, arXiv:2006.06676.
 
-New here: the discriminator sees every image, real or fake, only after random transforms that are
-differentiable and happen with probability p < 1, so that the generator need not imitate them. p is
-not tuned by hand: it rises while D is too sure of the real images and falls when it is not.
+New here: the discriminator sees each image, real or fake, after random differentiable transforms.
+Each transform happens with probability p < 1, so the generator does not learn to imitate it. p is
+not tuned by hand: it rises while D is too sure of the real images, and falls otherwise.
 
-Differs from the paper: nothing in the transforms, their order and strengths; on the same random
-numbers the images are those of the authors' code to 1e-4. That code pads the whole batch by as
-much as its most distorted image needs, so near the far end of the padding an image depends on its
-batch; here it never does. Wide use adds two rules: alpha keeps its values, and images of two
-channels are not recolored. As in that code, the sym6 filter is not quite symmetric, so flips and
-quarter turns are very slightly soft, while translations by whole pixels are exact.
+Differs from the paper: the transforms, their order and their strengths do not differ; on the same
+random numbers the images are those of the authors' code to 1e-4. That code pads the whole batch by
+as much as its most distorted image needs, so near the far end of the padding an image depends on
+its batch; here it does not. Two rules are added: alpha keeps its values, and images of two channels
+are not recolored. As in that code, the sym6 filter is not quite symmetric, so flips and quarter
+turns are very slightly soft; translations by whole pixels are exact.
 
 Reference: NVlabs/stylegan2-ada-pytorch
 """
@@ -32,36 +32,49 @@ PRESETS = {name: TRANSFORMS[: len(name)] for name in ("b", "bg", "bgc", "bgcf", 
 SYM2 = np.array([-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025])
 SYM6 = np.array(
     [
-        0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633,
-        0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252,
-        -0.021060292512300564, 0.04472490177066578, 0.0017677118642428036, -0.007800708325034148,
+        0.015404109327027373,
+        0.0034907120842174702,
+        -0.11799011114819057,
+        -0.048311742585633,
+        0.4910559419267466,
+        0.787641141030194,
+        0.3379294217276218,
+        -0.07263752278646252,
+        -0.021060292512300564,
+        0.04472490177066578,
+        0.0017677118642428036,
+        -0.007800708325034148,
     ]
-)  # fmt: skip
+)
 CENTER = 5  # the tap of SYM6 that falls on the pixel itself
 EXPECTED_POWER = np.array([10, 1, 1, 1], "float32") / 13  # of the four octaves of a natural image
 
 
 @keras.saving.register_keras_serializable("tfgans")
 class AdaptiveAugment(keras.layers.Layer):
-    """Random transforms of what the discriminator sees, applied with a probability p that adapts.
+    """Random transforms of the discriminator's input, with a probability p that adapts.
 
-    A model calls the layer on all images it shows to its discriminator, calls `observe` with the
-    scores of the real ones, and calls `adjust` once in `every` steps. Without `adjust`, p stays as
-    it was set.
+    A model calls the layer on all images that it shows to its discriminator, calls `observe` with
+    the scores of the real ones, and calls `adjust` every `every` steps. Without `adjust`, p keeps
+    its value.
 
-    Works on images of any height and width with 1 to 4 channels. Colors are those of the first
-    three channels (alpha stays), or of the only one; an image of two channels keeps its own.
+    The images may have any height and width, and 1 to 4 channels. The color transforms act on the
+    first three channels, or on the only one; alpha, and images of two channels, keep their values.
 
     Args:
-        transforms: Which groups of transforms, in the paper's shorthand "b", "bg", "bgc", "bgcf",
-            "bgcfn" or "bgcfnc", or as names out of "blit" (x-flip, quarter turn, translation by
-            whole pixels), "geom" (scaling, rotation, stretching, translation), "color"
+        transforms: Groups of transforms, in the paper's shorthand "b", "bg", "bgc", "bgcf", "bgcfn"
+            or "bgcfnc", or as a name or a list of names: "blit" (x-flip, quarter turn, translation
+            by whole pixels), "geom" (scaling, rotation, stretching, translation), "color"
             (brightness, contrast, luma flip, hue, saturation), "filter" (gain of four frequency
             bands), "noise" and "cutout".
-        target: What r_t = E[sign(D(real))] should be; p grows while it is larger.
-        speed_kimg: Thousands of real images in which p can move by 1 (100 for fine-tuning).
-        every: Steps from one `adjust` to the next; read by the model, which counts them.
-        initial_p: p at the start.
+        target: Target of r_t = E[sign(D(real))]; p grows while r_t is larger.
+        speed_kimg: Thousands of real images in which p can move by 1. The paper takes 500 for
+            training from scratch and 100 for fine-tuning.
+        every: Steps from one `adjust` to the next; the model that calls it counts them.
+        initial_p: Start value of p.
+
+    Raises:
+        BadInput: `transforms` has an unknown name.
     """
 
     def __init__(
@@ -74,7 +87,7 @@ class AdaptiveAugment(keras.layers.Layer):
         self.groups = PRESETS.get(transforms, [transforms]) if is_name else transforms
         if not set(self.groups) <= set(TRANSFORMS):
             raise BadInput(
-                f"`transforms` must be one of {', '.join(PRESETS)} or a list out of "
+                f"`transforms` must be one of {', '.join(PRESETS)}, or a list of names from "
                 f"{', '.join(TRANSFORMS)}, not {transforms!r}."
             )
         self.p = self.add_state("p", initial_p)
@@ -115,8 +128,12 @@ class AdaptiveAugment(keras.layers.Layer):
         return tf.cast(x, images.dtype)
 
     def observe(self, real_scores):
-        """Counts the signs of D's scores of augmented real images, for the next `adjust`."""
-        # The variables hold means over the replicas, so each replica counts for all.
+        """Counts the signs of D's scores of augmented real images, for the next `adjust`.
+
+        Args:
+            real_scores: [N, ...]; a map of scores counts as one image.
+        """
+        # The variables hold means over the replicas, so each replica counts the images of all.
         n = tf.shape(real_scores)[0] * tf.distribute.get_strategy().num_replicas_in_sync
         n = tf.cast(n, "float32")
         sign = tf.reduce_mean(tf.cast(tf.sign(real_scores), "float32"))
@@ -124,7 +141,7 @@ class AdaptiveAugment(keras.layers.Layer):
         self.sign_sum.assign_add(n * sign)
 
     def adjust(self):
-        """Moves p up if r_t of the images observed since the last time is above target, or down."""
+        """Raises p if r_t of the images since the last call is above the target, else lowers it."""
         direction = tf.sign(self.sign_sum - self.target * self.images_seen)  # sign(r_t - target)
         step = direction * self.images_seen / (self.speed_kimg * 1000)
         self.p.assign(tf.maximum(self.p + step, 0.0))
@@ -133,14 +150,14 @@ class AdaptiveAugment(keras.layers.Layer):
 
 
 def sometimes(p, value, neutral):
-    """Keeps `value` with probability p, else takes `neutral`; decided for each sample."""
+    """Takes `value` with probability p, else `neutral`; decides for each sample alone."""
     chosen = random.uniform([tf.shape(value)[0]] + [1] * (value.shape.rank - 1)) < p
     return tf.where(chosen, value, tf.cast(neutral, value.dtype))
 
 
 # === Geometry ===
 # Points are (x, y, 1) in pixels from the center of the image, x to the right, y down. All maps go
-# backwards, from a point of the result to the point of the image that is shown there, so the
+# backwards: from a point of the result to the point of the image that appears there. So the
 # transform that happens first is the leftmost factor.
 
 
@@ -164,7 +181,7 @@ def rotation(angle):
 
 
 def draw_blit(n, p, height, width):
-    """Transforms that move whole pixels: [N, 3, 3]."""
+    """Draws transforms that move whole pixels: [N, 3, 3]."""
     flip = sometimes(p, random.uniform([n], 0, 2, "int32"), 0)
     turns = sometimes(p, random.uniform([n], 0, 4, "int32"), 0)
     shift = sometimes(p, random.uniform([n, 2], -0.125, 0.125), 0)
@@ -177,8 +194,9 @@ def draw_blit(n, p, height, width):
 
 
 def draw_geom(n, p, height, width):
-    """Transforms that read between the pixels: [N, 3, 3]."""
-    p_rotate = 1 - tf.sqrt(tf.clip_by_value(1 - p, 0, 1))  # so that one of two happens with p
+    """Draws transforms that interpolate between pixels: [N, 3, 3]."""
+    # Of the two rotations, at least one happens with probability p.
+    p_rotate = 1 - tf.sqrt(tf.clip_by_value(1 - p, 0, 1))
     scale = sometimes(p, 2 ** (0.2 * random.normal([n])), 1)
     before = sometimes(p_rotate, random.uniform([n], -np.pi, np.pi), 0)
     stretch = sometimes(p, 2 ** (0.2 * random.normal([n])), 1)
@@ -194,10 +212,17 @@ def draw_geom(n, p, height, width):
 
 
 def warp(images, maps):
-    """Shows at each point what `images` have at `maps @ point`, band-limited on the way.
+    """Shows at each point the value that `images` have at `maps @ point`, without aliasing.
 
-    The images are mirrored at their borders, up-sampled by 2, read bilinearly on a grid of twice
-    the resolution, and down-sampled by 2. Beyond the mirror images there are zeros.
+    The images are mirrored at their borders, up-sampled by 2, interpolated bilinearly on a grid of
+    twice the resolution, and down-sampled by 2. Beyond the mirror images there are zeros.
+
+    Args:
+        images: [N, H, W, C].
+        maps: [N, 3, 3].
+
+    Returns:
+        [N, H, W, C].
     """
     height, width, channels = images.shape[1:]
     x = np.arange(-CENTER, 2 * width + CENTER) - (width - 1)  # from the center, in half pixels
@@ -225,10 +250,10 @@ def warp(images, maps):
 
 
 def separable(images, rows, columns):
-    """Multiplies the H axis of images [N, H, W, C] by one matrix and the W axis by another."""
+    """Multiplies the axis H of images [N, H, W, C] by one matrix and the axis W by another."""
     height, width, channels = images.shape[1:]
     planes = tf.transpose(images, [0, 3, 1, 2])
-    # As [N C, H, W]: TensorFlow 2.21 with oneDNN crashes on [N, 1, H, W] times a matrix.
+    # [N C, H, W], because TensorFlow 2.21 with oneDNN crashes on [N, 1, H, W] times a matrix.
     planes = tf.reshape(planes, [-1, height, width])
     planes = tf.matmul(rows @ planes, columns, transpose_b=True)
     planes = tf.reshape(planes, [-1, channels, len(rows), len(columns)])
@@ -237,11 +262,11 @@ def separable(images, rows, columns):
 
 @functools.cache
 def upsampling(size):
-    """[4 size - 3, size]: one period of the signal with its mirror image, at twice the resolution.
+    """[4 size - 3, size]: makes one period of a signal and its mirror image, at twice the rate.
 
     A matrix has two advantages over a convolution: with 3 channels it is faster on a CPU, and the
-    signal need not be padded to three times its length. The first row is repeated as the last, so
-    that every point has a right neighbor.
+    signal need not be padded to three times its length. The last row repeats the first, so that
+    every point has a neighbor to the right.
     """
     mirrored = np.pad(np.eye(size), ((0, size - 2), (0, 0)), "reflect")  # [2 size - 2, size]
     signal = np.zeros([2 * len(mirrored), size])
@@ -253,15 +278,17 @@ def upsampling(size):
 
 @functools.cache
 def downsampling(size):
-    """[size, 2 size + 10]: filters a signal that stands out by 5 at both ends, keeps every 2nd."""
+    """[size, 2 size + 10]: low-pass filters a signal with 5 extra at each end, keeps every 2nd."""
     matrix = np.zeros([size, 2 * size + 2 * CENTER])
     for i in range(size):
-        matrix[i, 2 * i : 2 * i + len(SYM6)] = SYM6 / np.sqrt(2)  # sum 1, mirror of upsampling's
+        matrix[i, 2 * i : 2 * i + len(SYM6)] = SYM6 / np.sqrt(
+            2
+        )  # sum 1, the reverse of upsampling's
     return matrix.astype("float32")
 
 
 # === Color ===
-# Maps of (r, g, b, 1). Luma is what lies along the grey axis (1, 1, 1), chroma what lies across it.
+# Maps of (r, g, b, 1). Luma is the part along the grey axis (1, 1, 1), chroma the part across it.
 
 RGB = np.diag([1, 1, 1, 0]).astype("float32")
 ONE = np.diag([0, 0, 0, 1]).astype("float32")
@@ -274,7 +301,7 @@ OFFSET = np.outer([1, 1, 1, 0], [0, 0, 0, 1]).astype("float32")
 
 
 def draw_color(n, p):
-    """Affine maps of color: [N, 4, 4]. What happens first is the rightmost factor."""
+    """Draws affine maps of color: [N, 4, 4]. The rightmost factor happens first."""
     brightness = sometimes(p, 0.2 * random.normal([n, 1, 1]), 0)
     contrast = sometimes(p, 2 ** (0.5 * random.normal([n, 1, 1])), 1)
     flip = tf.cast(sometimes(p, random.uniform([n, 1, 1], 0, 2, "int32"), 0), "float32")
@@ -290,8 +317,9 @@ def draw_color(n, p):
 
 
 def recolor(images, maps):
+    """Applies maps [N, 4, 4] to the colors of images [N, H, W, C]; alpha keeps its values."""
     color, alpha = images[..., :3], images[..., 3:]
-    if images.shape[-1] == 1:  # as three equal channels, of which the mean is taken
+    if images.shape[-1] == 1:  # the mean of the result for three equal channels
         maps = tf.reduce_mean(maps[:, :3], axis=1, keepdims=True)  # [N, 1, 4]
         return color * tf.reduce_sum(maps[..., :3], -1)[..., None, None] + maps[..., 3:, None]
     color = tf.einsum("nij,nhwj->nhwi", maps[:, :3, :3], color) + maps[:, None, None, :3, 3]
@@ -302,7 +330,7 @@ def recolor(images, maps):
 
 
 def draw_gains(n, p):
-    """[N, 4]: one after the other, each octave is made louder or softer at equal expected power."""
+    """[N, 4]: amplifies or dampens one octave after the other, at equal expected power."""
     gains = tf.ones([n, 4])
     for octave in np.eye(4, dtype="float32"):
         loudness = 1 + octave * (sometimes(p, 2 ** random.normal([n, 1]), 1) - 1)
@@ -320,9 +348,9 @@ def amplify(images, gains):
 
 
 def octave_filters():
-    """[4, 43]: symmetric filters from the lowest octave to the highest, whose sum is an impulse."""
-    low = np.convolve(SYM2, SYM2[::-1]) / 2  # half of the band, 7 taps
-    high = low * [-1, 1, -1, 1, -1, 1, -1]  # the other half
+    """[4, 43]: symmetric filters from the lowest octave to the highest; their sum is an impulse."""
+    low = np.convolve(SYM2, SYM2[::-1]) / 2  # lower half of the band, 7 taps
+    high = low * [-1, 1, -1, 1, -1, 1, -1]  # upper half
     filters = np.ones([1, 1])
     for _ in range(3):
         stretched = np.zeros([len(filters), 2 * filters.shape[1] - 1])
@@ -334,7 +362,7 @@ def octave_filters():
 
 @functools.cache
 def octaves(size):
-    """[4, size, size]: what each octave filter does to a signal that is mirrored at its ends."""
+    """[4, size, size]: the octave filters as matrices for a signal that is mirrored at its ends."""
     filters = octave_filters()
     length = filters.shape[1]
     mirrored = np.pad(np.eye(size), ((length // 2, length // 2), (0, 0)), "reflect")
@@ -346,12 +374,13 @@ def octaves(size):
 
 
 def draw_noise(n, p, height, width, channels):
+    """Draws Gaussian noise, with a deviation of its own for each image: [N, H, W, C]."""
     deviation = sometimes(p, tf.abs(0.1 * random.normal([n, 1, 1, 1])), 0)
     return deviation * random.normal([n, height, width, channels])
 
 
 def draw_cutout(n, p, height, width):
-    """[N, H, W, 1]: 0 within a box of half the height and half the width, 1 elsewhere."""
+    """Draws masks [N, H, W, 1]: 0 in a box of half the height and half the width, 1 elsewhere."""
     size = sometimes(p, tf.fill([n, 1, 1, 1], 0.5), 0)
     x, y = tf.unstack(random.uniform([n, 2, 1, 1, 1]), axis=1)  # the center of the box
     columns = (np.arange(width, dtype="float32")[:, None] + 0.5) / width  # [W, 1]

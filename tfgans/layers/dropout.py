@@ -1,4 +1,4 @@
-"""Dropout whose mask is drawn like every other random number of a training step."""
+"""Dropout with masks from `tfgans.random`."""
 
 import keras
 import tensorflow as tf
@@ -8,13 +8,13 @@ from tfgans import random
 
 @keras.saving.register_keras_serializable("tfgans")
 class Dropout(keras.layers.Layer):
-    """Zeroes a part of the inputs in training and scales the rest up (Srivastava et al., 2014).
+    """Sets a part of the inputs to 0 in training, and scales up the rest (Srivastava et al., 2014).
 
-    Keras' own layer draws from a generator that is neither saved nor different on each replica.
+    The random numbers of Keras' own layer are not saved and are the same on all replicas.
 
     Args:
-        rate: The part that is zeroed.
-        always: In use too: dropout as a source of noise.
+        rate: Share of the inputs that is set to 0, in [0, 1).
+        always: Drop in inference too: dropout as a source of noise.
     """
 
     def __init__(self, rate, always=False, **kwargs):

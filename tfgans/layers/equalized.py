@@ -1,7 +1,7 @@
 """Equalized learning rate of ProGAN (Karras et al., ICLR 2018, arXiv:1710.10196, section 4.1).
 
-The stored weight is drawn from N(0, 1) and scaled at run time by He's constant, so that Adam,
-whose steps do not depend on the scale of the gradient, moves all weights at one relative speed.
+The stored weight is drawn from N(0, 1) and multiplied by He's constant at run time. Adam's steps do
+not depend on the scale of the gradient, so all weights move at the same relative speed.
 """
 
 import keras
@@ -14,11 +14,11 @@ class EqualizedDense(keras.layers.Layer):
 
     Args:
         units: Length of the output.
-        gain: Multiplied onto the weight, not the bias: sqrt(2) before a leaky ReLU in ProGAN.
-        post_gain: Multiplied onto the whole output, weight and bias.
-        lr_mul: Learning rate multiplier: the stored weight is drawn with deviation 1 / lr_mul, and
+        gain: Factor of the weight alone; ProGAN takes sqrt(2) before a leaky ReLU.
+        post_gain: Factor of the whole output, weight and bias.
+        lr_mul: Learning rate multiplier. The stored weight is drawn with deviation 1 / lr_mul;
             weight and bias are multiplied by lr_mul at run time.
-        bias_start: Start value of the effective bias; None for no bias.
+        bias_start: Start value of the bias in effect; None for no bias.
     """
 
     def __init__(self, units, gain=1.0, post_gain=1.0, lr_mul=1.0, bias_start=0.0, **kwargs):
@@ -36,5 +36,5 @@ class EqualizedDense(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.units,), initializer=start)
 
     def call(self, x):
-        x = tf.matmul(x * self.scale, self.kernel)  # fewer numbers to scale than the kernel's
+        x = tf.matmul(x * self.scale, self.kernel)  # the input is smaller than the kernel
         return x if self.bias_start is None else x + self.bias * (self.lr_mul * self.post_gain)

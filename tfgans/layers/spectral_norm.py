@@ -8,15 +8,16 @@ from tfgans.ops.exporting import replaced
 
 @keras.saving.register_keras_serializable("tfgans")
 class SpectralNorm(keras.layers.Wrapper):
-    """Runs a layer with its kernel W divided by its largest singular value, sigma.
+    """Runs a layer with its kernel W divided by sigma, the largest singular value of W.
 
-    sigma is estimated by one step of power iteration from a saved vector u, which moves in training
-    only. u and v are constants for the gradient and sigma is not, so that the gradient is
-    orthogonal to W. The stored kernel stays W: Keras' own layer overwrites it and leaves sigma out
-    of the gradient.
+    One step of power iteration estimates sigma, from a saved vector u that moves in training only:
+    v = W u / |W u|, u = W^T v / |W^T v|, sigma = v^T W u, for W as a matrix [inputs, outputs]. The
+    gradient passes through sigma, but not through u and v, so it is orthogonal to W. The stored
+    kernel stays W; Keras' own layer overwrites it, and leaves sigma out of the gradient.
 
     Args:
-        layer: A layer whose kernel has its output on the last axis: Dense, Conv2D, Embedding.
+        layer: A layer whose first weight has its outputs on the last axis: Dense, Conv2D,
+            Embedding.
     """
 
     def __init__(self, layer, **kwargs):
@@ -26,9 +27,12 @@ class SpectralNorm(keras.layers.Wrapper):
     def build(self, input_shape):
         super().build(input_shape)
         self.u = self.add_weight(
-            name="u", shape=(self.layer.weights[0].shape[-1], 1), initializer=standard_normal(),
-            trainable=False, aggregation="only_first_replica",
-        )  # fmt: skip
+            name="u",
+            shape=(self.layer.weights[0].shape[-1], 1),
+            initializer=standard_normal(),
+            trainable=False,
+            aggregation="only_first_replica",
+        )
 
     def call(self, x, training=False):
         stored = self.layer.weights[0]
@@ -40,7 +44,7 @@ class SpectralNorm(keras.layers.Wrapper):
         sigma = tf.reduce_sum(v * tf.matmul(w, u))
         if training:
             self.u.assign(u)
-        with replaced([(stored, kernel / sigma)]):  # the layer reads this as its kernel
+        with replaced([(stored, kernel / sigma)]):  # the layer finds this in place of its kernel
             return self.layer(x)
 
 

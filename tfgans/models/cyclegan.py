@@ -18,32 +18,13 @@ Reference: junyanz/pytorch-CycleGAN-and-pix2pix; junyanz/CycleGAN.
 import keras
 import tensorflow as tf
 
-from tfgans import random
+from tfgans.layers.image_pool import ImagePool
+from tfgans.layers.instance_norm import instance_norm
+from tfgans.layers.reflection_pad import ReflectionPad
 from tfgans.models.pix2pix import build_patch_discriminator, initializer
 from tfgans.models.translation import TranslationModel
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
-
-
-def instance_norm():
-    """Normalizes each channel of each image by itself; no scale, no shift."""
-    return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, center=False, scale=False)
-
-
-class ReflectionPad(keras.layers.Layer):
-    """Mirrors a border of `size` pixels outwards, without repeating the edge."""
-
-    def __init__(self, size, **kwargs):
-        super().__init__(**kwargs)
-        self.size = size
-
-    def call(self, x):
-        border = [self.size, self.size]
-        return tf.pad(x, [[0, 0], border, border, [0, 0]], "REFLECT")
-
-    def compute_output_shape(self, shape):
-        n, rows, columns, channels = shape
-        return n, rows + 2 * self.size, columns + 2 * self.size, channels
 
 
 def build_resnet_generator(
@@ -88,52 +69,6 @@ def build_resnet_generator(
         x = relu(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
     output = conv(ReflectionPad(3)(x), channels, 7, activation="tanh", dtype="float32")
     return keras.Model(image, output, name=name)
-
-
-class ImagePool(keras.layers.Layer):
-    """A memory of past fakes, which replace half of the new ones (Shrivastava et al., 2017).
-
-    While the pool is not full, it stores an image and returns it. Afterwards, with probability 1/2,
-    it returns a stored image and puts the new one in its place; else it returns the new one and
-    forgets it. Replicas gather each other's images and go through the whole batch, so that all
-    hold the pool that a single device would hold.
-
-    Args:
-        size: Images in the pool; 0 for no memory.
-        image_shape: (height, width, channels).
-    """
-
-    def __init__(self, size, image_shape, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.size = size
-        same = {"trainable": False, "aggregation": "only_first_replica"}
-        self.images = self.add_weight(
-            name="images", shape=(size, *image_shape), initializer="zeros", **same
-        )
-        self.count = self.add_weight(
-            name="count", shape=(), dtype="int32", initializer="zeros", **same
-        )
-
-    def call(self, images):
-        if self.size == 0:
-            return images
-        n, replica = images.shape[0], tf.distribute.get_replica_context()
-        coins, slots = random.uniform([n]), random.uniform([n], 0, self.size, "int32")
-        everyone = [replica.all_gather(x, axis=0) for x in (coins, slots, images)]
-        pool, count, shown = self.images.value, self.count.value, []
-        for k in range(n * replica.num_replicas_in_sync):
-            coin, slot, image = (x[k] for x in everyone)
-            full = count == self.size
-            slot = tf.where(full, slot, count)
-            old = pool[slot]
-            stored = tf.where(full & (coin >= 0.5), old, image)
-            shown.append(tf.where(full & (coin < 0.5), old, image))
-            pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
-            count = tf.minimum(count + 1, self.size)
-        self.images.assign(pool)
-        self.count.assign(count)
-        mine = tf.cast(replica.replica_id_in_sync_group, "int32") * n
-        return tf.stack(shown)[mine : mine + n]
 
 
 def squared(score, wanted):

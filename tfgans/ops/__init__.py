@@ -1,1 +1,1 @@
-"""Arithmetic without weights. A fast form names the plain formula that it equals."""
+"""Arithmetic without weights. The docstring of a fast form names the plain formula it equals."""

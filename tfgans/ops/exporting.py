@@ -1,9 +1,11 @@
-"""What graphs for exported models do otherwise than those for training.
+"""Two differences between graphs for exported models and graphs for training.
 
-They have TensorFlow's gradients only: a SavedModel keeps hand-made ones of the first order, a third
-of its size, and each load warns of those of the second order, which it cannot keep. And what is
-made of weights alone (sums of squares, casts, rearranged kernels) is made once, on export: weights
-do not change there.
+Exported graphs have TensorFlow's own gradients only. A SavedModel would also store the hand-written
+gradients of first order, a third of its size; it cannot store those of second order, and warns of
+them at each load.
+
+Exported graphs compute once, during the export, whatever depends on weights alone: sums of squares,
+casts, rearranged kernels. Weights do not change there.
 """
 
 import concurrent.futures
@@ -20,7 +22,7 @@ _replaced = contextvars.ContextVar("replaced", default=frozenset())  # ids of we
 
 @contextlib.contextmanager
 def exporting():
-    """Graphs made within it are for an exported model, to be saved before it ends."""
+    """Graphs built in this context are for an exported model, which is saved before its end."""
     before = _prepared.set({})
     try:
         yield
@@ -29,14 +31,18 @@ def exporting():
 
 
 def is_exporting() -> bool:
-    """Whether the graph being made is for an exported model."""
+    """True while a graph for an exported model is built."""
     return _prepared.get() is not None
 
 
 def own_gradient(function):
-    """Decorates a function of tensors that returns its result and a function for its gradient.
+    """Decorates a function that returns its result and its gradient, as `tf.custom_gradient`.
 
-    As `tf.custom_gradient`. The gradient must be the one that TensorFlow finds too, only cheaper.
+    Equals: the result alone, with TensorFlow's own gradient. The hand-written gradient must have
+    the same values; it is there because it is cheaper.
+
+    Args:
+        function: Tensors -> (a tensor, a function of upstream gradients).
     """
     with_gradient = tf.custom_gradient(function)
 
@@ -44,13 +50,13 @@ def own_gradient(function):
     def call(*tensors):
         return function(*tensors)[0] if is_exporting() else with_gradient(*tensors)
 
-    del call.__wrapped__  # autograph would convert and call that instead
+    del call.__wrapped__  # else autograph would convert and call the wrapped function
     return tf.autograph.experimental.do_not_convert(call)
 
 
 @contextlib.contextmanager
 def replaced(pairs):
-    """Layers find other tensors in the place of weights, in exports too.
+    """Layers find the given tensors in place of their weights in this context, also in exports.
 
     Args:
         pairs: [(Keras variable, tensor), ...].
@@ -64,14 +70,17 @@ def replaced(pairs):
 
 
 def prepared(function, weight, *settings):
-    """`function(weight, *settings)`, a tensor, which an export keeps in place of the weight.
+    """A tensor that depends on one weight alone; an export stores it in place of the weight.
+
+    Equals: function(weight, *settings).
 
     Args:
-        function: A weight -> a tensor. A function of a module, not one made on the spot: what it
-            gives is kept once for each weight and settings, however many endpoints ask.
-        weight: A Keras variable. With a tensor, or where it is `replaced`, the function is called
-            as in training.
-        settings: Anything hashable.
+        function: (weight, *settings) -> a tensor. It must be a function at the top of a module,
+            because an export stores one tensor for each function, weight and settings, and all
+            endpoints share it.
+        weight: A Keras variable, or a tensor. With a tensor, or with a variable that is `replaced`,
+            an export computes as training does.
+        settings: Hashable arguments.
     """
     values = _prepared.get()
     alone = isinstance(weight, keras.Variable) and id(weight) not in _replaced.get()
@@ -79,7 +88,7 @@ def prepared(function, weight, *settings):
         return function(weight, *settings)
     key = (function, id(weight), *settings)
     if key not in values:
-        # In another thread nothing is traced: what is read in a trace is saved as well.
+        # Another thread traces nothing. In a trace, the weight itself would be exported too.
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             values[key] = thread.submit(_made, function, weight, *settings).result()
     return tf.convert_to_tensor(values[key])

@@ -1,18 +1,19 @@
-"""What depends on the machine, decided in one place.
+"""Decisions that depend on the machine.
 
-| | a modulated convolution is | chains of element-wise operations are |
+| Machine | A modulated convolution is | Chains of element-wise operations are |
 |---|---|---|
 | `cpu` | one convolution between two scalings | compiled by XLA in 16 bits, single in 32 |
 | `gpu` | one grouped convolution, a kernel for each sample | compiled by XLA |
 | `plain` | one convolution between two scalings | single operations |
 
-(A batch of unknown size, as in an exported model, is scaled on every machine.)
+A batch of unknown size, as in an exported model, is scaled on every machine. The results are the
+same to rounding.
 
-The results are the same to rounding. The choice is `gpu` where TensorFlow sees one, else `cpu`; the
-environment variable TFGANS_MACHINE overrules it. It counts when a graph is built, so an exported
-model has that of the machine it was exported on. Only the CPU was measured (docs/performance.md):
-in 16 bits TensorFlow's element-wise operations are slow there, and in 32 they work in place, which
-compiled ones do not. A whole step is never left to XLA: on a CPU that was sixty times slower.
+The choice is `gpu` where TensorFlow sees one, else `cpu`; the environment variable TFGANS_MACHINE
+overrules it. The choice is made when a graph is built, so an exported model keeps the choice of the
+machine that exported it. Only the CPU was measured (docs/performance.md). There, TensorFlow's
+element-wise operations are slow in 16 bits; in 32 bits they work in place, and compiled ones do
+not. XLA never compiles a whole step: on a CPU that was sixty times slower.
 """
 
 import functools
@@ -30,33 +31,34 @@ KINDS = {
 
 
 def kind() -> str:
-    """The kind of machine graphs are built for: a key of KINDS.
+    """Kind of the machine that graphs are built for: a key of KINDS.
 
     Raises:
-        BadInput: TFGANS_MACHINE is not one of them.
+        BadInput: TFGANS_MACHINE is another word.
     """
     asked = os.environ.get("TFGANS_MACHINE", "auto")
     if asked == "auto":
         return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
     if asked not in KINDS:
-        raise BadInput(f"TFGANS_MACHINE is auto, {', '.join(KINDS)}, not {asked!r}.")
+        raise BadInput(f"TFGANS_MACHINE must be auto, {' or '.join(KINDS)}, not {asked!r}.")
     return asked
 
 
 def describe() -> str:
-    """One line: what was chosen, and how to choose otherwise."""
+    """One line: the choice, and the variable that overrules it."""
     return f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
 
 
 def grouped_convolutions() -> bool:
+    """True where modulated convolutions are grouped ones."""
     return kind() == "gpu"
 
 
 def compiled(function):
-    """Decorates a function of tensors that XLA makes into one pass over memory.
+    """Decorates a function of tensors that XLA compiles into one pass over memory.
 
-    It must be element-wise: XLA's matrix products and convolutions are slow on a CPU. Each shape,
-    so each batch size, is compiled once, when it first comes.
+    Equals: function(*tensors). It must be element-wise, because XLA's matrix products and
+    convolutions are slow on a CPU. XLA compiles it once for each shape, at the first call.
     """
     by_xla = tf.function(function, jit_compile=True, autograph=False)
 
@@ -67,5 +69,5 @@ def compiled(function):
         narrow = min(tensor.dtype.size for tensor in tensors) == 2
         return (by_xla if here == "gpu" or here == "cpu" and narrow else function)(*tensors)
 
-    del call.__wrapped__  # autograph would convert and call that instead
+    del call.__wrapped__  # else autograph would convert and call the wrapped function
     return tf.autograph.experimental.do_not_convert(call)

@@ -1,10 +1,10 @@
-"""Element-wise steps of convolutional networks whose gradients are sums over pixels.
+"""Element-wise operations of convolutional networks, with hand-written gradients.
 
-Each is one pass over memory, forward and back (`machine.compiled`). The gradients are those
-TensorFlow finds too. They are written out because a pass then keeps nothing but its result, and
-because the sums come cheaper as products with a vector of ones: on a CPU in float32 two to four
-times as fast as `tf.reduce_sum`. Each is made of differentiable parts, so that penalties on
-gradients can be trained.
+Each operation is one pass over memory, forward and backward (`machine.compiled`). The gradients
+have the same values as TensorFlow's. They are written out for two reasons. The forward pass keeps
+its result and nothing else. And the sums over pixels become products with a vector of ones, which
+on a CPU in float32 are two to four times as fast as `tf.reduce_sum`. The gradients consist of
+differentiable operations, so penalties on gradients can be trained.
 """
 
 import tensorflow as tf
@@ -16,20 +16,20 @@ SLOPE = 0.2  # of every leaky ReLU here
 
 
 def sum_over_pixels(x):
-    """[N, H, W, C] -> [N, C]."""
+    """Equals: reduce_sum(x, [1, 2]), [N, H, W, C] -> [N, C]."""
     pixels = x.shape[1] * x.shape[2]
     ones = tf.ones([tf.shape(x)[0], 1, pixels], x.dtype)
     return tf.matmul(ones, tf.reshape(x, [-1, pixels, x.shape[3]]))[:, 0]
 
 
 def sum_over_batch_and_pixels(x):
-    """[N, H, W, C] -> [C]."""
+    """Equals: reduce_sum(x, [0, 1, 2]), [N, H, W, C] -> [C]."""
     x = tf.reshape(x, [-1, x.shape[3]])
     return tf.matmul(tf.ones([1, tf.shape(x)[0]], x.dtype), x)[0]
 
 
 def sum_over_channels(x):
-    """[N, H, W, C] -> [N, H, W, 1]."""
+    """Equals: reduce_sum(x, 3, keepdims=True), [N, H, W, C] -> [N, H, W, 1]."""
     rows = tf.reshape(x, [-1, x.shape[3]])
     return tf.reshape(tf.matmul(rows, tf.ones([x.shape[3], 1], x.dtype)), [-1, *x.shape[1:3], 1])
 
@@ -46,20 +46,30 @@ def _product(a, b):
 
 @compiled
 def _activation(x, scale, noise, bias):
-    # Rounded to 16 bits once, at the end.
+    # Computed in float32 and rounded once, at the end.
     y = tf.cast(x, "float32") * scale[:, None, None, :] + noise
     return tf.cast(tf.nn.leaky_relu(tf.nn.bias_add(y, bias), SLOPE), x.dtype)
 
 
 @compiled
 def _slope_times(dy, y):
-    # y has the sign of what went into the activation.
+    # y and the input of the activation have the same sign.
     return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=SLOPE)
 
 
 @own_gradient
 def scale_channels(x, scale):
-    """Multiplies each channel of each image by a number: [N, H, W, C], [N, C] -> [N, H, W, C]."""
+    """Multiplies each channel of each image by a number.
+
+    Equals: x * scale[:, None, None, :].
+
+    Args:
+        x: [N, H, W, C].
+        scale: [N, C].
+
+    Returns:
+        [N, H, W, C] of x's dtype.
+    """
 
     def gradient(dy):
         return scale_channels(dy, scale), tf.cast(sum_over_pixels(_product(dy, x)), scale.dtype)
@@ -69,14 +79,34 @@ def scale_channels(x, scale):
 
 @own_gradient
 def leaky_relu_gradient(dy, y):
-    """What comes back through a leaky ReLU with the output y: [N, H, W, C] twice -> the same."""
+    """Gradient of a leaky ReLU from its output y.
+
+    Equals: where(y > 0, dy, 0.2 * dy).
+
+    Args:
+        dy: Upstream gradient, [N, H, W, C].
+        y: Output of the activation, [N, H, W, C].
+
+    Returns:
+        [N, H, W, C].
+    """
     return _slope_times(dy, y), lambda ddy: (leaky_relu_gradient(ddy, y), None)
 
 
 @own_gradient
 def biased_leaky_relu(x, bias):
-    """Leaky ReLU of slope 0.2 after a bias: [N, H, W, C], [C] -> [N, H, W, C]."""
-    y = tf.nn.leaky_relu(tf.nn.bias_add(x, bias), SLOPE)  # oneDNN joins them to a convolution
+    """Bias and leaky ReLU.
+
+    Equals: leaky_relu(x + bias), slope 0.2.
+
+    Args:
+        x: [N, H, W, C].
+        bias: [C].
+
+    Returns:
+        [N, H, W, C].
+    """
+    y = tf.nn.leaky_relu(tf.nn.bias_add(x, bias), SLOPE)  # oneDNN fuses both with a convolution
 
     def gradient(dy):
         dx = leaky_relu_gradient(dy, y)
@@ -87,7 +117,9 @@ def biased_leaky_relu(x, bias):
 
 @own_gradient
 def styled_activation(x, scale, noise, bias):
-    """leaky_relu(scale x + noise + bias), slope 0.2: what follows a modulated convolution.
+    """The operations after a modulated convolution.
+
+    Equals: leaky_relu(scale[:, None, None, :] * x + noise + bias), slope 0.2.
 
     Args:
         x: [N, H, W, C].

@@ -1,9 +1,9 @@
 """Up- and down-sampling of images by finite impulse response (FIR) filters.
 
 StyleGAN2 (Karras et al., CVPR 2020, arXiv:1912.04958) low-pass filters whenever it changes the
-resolution. `upfirdn` is that operation in general: insert zeros, pad, convolve with a fixed kernel,
-keep every n-th pixel. Its gradient is the same operation with `up` and `down` exchanged, so it can
-be differentiated as often as wanted; `tf.image.resize` drops its second derivative silently.
+resolution. `upfirdn` is the general operation: insert zeros, pad, convolve with a fixed kernel,
+keep every n-th pixel. Its gradient is the same operation with `up` and `down` exchanged, so it has
+derivatives of any order; `tf.image.resize` drops its second derivative silently.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ BINOMIAL = (1, 3, 3, 1)
 
 
 def fir_kernel(taps=BINOMIAL, gain=1.0):
-    """The 2-D kernel of a 1-D low-pass filter, [k, k], with sum `gain`."""
+    """Two-dimensional kernel [k, k] of a one-dimensional low-pass filter; its sum is `gain`."""
     kernel = np.outer(taps, taps).astype("float32")
     return kernel * np.float32(gain / kernel.sum())
 
@@ -82,26 +82,26 @@ def _forward(x, kernel, up, down, padding):
 
 
 def upsample(x):
-    """Doubles the resolution: [N, H, W, C] -> [N, 2H, 2W, C]."""
+    """Doubles the resolution with the binomial filter: [N, H, W, C] -> [N, 2H, 2W, C]."""
     height, width, channels = x.shape[1:]
     kernel = fir_kernel(gain=4.0)
     if channels > 4:
         return upfirdn(x, kernel, up=(2, 2), padding=(2, 1, 2, 1))
-    # The few channels of an image: one transposed convolution, mostly with zeros, is faster.
+    # With the few channels of an image, one transposed convolution, mostly of zeros, is faster.
     kernel = kernel[:, :, None, None] * np.eye(channels, dtype="float32")
     shape = [tf.shape(x)[0], 2 * height, 2 * width, channels]
     return tf.nn.conv2d_transpose(x, tf.constant(kernel, x.dtype), shape, 2, "SAME")
 
 
 def downsample(x):
-    """Halves the resolution: [N, H, W, C] -> [N, H/2, W/2, C]."""
+    """Halves the resolution with the binomial filter: [N, H, W, C] -> [N, H/2, W/2, C]."""
     return upfirdn(x, fir_kernel(), down=(2, 2), padding=(1, 1, 1, 1))
 
 
 def resize_nearest(x, height, width):
-    """Takes pixel floor(i H / height) for row i, and so for columns; for maps of labels.
+    """Resizes maps of labels: row i of the result is row floor(i H / height), and so for columns.
 
-    PyTorch's rule ("nearest"). `tf.image.resize` takes the pixel under the center of the new one.
+    This is PyTorch's rule "nearest". `tf.image.resize` takes the pixel under the new one's center.
 
     Args:
         x: [N, H, W, C].

@@ -1,0 +1,25 @@
+"""Padding by reflection, as in the networks of Johnson et al. (ECCV 2016, arXiv:1603.08155)."""
+
+import keras
+import tensorflow as tf
+
+
+class ReflectionPad(keras.layers.Layer):
+    """Adds a border that mirrors the image: [N, H, W, C] -> [N, H + 2 size, W + 2 size, C].
+
+    Args:
+        size: Width of the border in pixels, less than the sides of the image: the outermost row and
+            column are not repeated.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x):
+        border = [self.size, self.size]
+        return tf.pad(x, [[0, 0], border, border, [0, 0]], "REFLECT")
+
+    def compute_output_shape(self, shape):
+        n, rows, columns, channels = shape
+        return n, rows + 2 * self.size, columns + 2 * self.size, channels

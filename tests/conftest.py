@@ -1,7 +1,7 @@
 """Two logical CPUs, so that distribution is tested on any machine; what many tests use.
 
-Of the machine contract `make test` runs a part: the models that cover it and those that the changes
-since `main` can touch. `--every-model` runs all of it, `--model NAME` all about one model.
+`make test` runs a part of the machine contract: on the models that cover it and on those that the
+changes since `main` can touch. `--every-model` runs all of it, `--model NAME` all about one model.
 """
 
 import ast
@@ -144,7 +144,7 @@ def run(monkeypatch, tmp_path):
 def tool():
     """Runs `python tools/NAME.py ...` in a folder, without the seconds that a new process takes.
 
-    Gives what `subprocess.run` gives. What a process alone can show is tested with one.
+    Gives what `subprocess.run` gives. Tests of signals, kills and workers start a process.
     """
 
     def tool(folder, name, *args):

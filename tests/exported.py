@@ -1,4 +1,4 @@
-"""What is in an exported model's files, counted."""
+"""Counts of the numbers in an exported model's files."""
 
 import math
 
@@ -15,7 +15,7 @@ def stored(folder):
 
 
 def served(network):
-    """What an export needs of a network: its weights, some with more numbers for use."""
+    """Numbers that an export holds of a network: its weights, and prepared forms of some."""
     return network.count_params() + sum(map(prepared, network._flatten_layers()))
 
 

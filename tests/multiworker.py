@@ -124,7 +124,7 @@ class Cluster:
         first, second = self.reports()
         assert first["digest"] == second["digest"], "the workers hold different weights"
         for kind in kinds:
-            # Of each step the part of one worker, then that of the other.
+            # For each step the part of one worker, then that of the other.
             pairs = zip(first["seen"][kind], second["seen"][kind], strict=True)
             seen = np.array([part for pair in pairs for part in pair]).ravel()
             passes = len(seen) // EXAMPLES

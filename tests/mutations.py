@@ -73,7 +73,7 @@ def terms_of(function):
 
 
 def is_number(node):
-    """Whether an expression is a number, not a dict, a union of dicts or a name."""
+    """True for a number; False for a dict, a union of dicts or a name."""
     if isinstance(node, ast.BinOp):
         return not isinstance(node.op, ast.BitOr)
     return isinstance(node, (ast.Call, ast.UnaryOp))

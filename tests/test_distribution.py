@@ -157,7 +157,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(two_replicas):
 
 
 def test_critic_batches_are_spread_over_all_replicas():
-    """What `split` hands out on two halves of a batch is what it hands out on the whole."""
+    """`split` gives the same batches for two halves of a batch as for the whole."""
     model = training.build(Config.load("wgan_gp", "tiny"))
     numbers = np.arange(16).reshape(16, 1)
     whole = model.split({"image": numbers})

@@ -42,7 +42,7 @@ def inputs(model, n=3):
 
 
 def rounding(model, images):
-    """What a compiled graph may differ by: bfloat16 has eight bits."""
+    """Tolerance for a compiled graph: bfloat16 has eight bits."""
     bits = 3e-2 if model.dtype_policy.name == "mixed_bfloat16" else 1e-6
     return bits * np.abs(images).max()
 

@@ -33,7 +33,7 @@ sys.path.append(str(TESTS / "models"))
 
 
 def contract(name, key, default):
-    """What the model's own tests say, or what holds for most models."""
+    """The value in the model's own tests, or the one for most models."""
     assert key in KEYS
     return getattr(importlib.import_module(f"test_{name}"), "CONTRACT", {}).get(key, default)
 
@@ -67,7 +67,7 @@ def fit(model, settings, source, steps, callbacks=()):
 
 
 def inputs(signature, n, seed):
-    """What an endpoint asks for: n rows of each input, or the seed, or n itself."""
+    """Inputs for an endpoint: n rows of each tensor, the seed, or n itself."""
     given = {}
     for spec in signature:
         keys, shape = np.random.RandomState(seed), (n, *spec.shape[1:])
@@ -102,7 +102,7 @@ def assert_same_use(first, second, atol=0.0):
 
 
 def samples(model):
-    """Whether a seed is enough; the other models are given images to work on."""
+    """True if a seed is enough; the other models work on given images."""
     return "sample" in model.endpoints()
 
 

@@ -1,4 +1,4 @@
-"""What the two parts of the contract share: each model, trained for three steps."""
+"""The fixture that both parts of the contract share: each model, trained for three steps."""
 
 import keras
 import pytest
@@ -15,7 +15,7 @@ class Trained:
         state: All its numbers at that moment.
         logs: The terms of each step.
         moved: Which weights each player's moves changed.
-        use: What the model offers in the end.
+        use: Outputs of all endpoints in the end.
     """
 
     def __init__(self, name, folder):

@@ -1,4 +1,4 @@
-"""What every model does, each at the `tiny:` size of its own configuration."""
+"""The contract of every model, at the `tiny:` size of its own configuration."""
 
 import importlib
 import inspect

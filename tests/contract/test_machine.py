@@ -1,4 +1,4 @@
-"""What the machinery under a model must not change: number format, devices, parts, export.
+"""The machinery under a model changes no result: number format, devices, parts, export.
 
 `make test` checks it on models that cover it, and on those that a change can touch (`conftest.py`).
 """

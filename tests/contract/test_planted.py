@@ -87,7 +87,7 @@ class Planted:
         """One step of the last stage, from the same state each time.
 
         Args:
-            scores: Of the real and of the generated rows.
+            scores: Scores of the real rows and of the generated rows.
 
         Returns:
             Player -> the sum of its terms, and its slopes in the two scores.

@@ -105,7 +105,7 @@ def test_skips_carry_the_encoder_across():
 
 
 def test_batch_norm():
-    """Of the batch in training, of each image in use: the same for batches of one."""
+    """Training uses statistics of the batch, use those of each image: equal for batches of one."""
     layer, x = BatchNorm(), 3.0 + 2.0 * tf.random.normal([4, 5, 6, 7])
     layer.build(x.shape)
     layer.gamma.assign(tf.ones(7))

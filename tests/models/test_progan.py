@@ -238,7 +238,7 @@ def test_latents_are_normalized_and_images_are_not_bounded():
 
 
 def test_each_group_of_the_batch_is_scored_by_itself():
-    """Of eight images in groups of 4, those at even places do not see those at odd places."""
+    """With eight images in groups of 4, even places do not see odd places."""
     discriminator = small().discriminator
     image = tf.random.normal([8, 4, 4, 1])
     with tf.GradientTape() as tape:
@@ -290,7 +290,7 @@ def test_losses():
     model.discriminator = lambda image, fade=None: image[:, :1, 0, 0]
     with random.scope(0):
         d = model.discriminator_loss(real, None)
-        g = model.generator_loss(2, None)
+        g = model.generator_loss(None, n=2)
     assert float(d["wasserstein"]) == pytest.approx(-2.0)
     assert float(d["drift"]) == pytest.approx(0.017)
     assert float(d["penalty"]) == pytest.approx(0.0, abs=1e-6)  # the gradient is 1 at one pixel

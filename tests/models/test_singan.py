@@ -40,7 +40,7 @@ def test_scales_of_the_paper():
     shapes, ratio = pyramid((250, 250, 3), 25, 250, 0.75)
     assert len(shapes) == 11 and shapes[-1] == (250, 250)
     assert ratio == pytest.approx(0.7943, abs=5e-5)
-    # Of a larger image: ceil(10.41) + 1 - ceil(4.82) = 7 steps from 25 to 125.
+    # A larger image has ceil(10.41) + 1 - ceil(4.82) = 7 steps from 25 to 125.
     shapes, ratio = pyramid((500, 1000, 3), 25, 250, 0.75)
     assert len(shapes) == 8 and shapes[0] == (25, 50) and shapes[-1] == (125, 250)
     assert ratio == pytest.approx(0.2 ** (1 / 7))
@@ -291,7 +291,7 @@ def test_reconstruction(learned):
     assert np.abs(noise[0] - noise[1]).mean() > 0.1
 
 
-# What it is good for.
+# The uses of a trained pyramid.
 
 
 def prepared(**settings):

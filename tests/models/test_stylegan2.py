@@ -252,7 +252,7 @@ def test_path_length_of_a_linear_synthesis():
     for step in range(50):
         model.path_length_mean.assign(0.0)
         with random.scope(0, step):
-            model.path_length_penalty(64, None)
+            model.path_length_penalty(None, n=64)
         lengths.append(float(model.path_length_mean.numpy()) / 0.01)
     # |J^T y| has mean square 4 * 8 / (16 * 16); the mean of the root is a little smaller.
     assert np.mean(lengths) == pytest.approx((32 / 256) ** 0.5, rel=0.05)
@@ -266,7 +266,7 @@ def test_path_length_penalty_is_nothing_for_equal_lengths_at_their_mean():
     model.generator.synthesis.matrix *= 0.0
     model.training_styles = lambda n, label: normal(n, 1, 8)
     with random.scope(0):
-        penalty = float(model.path_length_penalty(8, None)["path_length"])
+        penalty = float(model.path_length_penalty(None, n=8)["path_length"])
     assert penalty == pytest.approx(0.0, abs=1e-12)
 
 
@@ -381,7 +381,7 @@ def test_a_model_is_the_same_on_every_machine(architecture, monkeypatch):
         monkeypatch.setenv("TFGANS_MACHINE", machine)
         model.path_length_mean.assign(0.0)
         with random.scope(0), tf.GradientTape() as tape:
-            loss = model.path_length_penalty(4, None)["path_length"]
+            loss = model.path_length_penalty(None, n=4)["path_length"]
         gradient = tape.gradient(loss, model.generator.trainable_variables)
         images = [model.generator(z, noise=noise) for noise in ("const", "none")]
         found.append((images, float(loss), [g for g in gradient if g is not None]))

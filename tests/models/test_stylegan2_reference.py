@@ -307,7 +307,7 @@ def test_path_length(monkeypatch):
     live = [name for name, (variable, _) in names.items() if variable.trainable]
     values = [names[name][0].value for name in live]
     with tf.GradientTape() as tape:
-        loss = model.path_length_penalty(meta["n"], None)["path_length"] / model.path_length_every
+        loss = model.path_length_penalty(None, n=meta["n"])["path_length"] / model.path_length_every
     np.testing.assert_allclose(loss, a["loss"], rtol=SECOND)
     np.testing.assert_allclose(model.path_length_mean.numpy(), a["pl_mean_after"], rtol=1e-5)
     gradients = tape.gradient(loss, values, unconnected_gradients="zero")

@@ -195,7 +195,7 @@ def draw_blit(n, p, height, width):
 
 def draw_geom(n, p, height, width):
     """Draws transforms that interpolate between pixels: [N, 3, 3]."""
-    # Of the two rotations, at least one happens with probability p.
+    # At least one of the two rotations happens with probability p.
     p_rotate = 1 - tf.sqrt(tf.clip_by_value(1 - p, 0, 1))
     scale = sometimes(p, 2 ** (0.2 * random.normal([n])), 1)
     before = sometimes(p_rotate, random.uniform([n], -np.pi, np.pi), 0)

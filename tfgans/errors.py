@@ -10,6 +10,8 @@ class BadInput(ValueError):
     The tools print it as one line; any other error keeps its traceback.
     """
 
+    _keras_call_info_injected = True  # Keras leaves the message of such an error as it is
+
 
 def run_tool(main):
     """Runs a tool; prints an error addressed to the user, or Ctrl-C, as one line."""

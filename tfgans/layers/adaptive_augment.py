@@ -50,7 +50,6 @@ CENTER = 5  # the tap of SYM6 that falls on the pixel itself
 EXPECTED_POWER = np.array([10, 1, 1, 1], "float32") / 13  # of the four octaves of a natural image
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class AdaptiveAugment(keras.layers.Layer):
     """Random transforms of the discriminator's input, with a probability p that adapts.
 

@@ -172,7 +172,6 @@ class Conditioned(keras.layers.Layer):
         return super().get_config() | {name: getattr(self.norm, name) for name in names}
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class ConditionalBatchNorm(Conditioned):
     """gamma and beta are rows of two tables (Dumoulin et al., 2017, arXiv:1610.07629).
 

@@ -6,7 +6,6 @@ import tensorflow as tf
 from tfgans import random
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class Dropout(keras.layers.Layer):
     """Sets a part of the inputs to 0 in training, and scales up the rest (Srivastava et al., 2014).
 

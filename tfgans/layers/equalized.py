@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class EqualizedDense(keras.layers.Layer):
     """Dense layer on the last axis with equalized learning rate.
 

@@ -77,7 +77,6 @@ def down_conv(x, kernel, scale=1.0):
     return y[:, : height // 2, : width // 2] if height % 2 or width % 2 else y
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class UpConv2D(keras.layers.Conv2D):
     """Doubles the resolution (nearest neighbor), then convolves.
 
@@ -92,7 +91,6 @@ class UpConv2D(keras.layers.Conv2D):
         return n, 2 * height, 2 * width, self.filters
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class DownConv2D(keras.layers.Conv2D):
     """Convolves, then halves the resolution (mean of 2x2 pixels).
 

@@ -6,7 +6,6 @@ import tensorflow as tf
 from tfgans.ops.exporting import replaced
 
 
-@keras.saving.register_keras_serializable("tfgans")
 class SpectralNorm(keras.layers.Wrapper):
     """Runs a layer with its kernel W divided by sigma, the largest singular value of W.
 

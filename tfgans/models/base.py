@@ -213,7 +213,9 @@ class BaseModel(Stepping):
     def ema_of(self, network):
         """A copy of `network` that `update_ema` lets follow it."""
         if isinstance(network, keras.Model):
-            copy = keras.models.clone_model(network)
+            own = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}
+            with keras.saving.custom_object_scope(own):
+                copy = keras.models.clone_model(network)
         else:
             copy = network.from_config(network.get_config())
             copy.build_from_config(network.get_build_config())

@@ -28,7 +28,7 @@ from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.models.latent import LatentModel
-from tfgans.models.serving import fresh_seed, to_uint8
+from tfgans.models.serving import COUNT, SEED, fresh_seed, to_uint8
 from tfgans.ops.modulated_conv import demodulation, filtered_conv, modulated_conv, within_range
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.ops.pointwise import biased_leaky_relu, styled_activation
@@ -255,17 +255,7 @@ class Synthesis(Recomputing, Network):
 class Generator(Network):
     """Mapping and synthesis, with the running average of w for truncation.
 
-    Args:
-        image_shape: (height, width, channels) of the images.
-        latent_dim: Length of z.
-        num_classes: Length of the label vector; 0 for none.
-        style_dim: Length of w.
-        mapping_layers: Dense layers of the mapping network.
-        channel_base: Channels of a level of nominal side s = 4, 8, ..., times s.
-        channel_max: Maximum of the channels of a level.
-        architecture: "skip", "resnet" or "orig".
-        clamp: Bound of activations, or None.
-        recompute_from: See `Recomputing`.
+    Args: as for `StyleGAN2`.
     """
 
     def __init__(
@@ -310,9 +300,7 @@ class Generator(Network):
 class Discriminator(Recomputing, Network):
     """Scores images, [N, H, W, C] -> [N, 1]; with labels the score of the pair.
 
-    Args: as for `Generator`, and
-        minibatch_group, minibatch_features: See `MinibatchStdDev`; 0 features leaves it out.
-        mapping_layers: Dense layers of the mapping of labels.
+    Args: as for `StyleGAN2`; `mapping_layers` are those of the mapping of labels.
     """
 
     def __init__(
@@ -399,7 +387,7 @@ class StyleGAN2(LatentModel):
         discriminator_architecture: "skip", "resnet" or "orig".
         conv_clamp: Bound of activations; None for none (256 in float16).
         minibatch_group: Samples per group of the minibatch standard deviation, at most.
-        minibatch_features: Number of its feature maps.
+        minibatch_features: Number of its feature maps; 0 leaves it out.
         discriminator_mapping_layers: Dense layers of the discriminator's mapping of labels.
         style_mixing: Probability that two latents share an image.
         r1_gamma: gamma of the R1 penalty.
@@ -414,6 +402,8 @@ class StyleGAN2(LatentModel):
         ema_rampup: Limits the half-life to this part of the images seen so far; None for no limit.
         augment: Transforms of adaptive discriminator augmentation, such as "bgc"; None for none.
         augment_target: Mean sign of D on real images that augmentation aims at.
+        augment_kimg: Thousands of images in which the probability of augmentation can go from 0 to
+            1: 500 from scratch, 100 for fine-tuning.
         recompute_from: Parts that work on images with a shorter side of this many pixels or more
             are computed again for their gradients: less memory, more time, the same numbers. None
             for no part.
@@ -426,7 +416,8 @@ class StyleGAN2(LatentModel):
         minibatch_features=1, discriminator_mapping_layers=8, style_mixing=0.9, r1_gamma=10.0,
         r1_every=16, path_length_weight=2.0, path_length_every=4, path_length_decay=0.01,
         path_length_shrink=2, w_avg_decay=0.995, learning_rate=0.002, ema_kimg=10.0,
-        ema_rampup=None, augment=None, augment_target=0.6, recompute_from=None, **kwargs,
+        ema_rampup=None, augment=None, augment_target=0.6, augment_kimg=500,
+        recompute_from=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.style_dim = image_shape, latent_dim, style_dim
@@ -443,7 +434,7 @@ class StyleGAN2(LatentModel):
         self.w_avg_decay, self.learning_rate = w_avg_decay, learning_rate
         self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
         self.augment, self.augment_target = augment, augment_target
-        self.recompute_from = recompute_from
+        self.augment_kimg, self.recompute_from = augment_kimg, recompute_from
         for word in (generator_architecture, discriminator_architecture):
             if word not in ("skip", "resnet", "orig"):
                 raise BadInput(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")
@@ -466,7 +457,9 @@ class StyleGAN2(LatentModel):
         )
         self.generator_ema = self.ema_of(self.generator)
         self.path_length_mean = self.add_state("path_length_mean", 0.0)
-        self.augmentation = AdaptiveAugment(augment, augment_target) if augment else None
+        self.augmentation = None
+        if augment:
+            self.augmentation = AdaptiveAugment(augment, augment_target, augment_kimg)
 
     def default_optimizers(self):
         def lazy_adam(every):  # as many regularization steps as every-th main step
@@ -571,7 +564,7 @@ class StyleGAN2(LatentModel):
         return self.generator_ema(z, label=self.one_hot(label), **options)
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
-        """Makes n images, the same ones for the same seed; without labels of each class in turn."""
+        """As `LatentModel.sample`, with the truncation psi: a number, or one for each image."""
         with random.scope(fresh_seed() if seed is None else seed):
             return self(self.latents(n), *self.condition_for(n, labels), truncation=truncation)
 
@@ -581,7 +574,6 @@ class StyleGAN2(LatentModel):
         label = tf.TensorSpec([None, self.num_classes], name="label")
         truncation = tf.TensorSpec([None], name="truncation")
         w = tf.TensorSpec([None, generator.synthesis.num_ws, self.style_dim], name="w")
-        seed, n = (tf.TensorSpec([], "int64", name=name) for name in ("seed", "n"))
 
         def mapping(z, label, truncation):
             return {"w": generator.styles(z, label, truncation)}
@@ -606,5 +598,5 @@ class StyleGAN2(LatentModel):
             "uint8": endpoint(uint8),
             "mapping": endpoint(mapping),
             "synthesis": (synthesis, [w]),
-            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [seed, n]),
+            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [SEED, COUNT]),
         }

@@ -404,9 +404,8 @@ class StyleGAN2(LatentModel):
         augment_target: Mean sign of D on real images that augmentation aims at.
         augment_kimg: Thousands of images in which the probability of augmentation can go from 0 to
             1: 500 from scratch, 100 for fine-tuning.
-        recompute_from: Parts that work on images with a shorter side of this many pixels or more
-            are computed again for their gradients: less memory, more time, the same numbers. None
-            for no part.
+        recompute_from: Shorter side of images, in pixels, from which on gradients compute the
+            network's parts again: less memory, more time, the same numbers. None for never.
     """
 
     def __init__(
@@ -440,7 +439,7 @@ class StyleGAN2(LatentModel):
                 raise BadInput(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")
         both = {"image_shape": image_shape, "num_classes": num_classes, "clamp": conv_clamp}
         both |= {"channel_base": channel_base, "channel_max": channel_max}
-        both |= {"recompute_from": recompute_from}
+        both["recompute_from"] = recompute_from
         self.generator = Generator(
             latent_dim=latent_dim,
             style_dim=style_dim,
@@ -560,8 +559,7 @@ class StyleGAN2(LatentModel):
             cutoff: Truncate only the first `cutoff` of the num_ws layers.
             noise: "const" for the stored noise images, "random", or "none".
         """
-        options = {"truncation": truncation, "cutoff": cutoff, "noise": noise}
-        return self.generator_ema(z, label=self.one_hot(label), **options)
+        return self.generator_ema(z, self.one_hot(label), truncation, cutoff, noise)
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
         """As `LatentModel.sample`, with the truncation psi: a number, or one for each image."""

@@ -218,13 +218,13 @@ class Synthesis(Recomputing, Network):
             settings = {"dtype": precision(k, levels), "clamp": clamp}
             styled = settings | {"style_dim": style_dim}
             size = (rows * 2**k, columns * 2**k)
+            block = [StyledConv(channels[k], channels[k], size, **styled)]
+            if k > 0:
+                block.insert(0, StyledConv(channels[k - 1], channels[k], size, up=2, **styled))
             if k > 0 and architecture == "resnet":
                 skip = Conv(channels[k - 1], channels[k], 1, use_bias=False, up=2, **settings)
                 self.skips.append(skip)
-            if k > 0:
-                up = StyledConv(channels[k - 1], channels[k], size, up=2, **styled)
-                self.convs.append(up)
-            self.convs.append(StyledConv(channels[k], channels[k], size, **styled))
+            self.convs.extend(block)
             if k == levels or architecture == "skip":
                 self.to_rgb.append(ToRGB(channels[k], image_shape[2], **styled))
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfgans import callbacks, config, data, durable, metrics, models, storage
 from tfgans.errors import BadInput
+from tfgans.models.translation import TranslationModel
 from tfgans.storage import Refused
 from tfgans.strategy import choose_strategy, is_chief
 
@@ -205,22 +206,28 @@ def watch(model, source, settings, run):
         if examples[kind.real].ndim == 4:  # pictures
             watchers.append(callbacks.CollapseMonitor(tick, examples, kind.real, seed))
         if settings.metrics.names:
-            measure = evaluator(model, settings)
+            measure = evaluator(model, source, settings)
             watchers.append(callbacks.Measure(tick, run, seen[0], measure, settings.metrics))
         watchers.append(callbacks.Snapshot(tick, run, settings.train.keep))
     return watchers
 
 
-def evaluator(model, settings):
+def evaluator(model, source, settings):
     """The evaluator that measures the model while it trains."""
     chosen = settings.metrics
     metrics.check_model(model, chosen.names)
     if chosen.patience and "TF_CONFIG" in os.environ:
         raise Refused("metrics.patience would stop one worker and not the others: leave it at 0.")
     measure = metrics.Evaluator(
-        settings.data, model.image_shape, model.num_classes, chosen.names, chosen.extractor,
-        chosen.samples, seeds=1,
-    )  # fmt: skip
+        settings=settings.data,
+        image_shape=model.image_shape,
+        num_classes=model.num_classes,
+        metrics=chosen.names,
+        extractor=chosen.extractor,
+        samples=chosen.samples,
+        seeds=1,
+        inputs=source if isinstance(model, TranslationModel) else None,
+    )
     if metrics.METRICS[chosen.names[0]].best is None:
         raise BadInput(f"metrics.names begins with {chosen.names[0]}, which ranks no models.")
     return measure

@@ -358,3 +358,25 @@ def test_the_tool_prints_a_table_writes_json_and_compares(saved, real_path, tmp_
     refused = run("--compare", "a.json", "b.json")
     assert refused.returncode != 0 and "Traceback" not in refused.stderr
     assert "generated_images: 70 -> 50000" in refused.stderr
+
+
+def test_translations_are_measured_against_the_wanted_images(monkeypatch, tmp_path):
+    """A pix2pix that returns the targets is perfect; one that returns its inputs is not."""
+    settings = Config.load("pix2pix", "tiny")
+    training.resolve(settings)
+    model = training.build(settings)
+    model.save(tmp_path / "model.keras")
+    found = []
+    for key in ("target", "input"):
+        spec = {key: model.image_spec()}
+        directions = {
+            "translate": (spec, lambda image: image + np.zeros(model.image_shape, "float32"))
+        }
+        monkeypatch.setattr(type(model), "directions", lambda self, d=directions: d)
+        result = metrics.evaluate(
+            tmp_path / "model.keras", "synthetic", ["fid"], extractor=Pixels(), samples=128, seeds=1
+        )
+        found.append(result["values"]["own_fid"]["mean"])
+    assert found[0] < 0.1 * found[1]
+    with pytest.raises(BadInput, match="ppl_zend needs a model's latents"):
+        metrics.evaluate(tmp_path / "model.keras", "synthetic", ["ppl_zend"], samples=2, seeds=1)

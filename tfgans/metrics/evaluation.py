@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from tfgans import data, durable, features, storage
+from tfgans import data, durable, features, random, storage
 from tfgans.data.images import ImageReader, common_shape, open_source
 from tfgans.data.settings import Data
 from tfgans.errors import BadInput, nearest
@@ -19,6 +19,7 @@ from tfgans.images import to_uint8
 from tfgans.metrics.ppl import check_space
 from tfgans.metrics.registry import METRICS, OF_MODEL, PATHS, WITH_NETWORK
 from tfgans.metrics.statistics import Statistics
+from tfgans.models.translation import TranslationModel
 from tfgans.version import __version__
 
 DEFINITION = 1  # grows when a metric or the order of images changes the meaning of a number
@@ -43,6 +44,8 @@ class Evaluator:
         distance: Distance of images for path lengths, such as `tfgans.features.vgg.LPIPS`. The
             default is LPIPS from the files in the environment variables TFGANS_VGG16 and
             TFGANS_LPIPS.
+        inputs: For models that translate images: their data, as `data.resolve` opens them. The
+            wanted images among these are the real ones.
 
     Raises:
         BadInput: A metric does not exist or does not fit the data.
@@ -60,6 +63,7 @@ class Evaluator:
         truncation=None,
         cache=None,
         distance=None,
+        inputs=None,
     ):
         for name in metrics:
             if name not in METRICS:
@@ -91,7 +95,12 @@ class Evaluator:
                 f"cached in {cache}: leave out the cache."
             )
         self.settings = settings
-        self.source = open_source(settings, self.image_shape, num_classes)
+        self.inputs = inputs
+        if inputs is None:
+            self.source = open_source(settings, self.image_shape, num_classes)
+        else:
+            self.source = wanted_of(inputs)
+            self.samples = min(samples, len(self.source))
         if "labels" in self.needs and (self.source.labels is None or self.source.labels.ndim != 1):
             raise BadInput("intra_fid needs a model with classes and data with class numbers.")
         self.real = None
@@ -207,11 +216,11 @@ class Evaluator:
             return self.extractor
         return self.distance if metric.needs in PATHS else None
 
-    def labels_of_data(self, random, n):
+    def labels_of_data(self, generator, n):
         """Draws n labels from the data; None for a model without classes."""
         if not self.num_classes:
             return None
-        return self.source.labels[random.integers(len(self.source), size=n)]
+        return self.source.labels[generator.integers(len(self.source), size=n)]
 
     def fake_batches(self, subject, samples, seed):
         """Yields generated images, uint8 [n, H, W, C], and their labels or None."""
@@ -221,10 +230,13 @@ class Evaluator:
             for begin in range(0, samples, BATCH):
                 yield to_uint8(reader.read(list(order[begin : begin + BATCH]))[0]), None
             return
+        if self.inputs is not None:
+            yield from self.translations(subject, samples, seed)
+            return
         options = {} if self.truncation is None else {"truncation": self.truncation}
-        random = np.random.default_rng([seed, 2])
+        generator = np.random.default_rng([seed, 2])
         for begin in range(0, samples, BATCH):
-            labels = self.labels_of_data(random, BATCH)
+            labels = self.labels_of_data(generator, BATCH)
             if labels is not None:
                 options["labels"] = labels
             images = np.asarray(
@@ -234,6 +246,16 @@ class Evaluator:
                 raise BadInput("The model generates images with NaN or infinite pixels.")
             rows = slice(0, samples - begin)  # the last batch is cut
             yield to_uint8(images[rows]), None if labels is None else labels[rows]
+
+    def translations(self, model, samples, seed):
+        """Yields the model's outputs for inputs in random order, uint8 [n, H, W, C], and None."""
+        settings = Data(**vars(self.settings) | {"batch_size": BATCH, "flip": False, "jitter": 0})
+        last = len(model.stage_steps)
+        batches = data.batches(model, self.inputs, settings, seed, stage=last)
+        for begin, batch in zip(range(0, samples, BATCH), batches, strict=False):
+            with random.scope(seed, begin):
+                images = np.asarray(model.outputs(batch))
+            yield to_uint8(images[: samples - begin]), None
 
     def protocol(self, subject, samples, seeds) -> dict:
         """The conditions that two results must share for their numbers to be comparable."""
@@ -330,6 +352,7 @@ def evaluate(
         check_model(subject, metrics, truncation)
         shape, classes = subject.image_shape, subject.num_classes
     settings.labels = bool(classes)
+    inputs = inputs_of(subject, settings) if isinstance(subject, TranslationModel) else None
     evaluator = Evaluator(
         settings=settings,
         image_shape=shape,
@@ -341,12 +364,23 @@ def evaluate(
         truncation=truncation,
         cache=cache,
         distance=distance,
+        inputs=inputs,
     )
     return evaluator(subject, description)
 
 
+def inputs_of(model, settings):
+    """Opens the data of a model that translates images."""
+    return data.resolve(settings, model.get_config(), type(model))
+
+
+def wanted_of(inputs):
+    """The images among the data of a model that its outputs should be like."""
+    return inputs.target if hasattr(inputs, "target") else inputs.b
+
+
 def check_model(model, metrics=(), truncation=None):
-    """Checks that a model makes images from latents and suits the metrics.
+    """Checks that a model makes images from latents or from images, and suits the metrics.
 
     Args:
         model: The model.
@@ -357,13 +391,18 @@ def check_model(model, metrics=(), truncation=None):
         BadInput: The model does not suit them.
     """
     kind = type(model).__name__
-    if model.data_kind != "images":
+    translates = isinstance(model, TranslationModel)
+    if model.data_kind != "images" and not translates:
         raise BadInput(
             f"{kind} takes data of the kind {model.data_kind!r}; metrics measure models that are "
-            "trained on a set of images."
+            "trained on a set of images, on pairs or on two domains."
         )
-    if truncation is not None and "truncation" not in inspect.signature(model.sample).parameters:
+    known = () if translates else inspect.signature(model.sample).parameters
+    if truncation is not None and "truncation" not in known:
         raise BadInput(f"{kind} has no truncation.")
+    for name in metrics if translates else ():
+        if name in METRICS and METRICS[name].needs in (*OF_MODEL, "labels"):
+            raise BadInput(f"{name} needs a model's latents or classes; {kind} has none.")
     for name in metrics:
         if name in METRICS and METRICS[name].needs in PATHS:
             check_space(model, METRICS[name].needs[-1])

@@ -176,7 +176,7 @@ def test_latents_are_uniform_and_the_players_take_turns():
     assert -1 <= z.min() < -0.99 and 0.99 < z.max() <= 1
     assert z.std() == pytest.approx(3**-0.5, abs=0.01)
     moves = []
-    model.update = lambda player, loss, *args: moves.append(player) or {}
+    model.update = lambda player, loss, *args, n=None: moves.append(player) or {}
     model.train_step({"image": tf.zeros([8, 8, 8, 1])})
     assert moves == ["discriminator", "generator"]
     for optimizer in model.default_optimizers().values():

@@ -239,7 +239,7 @@ def test_misspelt_divergence():
 def test_players_take_turns():
     model = tiny()
     moves = []
-    model.update = lambda player, loss, *args: moves.append(player) or {}
+    model.update = lambda player, loss, *args, n=None: moves.append(player) or {}
     model.train_step({"image": tf.zeros([8, 4, 4, 1])})
     assert moves == ["discriminator", "generator"]
     for optimizer in model.default_optimizers().values():

@@ -276,7 +276,7 @@ def test_weight_norm_is_the_layer_with_a_unit_weight(layer, plain, axes):
 
 def test_three_moves_of_the_generator():
     model, moves = small(generator_moves=3, history_weight=0.0), []
-    model.update = lambda player, loss, *args: moves.append(player) or {}
+    model.update = lambda player, loss, *args, n=None: moves.append(player) or {}
     with random.scope(0):
         model.train_step({"image": batch()})
     assert moves == ["discriminator"] + ["generator"] * 3

@@ -139,7 +139,7 @@ def test_losses_at_the_start():
 
 def test_moves():
     model, moves = small(), []
-    model.update = lambda player, loss, *args: moves.append((player, loss.args[0])) or {}
+    model.update = lambda player, loss, *args, n=None: moves.append((player, args[0])) or {}
     model.train_step({"image": batch()})
     assert moves == [(f"{who}_{k}", k) for k in range(3) for who in ("discriminator", "generator")]
 

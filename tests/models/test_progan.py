@@ -400,7 +400,9 @@ def test_labels_are_learned_as_by_an_acgan():
     model.compile()
     real, label = tf.random.normal([4, 16, 16, 1]), tf.constant([0, 2, 1, 0])
     logs = {}
-    model.update = lambda player, loss, *args: logs.update({player: loss(*args)}) or {}
+    model.update = lambda player, loss, *args, **count: (
+        logs.update({player: loss(*args, **count)}) or {}
+    )
     model.discriminator.output_dense.kernel.assign(tf.zeros([8, 4]))
     model.discriminator.output_dense.bias.assign(tf.zeros([4]))
     with random.scope(0):

@@ -315,7 +315,7 @@ def test_order_of_moves():
     model = small()
     model.compile()
     moves = []
-    model.update = lambda player, loss, *args: moves.append(loss.__name__) or {}
+    model.update = lambda player, loss, *args, n=None: moves.append(loss.__name__) or {}
     data = {"image": normal(4, 16, 16, 3)}
     expected = {
         0: ["generator_loss", "path_length_penalty", "discriminator_loss", "r1_penalty"],

@@ -7,7 +7,7 @@ from tfgans import images, random
 from tfgans.models.base import BaseModel
 from tfgans.models.serving import SEED
 
-PREVIEW = 16  # rows in a sample grid, at most
+PREVIEW = 8  # rows in a sample grid, at most
 FIXED = 0  # seed of the noise where none is given
 
 

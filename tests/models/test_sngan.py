@@ -174,8 +174,8 @@ def test_generator_moves_first_then_five_moves_of_the_discriminator():
     model = small(num_classes=2)
     moves = []
 
-    def recorded(player, loss, *args):
-        moves.append((player, args))
+    def recorded(player, loss, *args, n=None):
+        moves.append((player, args if n is None else n))
         return {}
 
     model.update = recorded
@@ -183,7 +183,7 @@ def test_generator_moves_first_then_five_moves_of_the_discriminator():
     with random.scope(0):
         model.train_step({"image": image, "label": tf.range(20) % 2})
     assert [player for player, _ in moves] == ["generator"] + ["discriminator"] * 5
-    assert moves[0][1] == (8,)  # twice a discriminator's batch of 4
+    assert moves[0][1] == 8  # twice a discriminator's batch of 4
     for k, (_, (real, label)) in enumerate(moves[1:]):
         noise = real.numpy() - ((image.numpy()[k::5] + 1) * 127.5 / 128 - 1)
         assert noise.min() >= -1e-6 and noise.max() <= 1 / 128 + 1e-6 and noise.std() > 1e-3

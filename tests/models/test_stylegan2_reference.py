@@ -372,7 +372,7 @@ def follow_official_training(monkeypatch, nudge):
 
     monkeypatch.setattr(tf.GradientTape, "gradient", norms_of)
 
-    def checked_update(player, loss, *args):
+    def checked_update(player, loss, *args, **count):
         iteration, phase = phases.pop(0)
         at = f"{iteration}/{phase}"
         names = g_names if player == "generator" else d_names
@@ -384,7 +384,7 @@ def follow_official_training(monkeypatch, nudge):
             "Dreg": lambda: [],
         }[phase]()
         before = {name: v.numpy() for name, (v, _) in (g_names | d_names).items()}
-        logs = update(player, loss, *args)
+        logs = update(player, loss, *args, **count)
         assert not draws.queue
         statistic = {
             "Gmain": lambda s: s["G/loss"].mean(),

@@ -8,7 +8,6 @@ Other animation:
   training    the sample grids of a run, from the first to the last
 Tables:
   truncation  each seed at psi from -1 to 1
-  codes       one code varied along each row, for models such as InfoGAN
 """
 
 import argparse
@@ -21,9 +20,9 @@ import numpy as np  # noqa: E402
 
 from tfgans import images, latents, models  # noqa: E402
 from tfgans.callbacks import sample_grids  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans.errors import run_tool  # noqa: E402
 
-MOVING, TABLES = ("z", "w", "smooth", "training"), ("truncation", "codes")
+MOVING, TABLES = ("z", "w", "smooth", "training"), ("truncation",)
 
 
 def main():
@@ -49,11 +48,6 @@ def main():
     path = out / f"{pathlib.Path(args.model).stem}-{args.kind}.{ending}"
     if args.kind == "training":
         images.save_video(sample_grids(args.model), path, args.rate)
-    elif args.kind == "codes":
-        model = models.load(args.model)
-        if not hasattr(model, "traverse"):
-            raise BadInput(f"{type(model).__name__} has no codes to vary; InfoGAN has some.")
-        images.save_grid(model.traverse(seed=args.seeds[0]), path)
     elif args.kind == "truncation":
         space = latents.Space(models.load(args.model), args.label)
         table = latents.truncation_table(space, args.seeds, np.linspace(-1, 1, 9))

@@ -223,8 +223,6 @@ def test_tables_and_walks_of_tools(run, model, tmp_path):
     assert Image.open("samples/small-mix-coarse.png").size == (4 * 16, 3 * 16)
     run("walk", "small.keras", "truncation", "--seeds", 0, 1)
     assert Image.open("samples/small-truncation.png").size == (9 * 16, 2 * 16)
-    with pytest.raises(BadInput, match="StyleGAN2 has no codes"):
-        run("walk", "small.keras", "codes")
 
 
 def test_walks_become_animations(run, model, tmp_path):

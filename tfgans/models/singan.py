@@ -49,14 +49,13 @@ def build_network(name, channels_in, channels_out, width, activation=None):
     def conv(filters, **kwargs):
         return keras.layers.Conv2D(filters, 3, kernel_initializer=initializer(), **kwargs)
 
-    about_one = initializer(1.0)
     image = keras.Input([None, None, channels_in])
     x = image
     for k in range(4):
         # A picture of nearly one color is divided by a tiny deviation: too much for float16.
         dtype = "float32" if k == 0 else None
         x = keras.layers.GroupNormalization(  # each channel of each image by itself
-            groups=-1, epsilon=1e-5, gamma_initializer=about_one, dtype=dtype
+            groups=-1, epsilon=1e-5, gamma_initializer=initializer(1.0), dtype=dtype
         )(conv(width, dtype=dtype)(x))
         x = keras.layers.LeakyReLU(0.2)(x)
     x = conv(channels_out, activation=activation, dtype="float32")(x)

@@ -30,6 +30,17 @@ def test_penalty_of_a_linear_critic(norm, expected):
     assert found == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_loss_weighs_the_penalty():
+    """penalty_weight (|w| - 1)^2, added: 3 (5 - 1)^2."""
+    model = small(penalty_weight=3.0)
+    w = np.random.randn(8, 8, 1).astype("float32")
+    w *= 5.0 / np.linalg.norm(w)
+    model.discriminator = lambda image, training: tf.reduce_sum(image * w, [1, 2, 3])
+    with random.scope(0):
+        terms = model.discriminator_loss(tf.random.normal([4, 8, 8, 1]))
+    assert float(terms["penalty"]) == pytest.approx(48.0, abs=1e-3)
+
+
 def test_interpolation_is_uniform_and_each_sample_has_its_own():
     """D = |x|^2 / 2 on the line from 0 to 3e: E (3a - 1)^2 = 1 for a ~ U(0, 1)."""
     real = np.zeros([4096, 2, 2, 1], "float32")

@@ -65,8 +65,8 @@ def test_filters_are_counted_once_more():
 def test_every_graph_of_a_training_is_counted():
     """StyleGAN2 has three: with both penalties, with none, with path length alone."""
     model = training.build(Config.load("stylegan2", "tiny"))
-    graphs = memory.training_graphs(model, {"image": tf.TensorSpec([4, *model.image_shape])})
-    sizes = [len(graph.get_operations()) for graph in graphs]
+    graphs = model.graphs({"image": tf.TensorSpec([4, *model.image_shape])})
+    sizes = [len(step.graph.get_operations()) for step in graphs.values()]
     assert len(sizes) == 3 and sizes[0] > sizes[2] > sizes[1]
 
 
@@ -81,7 +81,7 @@ def test_each_stage_has_graphs_of_its_own():
     settings = Config.load("gan", "tiny")
     model = Staged(**settings.model)
     model.compile()
-    graphs = memory.training_graphs(model, {"image": tf.TensorSpec([8, *model.image_shape])})
+    graphs = model.graphs({"image": tf.TensorSpec([8, *model.image_shape])})
     # Once it is known that something is due every second step, there are two of each stage.
     assert len(graphs) == 1 + 2 + 2
 

@@ -47,7 +47,9 @@ def uses_of(model) -> dict:
     }
     for name, kind in model.uses.items():
         parameters = inspect.signature(getattr(model, name)).parameters.values()
-        inputs = {p.name: None if p.default is p.empty else p.default for p in parameters}
+        inputs = {
+            p.name: NUMBERS.get(p.name) if p.default is p.empty else p.default for p in parameters
+        }
         found[name] = Use(getattr(model, name), inputs, kind)
     return found
 
@@ -103,6 +105,8 @@ def call(model, name, words: dict):
             given[word] = value_of(model, word, words[word], wanted, stems)
         elif word in IMAGES:
             raise BadInput(f"{name} needs {word}=FILE.")
+        else:
+            given[word] = wanted
     with random.scope(int(given.get("seed") or 0)):
         if use.kind:
             made = {use.kind: use.function(**given)}

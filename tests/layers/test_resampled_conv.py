@@ -61,6 +61,7 @@ def test_saved_and_loaded(tmp_path):
     up, down = (kind(4, 3, padding="same") for kind in (UpConv2D, DownConv2D))
     network = keras.Model(image, down(up(image)))
     network.save(tmp_path / "network.keras")
-    again = keras.models.load_model(tmp_path / "network.keras")
+    own = {kind.__name__: kind for kind in (UpConv2D, DownConv2D)}
+    again = keras.models.load_model(tmp_path / "network.keras", custom_objects=own)
     x = tf.random.normal([1, 8, 8, 3])
     np.testing.assert_array_equal(network(x), again(x))

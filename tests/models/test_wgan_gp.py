@@ -97,8 +97,8 @@ def test_five_critic_moves_on_five_batches_then_one_of_the_generator():
     model.compile()
     moves = []
 
-    def recorded(player, loss, *args):
-        moves.append((player, args[0]))
+    def recorded(player, loss, *args, n=None):
+        moves.append((player, args[0] if n is None else n))
         return {}
 
     model.update = recorded

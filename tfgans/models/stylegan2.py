@@ -253,10 +253,7 @@ class Synthesis(Recomputing, Network):
 
 
 class Generator(Network):
-    """Mapping and synthesis, with the running average of w for truncation.
-
-    Args: as for `StyleGAN2`.
-    """
+    """Mapping and synthesis, with the running average of w for truncation; see `StyleGAN2`."""
 
     def __init__(
         self, image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
@@ -559,7 +556,8 @@ class StyleGAN2(LatentModel):
             cutoff: Truncate only the first `cutoff` of the num_ws layers.
             noise: "const" for the stored noise images, "random", or "none".
         """
-        return self.generator_ema(z, self.one_hot(label), truncation, cutoff, noise)
+        options = {"truncation": truncation, "cutoff": cutoff, "noise": noise}
+        return self.generator_ema(z, label=self.one_hot(label), **options)
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
         """As `LatentModel.sample`, with the truncation psi: a number, or one for each image."""

@@ -65,8 +65,8 @@ def test_seven_steps_add_a_model(copy):
     (copy / "docs" / "models.md").write_text(table.stdout)
     assert "[`new_gan`](../tfgans/models/new_gan.py) NewGAN" in table.stdout
 
-    tests = ["tests/contract", "tests/test_catalog.py", "tests/test_registered_names.py"]
-    tests += ["tests/test_imports.py", "tests/models/test_new_gan.py", "-n", "0"]
+    tests = ["tests/contract/test_basic.py", "tests/contract/test_planted.py"]
+    tests += ["tests/test_catalog.py", "tests/models/test_new_gan.py", "-n", "0"]
     done = run(copy, "-m", "pytest", *tests, "--model", "new_gan", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert len(re.findall(r"\d+ passed", done.stdout)) == 1

@@ -60,12 +60,13 @@ class LatentModel(BaseModel):
 
     def condition_for(self, n, labels=None, condition=None):
         """(label,) or (condition,) for n images, checked. Else ()."""
-        for word, given, known in (
-            ("classes", labels, self.num_classes),
-            ("condition", condition, self.condition_dim),
+        for word, argument, given, known in (
+            ("classes", "labels", labels, self.num_classes),
+            ("condition", "condition", condition, self.condition_dim),
         ):
             if given is not None and not known:
-                raise BadInput(f"{type(self).__name__} has no {word} here, and takes none.")
+                kind = type(self).__name__
+                raise BadInput(f"{kind} has no {word} here, and takes no {argument}.")
         if self.condition_dim:
             if condition is None or tuple(np.shape(condition)) != (n, self.condition_dim):
                 came = "none" if condition is None else f"the shape {np.shape(condition)}"

@@ -74,9 +74,3 @@ def test_mistakes(released, run, folder, tmp_path):
     if type(model).__name__ == "CycleGAN":
         with pytest.raises(BadInput, match="CycleGAN has no noise"):
             run("translate", release, folder, "--seed", "1")
-
-
-def test_sampling_without_latents(released):
-    model, _ = released
-    with pytest.raises(BadInput, match="makes images from images.*tools/translate.py"):
-        model.sample(4)

@@ -320,9 +320,9 @@ def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evalua
     (tmp_path / "run" / "snapshots").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="not saved anything"):  # ignores its pictures
         metrics.evaluate(tmp_path / "run", "synthetic")
-    pairs = models.get("pix2pix")
-    with pytest.raises(BadInput, match="'paired'"):
-        metrics.check_model(pairs.__new__(pairs))
+    sequences = models.get("seqgan")
+    with pytest.raises(BadInput, match="'tokens'"):
+        metrics.check_model(sequences.__new__(sequences))
     with pytest.raises(BadInput, match="16 pixels, not 8 x 8"):
         metrics.evaluate(saved, "synthetic", ["swd"])  # the pyramid needs 16 x 16
 

@@ -106,9 +106,9 @@ def test_settings_that_make_no_sense_are_refused(settings, tmp_path):
         training.train(settings("metrics.names=[ms_ssim]"), tmp_path / "b")
     with pytest.raises(BadInput, match="patience"):
         settings("metrics.patients=2")
-    pairs = Config.load("pix2pix", "tiny", ["metrics.names=[fid]"])
-    with pytest.raises(BadInput, match="'paired'"):
-        training.train(pairs, tmp_path / "c")
+    sequences = Config.load("seqgan", "tiny", ["metrics.names=[fid]"])
+    with pytest.raises(BadInput, match="'tokens'"):
+        training.train(sequences, tmp_path / "c")
 
 
 ALIKE, WON = "All samples look alike", "The discriminator has won"
@@ -168,7 +168,8 @@ def test_a_gradient_that_is_gone_is_called_so(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks.log, "draw_curves", lambda *args: None)  # slow
     model, dataset = straight(0.0)
     real = np.random.default_rng(0).normal(size=[8, 8, 8, 1])
-    watch = [callbacks.CollapseMonitor(2, real, 0), callbacks.Log(2, tmp_path, 4, "images")]
+    monitor = callbacks.CollapseMonitor(2, {"image": real}, "image", 0)
+    watch = [monitor, callbacks.Log(2, tmp_path, 4, "images")]
     model.fit(dataset, steps_per_epoch=12, verbose=0, callbacks=watch)
     said = [line for line in capsys.readouterr().out.splitlines() if GONE in line]
     assert (
@@ -180,13 +181,14 @@ def test_a_gradient_that_is_gone_is_called_so(capsys, tmp_path, monkeypatch):
 
 
 def test_verdicts_need_three_ticks_and_are_said_once(capsys):
-    monitor = callbacks.CollapseMonitor(1, np.random.default_rng(0).normal(size=[8, 4, 4, 1]), 0)
+    real = np.random.default_rng(0).normal(size=[8, 4, 4, 1])
+    monitor = callbacks.CollapseMonitor(1, {"image": real}, "image", 0)
 
     class Model:
         scale, optimizers = 0.1, {}
 
-        def sample(self, n, seed):
-            return self.scale * np.random.default_rng(1).normal(size=[n, 4, 4, 1])
+        def outputs(self, batch):
+            return self.scale * np.random.default_rng(1).normal(size=batch["image"].shape)
 
     monitor.set_model(model := Model())
     winning = {"discriminator/real": 0.001, "discriminator/fake": 0.002}

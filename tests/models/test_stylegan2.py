@@ -496,7 +496,7 @@ def test_recomputed_parts_change_the_memory_and_not_the_numbers(architecture):
         for recompute_from in (None, 8):
             for network in (model.generator.synthesis, model.discriminator):
                 network.recompute_from = recompute_from
-            found.append(run(player, loss, *args))
+            found.append(run(player, loss))
         (plain, before), (again, after) = found
         for a, b in zip(plain, again, strict=True):
             a, b = np.asarray(a), np.asarray(b)

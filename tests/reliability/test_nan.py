@@ -133,7 +133,7 @@ def test_reload_gives_up_after_three_times(poison, tmp_path, capsys):
         training.train(settings("train.on_nan=reload"), tmp_path)
     printed = capsys.readouterr().out
     assert printed.count("Going on from") == training.RELOADS == 3
-    assert "time 3 of at most 3" in printed
+    assert "Restart 3 of at most 3" in printed
     assert steps_and_weights(tmp_path)[0] == [10]
 
 

@@ -11,8 +11,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 OLDEST = .venv-oldest
 PYTEST = python -m pytest -n 2 --dist loadgroup --durations 20
-LOADING = tests/contract/test_basic.py tests/reliability tests/test_serving.py tests/test_train.py \
-	tests/data tests/pretrained tests/reference/test_migration.py
+LOADING = tests/contract/test_basic.py tests/reliability/test_digests.py tests/test_serving.py \
+	tests/reliability/test_loading.py tests/test_train.py tests/data/test_sources.py \
+	tests/reference/test_migration.py
 
 demo: $(VENV)/installed
 	$(BIN)/python tools/train.py stylegan2

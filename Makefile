@@ -2,7 +2,8 @@
 # make test         environment, install, checks; with MODEL=gan only those of one model, with
 #                   PYTHON=python3.13 VENV=.venv-newest on another Python
 # make test-all     the slow checks too, the contract of all models, errors planted in all losses
-# make test-oldest  loading, saving and resuming with the oldest packages that setup.py allows
+# make test-loading  loading, saving and resuming alone, such as on another Python
+# make test-oldest  the same with the oldest packages that setup.py allows
 # make bench        speed, beside a public peer
 # make reference    the real tensorflow-gan and tensorflow-addons, against the committed numbers
 
@@ -28,6 +29,9 @@ test-all: $(VENV)/installed
 	$(BIN)/$(PYTEST) --every-model
 	$(BIN)/python tests/mutations.py
 
+test-loading: $(VENV)/installed
+	$(BIN)/$(PYTEST) -m "not slow" $(LOADING)
+
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/$(PYTEST) -m "not slow" $(LOADING)
 
@@ -49,4 +53,4 @@ $(OLDEST)/installed: setup.py tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable ".[dev]"
 	touch $@
 
-.PHONY: demo test test-all test-oldest bench reference
+.PHONY: demo test test-all test-loading test-oldest bench reference

@@ -36,7 +36,7 @@ setup(
         "keras>=3.12,<4",
         "h5py>=3.11",
         "numpy>=1.26.4",
-        "pillow>=10",
+        "pillow>=13",  # earlier ones read TIFF and palettes differently
         "pyyaml>=6.0.1",
         "matplotlib>=3.8",
         "scipy>=1.11.4",

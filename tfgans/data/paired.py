@@ -78,6 +78,11 @@ class Pairs:
         self.input, self.target, self.path = input, target, path
         self.found_broken = {}
 
+    @property
+    def wanted(self) -> Images:
+        """The images that a model's outputs should be like."""
+        return self.target
+
     def __len__(self):
         return len(self.input)
 

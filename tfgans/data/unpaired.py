@@ -25,6 +25,11 @@ class Domains:
     b: Images
     failure: ValueError | None = None  # see `Images`
 
+    @property
+    def wanted(self) -> Images:
+        """The images that a model's outputs should be like."""
+        return self.b
+
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
     """Opens the two domains; sets image_shape where it is not given.

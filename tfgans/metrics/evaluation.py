@@ -99,7 +99,7 @@ class Evaluator:
         if inputs is None:
             self.source = open_source(settings, self.image_shape, num_classes)
         else:
-            self.source = wanted_of(inputs)
+            self.source = inputs.wanted
             self.samples = min(samples, len(self.source))
         if "labels" in self.needs and (self.source.labels is None or self.source.labels.ndim != 1):
             raise BadInput("intra_fid needs a model with classes and data with class numbers.")
@@ -352,7 +352,9 @@ def evaluate(
         check_model(subject, metrics, truncation)
         shape, classes = subject.image_shape, subject.num_classes
     settings.labels = bool(classes)
-    inputs = inputs_of(subject, settings) if isinstance(subject, TranslationModel) else None
+    inputs = None
+    if isinstance(subject, TranslationModel):
+        inputs = data.resolve(settings, subject.get_config(), type(subject))
     evaluator = Evaluator(
         settings=settings,
         image_shape=shape,
@@ -367,16 +369,6 @@ def evaluate(
         inputs=inputs,
     )
     return evaluator(subject, description)
-
-
-def inputs_of(model, settings):
-    """Opens the data of a model that translates images."""
-    return data.resolve(settings, model.get_config(), type(model))
-
-
-def wanted_of(inputs):
-    """The images among the data of a model that its outputs should be like."""
-    return inputs.target if hasattr(inputs, "target") else inputs.b
 
 
 def check_model(model, metrics=(), truncation=None):

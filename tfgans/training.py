@@ -28,7 +28,7 @@ class WorkerLost(BadInput):
 
 def resolve(settings: config.Config):
     """Opens the data, and takes from them what the configuration leaves open."""
-    return data.resolve(settings.data, settings.model, models.get(settings.architecture))
+    return data.resolve(settings, models.get(settings.architecture))
 
 
 def build(settings: config.Config) -> keras.Model:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from stand_in import StandIn
 
 from tfgans import data
-from tfgans.config import Data
+from tfgans.config import Config, Data
 from tfgans.data import DataError
 from tfgans.data.tokens import Oracle, open_tokens, to_text
 
@@ -91,18 +91,21 @@ def test_open_settings_come_from_the_data(file):
         def __init__(self, length=20, vocabulary_size=5000):
             pass
 
+    def opened(**settings):
+        return data.resolve(Config("seqgan", given, data=Data(**settings)), Sequences)
+
     given = {}
-    assert len(data.resolve(Data(path=str(file)), given, Sequences)) == 12
+    assert len(opened(path=str(file))) == 12
     assert given == {"length": 5, "vocabulary_size": 40}
     given = {"vocabulary_size": 9, "length": 3}
-    source = data.resolve(Data(path="synthetic"), given, Sequences)
+    source = opened(path="synthetic")
     assert source.sequences.shape == (10_000, 3) and source.vocabulary_size == 9
     assert given == {"vocabulary_size": 9, "length": 3}
     for word in ("labels", "flip"):
         with pytest.raises(DataError, match=f"data.{word} is True.*has no setting '{word}'"):
-            data.resolve(Data(path="synthetic", **{word: True}), {}, Sequences)
+            opened(path="synthetic", **{word: True})
     with pytest.raises(DataError, match="No data are given"):
-        data.resolve(Data(), {}, Sequences)
+        opened()
 
 
 def test_oracle_of_the_paper():

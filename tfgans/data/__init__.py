@@ -40,12 +40,12 @@ KINDS = {
 COMMON = ("path", "batch_size", "broken", "value_range")  # settings of `Data` for all kinds
 
 
-def resolve(settings: Data, given: dict, model_class: type):
+def resolve(config, model_class: type):
     """Opens the data for a model, and sets the model's arguments that follow from the data.
 
     Args:
-        settings: Path and options of the data.
-        given: The given arguments of the model. Missing ones that follow from the data are added.
+        config: A `tfgans.config.Config`. Its `data` are the path and the options; arguments that
+            follow from the data and are missing in its `model` are added there.
         model_class: Class of the model.
 
     Returns:
@@ -55,7 +55,7 @@ def resolve(settings: Data, given: dict, model_class: type):
         DataError: There is no path; the path holds no usable data, or lacks labels that are
             needed; or this kind of data does not have one of the settings.
     """
-    kind = KINDS[model_class.data_kind]
+    settings, kind = config.data, KINDS[model_class.data_kind]
     for field in dataclasses.fields(Data):
         word, value = field.name, getattr(settings, field.name)
         if value != field.default and word not in (*COMMON, *kind.Reader.settings):
@@ -68,7 +68,7 @@ def resolve(settings: Data, given: dict, model_class: type):
         raise DataError("No data are given.", 'Set data.path: a path, or "synthetic".')
     parameters = inspect.signature(model_class.__init__).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
-    return kind.resolve(settings, given, defaults)
+    return kind.resolve(settings, config.model, defaults)
 
 
 def reader(model, source, settings: Data, stage: int = 0):

@@ -11,6 +11,7 @@ from hashlib import sha256
 import numpy as np
 
 from tfgans import data, durable, features, random, storage
+from tfgans.config import Config
 from tfgans.data.images import ImageReader, common_shape, open_source
 from tfgans.data.settings import Data
 from tfgans.errors import BadInput, nearest
@@ -354,7 +355,9 @@ def evaluate(
     settings.labels = bool(classes)
     inputs = None
     if isinstance(subject, TranslationModel):
-        inputs = data.resolve(settings, subject.get_config(), type(subject))
+        inputs = data.resolve(
+            Config(type(subject).__name__, subject.get_config(), data=settings), type(subject)
+        )
     evaluator = Evaluator(
         settings=settings,
         image_shape=shape,

@@ -1,4 +1,4 @@
-"""All models by name, and `load` for trained ones."""
+"""All models by name, `load` for trained ones, `snapshots` for those of a run."""
 
 from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
@@ -18,9 +18,9 @@ from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan_gp import WGANGP
-from tfgans.storage import load
+from tfgans.storage import load, snapshots
 
-__all__ = ["MODELS", "get", "load"]
+__all__ = ["MODELS", "get", "load", "snapshots"]
 
 MODELS = {
     "began": BEGAN,

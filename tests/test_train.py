@@ -14,9 +14,10 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import fit, new
 
 from tfgans import callbacks, models, storage, training
-from tfgans.config import Config
+from tfgans.config import Config, Metrics
 from tfgans.strategy import choose_strategy
 
 TRAIN = pathlib.Path(__file__).parent.parent / "tools" / "train.py"
@@ -147,6 +148,165 @@ def test_force_goes_on_with_other_settings(tool, tmp_path):
         done = tool(tmp_path, "train", *GAN, "--run", "run", *extra)
         assert done.returncode == 0, done.stderr
     assert state(tmp_path / "run")[0] == 30
+
+
+@pytest.fixture(scope="module")
+def two_steps(tmp_path_factory):
+    """A run of WGAN-GP with one snapshot, after two steps; and its model."""
+    run = tmp_path_factory.mktemp("two_steps") / "run"
+    model, settings, source = new("wgan_gp")
+    fit(model, settings, source, 2)
+    storage.save(model, run / "snapshots" / "00000002.keras")
+    training.check_run(run, settings, force=False)
+    return run, model
+
+
+@pytest.fixture
+def a_run(two_steps, tmp_path):
+    return shutil.copytree(two_steps[0], tmp_path / "run")
+
+
+@pytest.fixture
+def began(monkeypatch):
+    """The models with which `training.train` would train."""
+    models = []
+    monkeypatch.setattr(training, "fit", lambda strategy, model, *rest: models.append(model))
+    return models
+
+
+def test_new_settings_take_effect_and_weights_moments_and_step_stay(two_steps, a_run):
+    changes = ["model.penalty_weight=3.0", "optimizers.generator.learning_rate=2e-5",
+               "optimizers.discriminator.beta_2=0.5", "train.precision=mixed_float16",
+               "model.n_critic=3"]  # fmt: skip
+    settings = Config.load("wgan_gp", "tiny", changes)
+    training.resolve(settings)
+    model, old = training.begin(a_run, settings), two_steps[1]
+    assert (model.penalty_weight, model.n_critic, int(model.step.numpy())) == (3.0, 3, 2)
+    for a, b in zip(old.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    generator, critic = (
+        model.optimizers[p].inner_optimizer for p in ("generator", "discriminator")
+    )
+    assert float(generator.learning_rate) == pytest.approx(2e-5)
+    assert (critic.beta_2, int(critic.iterations.numpy())) == (0.5, 4)
+    assert callable(critic._learning_rate)  # the schedule of the configuration, as before
+    for ours, player in ((generator, "generator"), (critic, "discriminator")):
+        moments = zip(old.optimizers[player]._momentums, ours._momentums, strict=True)
+        assert all([np.array_equal(a, b) for a, b in moments])
+        assert any(np.any(moment) for moment in ours._momentums)
+
+
+def test_force_is_needed_once_and_holds_from_then_on(a_run, began):
+    """A run that is killed before its next snapshot still goes on with its new settings."""
+    settings = Config.load("wgan_gp", "tiny", ["model.penalty_weight=3.0"])
+    message = r"penalty_weight: not given -> 3.0. To start a new run: --run FOLDER. .*--force"
+    with pytest.raises(storage.Refused, match=message):
+        training.train(settings, a_run)
+    assert not began and "penalty_weight" not in (a_run / "config.yaml").read_text()
+    assert training.train(settings, a_run, force=True)
+    assert Config.load(a_run / "config.yaml").model["penalty_weight"] == 3.0
+    assert training.train(settings, a_run)
+    assert [(int(m.step.numpy()), m.penalty_weight) for m in began] == [(2, 3.0)] * 2
+
+
+def test_a_run_goes_on_as_it_was_saved_where_no_setting_has_changed(a_run, began, monkeypatch):
+    monkeypatch.setattr(training, "moved", None)
+    assert training.train(Config.load("wgan_gp", "tiny", ["train.steps=9"]), a_run)
+    assert int(began[0].step.numpy()) == 2
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("model.width=12", "model.width: 8 -> 12"),
+        ("model.image_shape=[32, 32, 3]", r"model.image_shape: \[16, 16, 3\] -> \[32, 32, 3\]"),
+        ("optimizers.generator.amsgrad=true", "optimizers.generator.amsgrad: False -> True"),
+        ("architecture=gan", "architecture: WGANGP -> GAN"),
+    ],
+)
+def test_settings_that_need_other_weights_are_refused_and_not_written(change, message, a_run):
+    before = (a_run / "config.yaml").read_bytes()
+    settings = Config.load("wgan_gp", "tiny", ["train.steps=9"])
+    if change.startswith("architecture"):
+        settings = Config.load("gan", "tiny", ["train.steps=9"])
+    else:
+        settings = Config.load("wgan_gp", "tiny", ["train.steps=9", change])
+    with pytest.raises(storage.Refused, match=f"{message}.*--run FOLDER") as error:
+        training.train(settings, a_run, force=True)
+    assert len(str(error.value).splitlines()) == 1 and "beta" not in str(error.value)
+    assert (a_run / "config.yaml").read_bytes() == before
+
+
+def test_new_settings_never_take_a_step_into_another_stage(tmp_path):
+    """The weights of a stage are prepared when it begins: the next scale of SinGAN."""
+    model, settings, _ = new("singan")
+    model.step.assign(3)
+    storage.save(model, tmp_path / "snapshots" / "00000003.keras")
+    settings.model["scale_steps"] = 2
+    with pytest.raises(storage.Refused, match="model.scale_steps: 1 -> 2"):
+        training.begin(tmp_path, settings)
+
+
+def classes(folder, *names, count=2):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for k in range(count):
+            Image.fromarray(np.full([8, 8, 3], 40 * k, "uint8")).save(folder / name / f"{k}.png")
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("dog", "ant", "class 0 was 'cat', is 'ant'"),  # in the order of the alphabet
+        ("dog", "emu", "class 1 was 'dog', is 'emu'"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_classes(old, new, message, tmp_path):
+    classes(tmp_path / "pets", "cat", "dog")
+    settings = Config.load("sngan", "tiny", [f"data.path={tmp_path / 'pets'}", "data.labels=true"])
+    facts = training.facts_of(training.resolve(settings), settings)
+    training.write_data(tmp_path, facts)
+    assert facts == {"images": [4], "classes": ["cat", "dog"]}
+    training.check_data(tmp_path, facts, force=False)
+    (tmp_path / "pets" / old).rename(tmp_path / "pets" / new)
+    now = training.facts_of(training.resolve(settings), settings)
+    with pytest.raises(storage.Refused, match=f"{message}.*--run FOLDER.*--force") as error:
+        training.check_data(tmp_path, now, force=False)
+    assert len(str(error.value).splitlines()) == 1
+    training.check_data(tmp_path, now, force=True)
+
+
+def test_a_training_remembers_its_classes_and_says_that_images_are_gone(tmp_path, began, capsys):
+    classes(tmp_path / "pets", "cat", "dog")
+    settings = Config.load("sngan", "tiny", [f"data.path={tmp_path / 'pets'}", "data.labels=true"])
+    run = tmp_path / "run"
+    assert training.train(settings, run)
+    (tmp_path / "pets" / "cat" / "0.png").unlink()
+    assert training.train(settings, run)
+    assert "run began with 4 images; the data now hold 3." in capsys.readouterr().out
+    (tmp_path / "pets" / "dog").rename(tmp_path / "pets" / "ant")
+    with pytest.raises(storage.Refused, match="class 0 was 'cat', is 'ant'"):
+        training.train(settings, run)
+    (run / "data.json").unlink()  # a run of an older version
+    assert training.train(settings, run) and (run / "data.json").exists()
+    assert len(began) == 3
+
+
+def test_other_metrics_begin_anew():
+    """`--force --set metrics.names=[...]`: the rows of the run have other columns."""
+    rows = [{"step": "10", "metrics/swd": "1.0"}, {"step": "20", "metrics/ms_ssim": "0.5"}]
+    by = Metrics(names=["swd"], patience=1)
+    assert callbacks.best_row(rows, by) is None and not callbacks.no_better(rows, by)
+    rows.append({"step": "30", "metrics/swd": "2.0"})
+    assert callbacks.best_row(rows, by) is rows[0] and callbacks.no_better(rows, by)
+
+
+@pytest.mark.parametrize("name, images", [("cyclegan", 2), ("pix2pix", 1), ("seqgan", 1)])
+def test_every_kind_of_data_is_remembered(name, images):
+    settings = Config.load(name, "tiny")
+    facts = training.facts_of(training.resolve(settings), settings)
+    assert len(facts["images"]) == images and min(facts["images"]) > 1
+    assert facts["classes"] == []
 
 
 def test_dry_run_prints_settings_sizes_and_memory_and_writes_nothing(tool, tmp_path):

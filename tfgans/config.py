@@ -191,7 +191,12 @@ def names() -> list:
 
 def differences(old: Config, new: Config) -> list:
     """Returns a line "key: old -> new" for each different setting, except `train.steps`."""
-    flat = [flatten(config.to_dict()) for config in (old, new)]
+    return lines(old.to_dict(), new.to_dict())
+
+
+def lines(old: dict, new: dict) -> list:
+    """Returns a line "key: old -> new" for each leaf that differs, except `train.steps`."""
+    flat = [flatten(tree) for tree in (old, new)]
     keys = [key for key in flat[0] | flat[1] if key != "train.steps"]
     absent = "not given"
     pairs = [(key, flat[0].get(key, absent), flat[1].get(key, absent)) for key in keys]

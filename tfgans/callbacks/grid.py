@@ -37,7 +37,7 @@ class SampleGrid(OnTick):
         with random.scope(self.seed):
             seen = self.model.preview(self.data)
         if isinstance(seen, str):
-            (self.folder / f"{step:08}.txt").write_text(seen)
+            (self.folder / f"{step:08}.txt").write_text(seen, encoding="utf-8")
         else:
             images.save_grid(seen, self.folder / f"{step:08}.png")
 

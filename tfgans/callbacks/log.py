@@ -59,7 +59,7 @@ def read_rows(path, step):
     """
     if not path.exists():
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
     return [row for row in rows if int(row["step"]) <= step]
 

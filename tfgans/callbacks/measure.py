@@ -52,14 +52,17 @@ class Measure(OnTick):
 
 
 def best_row(rows, settings):
-    """The row of the best evaluation by the first metric."""
+    """The row of the best evaluation by the first metric; None where no row has it."""
     metric = metrics.METRICS[settings.names[0]]
-    (column,) = {f"metrics/{metric.best}", f"metrics/own_{metric.best}"} & set(rows[-1])
-    return (max if metric.higher else min)(rows, key=lambda row: float(row[column]))
+    for column in (f"metrics/{metric.best}", f"metrics/own_{metric.best}"):
+        if rows and column in rows[-1]:
+            measured = [row for row in rows if column in row]  # others are from before --force
+            return (max if metric.higher else min)(measured, key=lambda row: float(row[column]))
+    return None
 
 
 def no_better(rows, settings):
     """True if the best evaluation is older than the last `patience` ones."""
-    if not rows or not settings.patience:
+    if not settings.patience or (best := best_row(rows, settings)) is None:
         return False
-    return rows.index(best_row(rows, settings)) < len(rows) - settings.patience
+    return rows.index(best) < len(rows) - settings.patience

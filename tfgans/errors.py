@@ -1,6 +1,9 @@
-"""Errors addressed to the user, and messages for misspelled words."""
+"""Errors addressed to the user, messages for misspelled words, and the numbers of a command."""
 
+import argparse
 import difflib
+import math
+import shlex
 import sys
 
 
@@ -14,7 +17,13 @@ class BadInput(ValueError):
 
 
 def run_tool(main):
-    """Runs a tool; prints an error addressed to the user, or Ctrl-C, as one line."""
+    """Runs a tool; prints an error addressed to the user, or Ctrl-C, as one line.
+
+    Characters that the terminal cannot show are escaped: names of files may hold any.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not a stream of a test or a notebook
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = main()
     except (BadInput, OSError, FloatingPointError) as error:
@@ -23,6 +32,43 @@ def run_tool(main):
         status = "Stopped."
     if status:
         sys.exit(status)
+
+
+def again() -> str:
+    """The command that is running, to be pasted into a shell."""
+    return shlex.join(["python", *sys.argv])
+
+
+def whole(least: int, most: int | None = None):
+    """A type for argparse, and for other words of a user: whole numbers from `least` to `most`."""
+    wanted = f"a whole number of {least} or more"
+    if most is not None:
+        wanted = f"a whole number from {least} to {most}"
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"wanted is {wanted}, not {text!r:.80}.")
+        return value
+
+    return number
+
+
+seed = whole(0, 2**32 - 1)  # the numbers from which NumPy starts its random numbers, too
+
+
+def finite(text: str) -> float:
+    """A type for argparse: any number but nan and inf."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"wanted is a finite number, not {text!r:.80}.")
+    return value
 
 
 def nearest(kind: str, word: str, known) -> str:

@@ -6,6 +6,7 @@ release is a folder, saved_models/<name>/<number>/, with a SavedModel and `model
 
 import contextlib
 import pathlib
+import shlex
 import shutil
 import zipfile
 
@@ -81,7 +82,7 @@ def find(name) -> pathlib.Path:
     if path.suffix == ".pkl":
         raise BadInput(
             f"{path} is a pickle: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
-            f"`python tools/convert.py {path}` makes a release of them."
+            f"`python tools/convert.py {shlex.quote(str(path))}` makes a release of them."
         )
     if (path / "snapshots").is_dir():
         if saved := snapshots(path):
@@ -98,7 +99,7 @@ def find(name) -> pathlib.Path:
     raise FileNotFoundError(
         f"No model at {path}: it is neither a run, nor a release, nor a .keras file. "
         + nearest("release", str(name), known)
-        + f" To make one: python tools/train.py {path.name}"
+        + f" To make one: python tools/train.py {shlex.quote(path.name)}"
     )
 
 

@@ -5,21 +5,25 @@ sizes are known only when it is called (SinGAN's enlarging, InfoGAN's traversal)
 the same way: each input is read from a word, by its name and form.
 """
 
+import argparse
 import dataclasses
 import inspect
+import math
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from tfgans import config, images, random
+from tfgans import images, random
 from tfgans.data.convert import prepare
 from tfgans.data.files import FolderImages
 from tfgans.data.tokens import open_tokens, to_text
-from tfgans.errors import BadInput, nearest
+from tfgans.errors import BadInput, finite, nearest, seed, whole
 
 NUMBERS = {"seed": 0, "n": 16}  # inputs of endpoints that need not be given
+WHOLE = {"seed": seed, "n": whole(1), "frames": whole(1), "factor": whole(2), "radius": whole(0)}
+REAL = {"stretch": (0.1, 10.0), "beta": (0.0, 1.0)}  # least and greatest value
 IMAGES = ("image", "composite", "mask")  # parameters of methods that are read from image files
 CHANGED = 0.0  # a mask is true where the mean of its channels is above this gray
 
@@ -125,7 +129,7 @@ def call(model, name, words: dict):
 def tensor_of(model, word, spec, text, stems):
     """The tensor for an input of an endpoint."""
     if spec.shape.rank == 0:
-        return tf.constant(number(word, NUMBERS[word] if text is None else text), spec.dtype)
+        return tf.constant(number(word, str(NUMBERS[word]) if text is None else text), spec.dtype)
     if text is None and word == "label":
         return tf.eye(spec.shape[1])  # each class once
     if text is None and word == "truncation":
@@ -141,23 +145,33 @@ def tensor_of(model, word, spec, text, stems):
         if not all(0 <= k < spec.shape[1] for k in classes):
             raise BadInput(f"Labels are numbers below {spec.shape[1]}, not {text}.")
         return tf.one_hot(classes, spec.shape[1])
-    rows = np.load(text) if text.endswith(".npy") else numbers(word, text)
-    rows = np.asarray(rows, "float32").reshape(-1, *spec.shape[1:])
-    return tf.constant(rows)
+    size = math.prod(spec.shape[1:])
+    rows = load(text) if text.endswith(".npy") else np.array(numbers(word, text), "float32")
+    if not rows.size or rows.size % size or not np.isfinite(rows).all():
+        raise BadInput(
+            f"{word} takes {size} finite numbers for each row, and {text:.80} has the shape "
+            f"{rows.shape}, or a number that is not finite."
+        )
+    return tf.constant(rows.reshape(-1, *spec.shape[1:]))
+
+
+def load(path) -> np.ndarray:
+    """The numbers in a .npy file, float32. Raises BadInput where it holds none."""
+    try:
+        return np.asarray(np.load(path), "float32")
+    except (ValueError, TypeError, EOFError) as error:
+        raise BadInput(f"{path} is no array of numbers in NumPy's format: {error}") from None
 
 
 def value_of(model, word, text, default, stems):
     """The value for a parameter of a method."""
     if word not in IMAGES:
-        value = config.parse(text, f"{word}=")
-        wanted = type(default) if default is not None else int
-        fits = isinstance(value, (int, float)) if wanted is float else isinstance(value, wanted)
-        if wanted is tuple:
-            value = numbers(word, text)
-            fits = len(value) == len(default)
-        if not fits:
-            raise BadInput(f"{word} is like {default!r}, not {text!r}.")
-        return value
+        if isinstance(default, (tuple, float)):
+            values = numbers(word, text)
+            if len(values) != (len(default) if isinstance(default, tuple) else 1):
+                raise BadInput(f"{word} is like {form(model, word, default)}, not {text!r:.80}.")
+            return tuple(values) if isinstance(default, tuple) else values[0]
+        return number(word, text)
     found = read_images(text, model.stage_shape(len(model.stage_steps)), stems)
     return found[0].mean(axis=2) > CHANGED if word == "mask" else found
 
@@ -175,16 +189,24 @@ def read_images(path, shape, stems) -> np.ndarray:
 
 def number(word, text) -> int:
     try:
-        return int(text)
+        return WHOLE[word](text) if word in WHOLE else int(text)
+    except argparse.ArgumentTypeError as error:
+        raise BadInput(f"{word}: {error}") from None
     except ValueError:
-        raise BadInput(f"{word} is a whole number, not {text!r}.") from None
+        raise BadInput(f"{word} is a whole number, not {text!r:.80}.") from None
 
 
 def numbers(word, text) -> list:
     try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise BadInput(f"{word} is numbers with commas between them, not {text!r}.") from None
+        values = [finite(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError:
+        raise BadInput(
+            f"{word} is numbers with commas between them, not nan or inf, and not {text!r:.80}."
+        ) from None
+    least, most = REAL.get(word, (-math.inf, math.inf))
+    if not all(least <= value <= most for value in values):
+        raise BadInput(f"{word} is between {least} and {most}, not {text!r:.80}.")
+    return values
 
 
 def same_rows(given, inputs) -> dict:
@@ -217,7 +239,8 @@ def write(made, use, path, rate=10) -> list:
         stem = path if name in ("image", "video", "text") else f"{path}-{name}"
         if isinstance(value, str) or name == "tokens":
             file = pathlib.Path(f"{stem}.txt")
-            file.write_text(value if isinstance(value, str) else to_text(value))
+            text = value if isinstance(value, str) else to_text(value)
+            file.write_text(text, encoding="utf-8")
         elif use.kind == "video":
             images.save_video(value, file := pathlib.Path(f"{stem}.gif"), rate)
         elif value.ndim == 4:

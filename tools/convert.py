@@ -4,13 +4,13 @@ Reads pickles of StyleGAN2 (in PyTorch or TensorFlow) and of ProGAN. Nothing in 
 """
 
 import argparse
-import os
 import pathlib
+import shlex
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import config, pretrained, storage  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans import config, pretrained, storage
+from tfgans.errors import BadInput, run_tool
 
 
 def main():
@@ -38,10 +38,11 @@ def main():
     out = pathlib.Path(args.out or f"saved_models/{pathlib.Path(args.file).stem}")
     folder = storage.release(model, out.name, out.parent)
     print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
-    print(f"  python tools/sample.py {out}")
+    print("  " + shlex.join(["python", "tools/sample.py", str(out)]))
     if args.run:
         start = pretrained.begin_run(model, args.run)
-        print(f"  python tools/train.py {start} --run {args.run} --data PATH")
+        words = ["python", "tools/train.py", str(start), "--run", args.run]
+        print(f"  {shlex.join(words)} --data PATH")
 
 
 if __name__ == "__main__":

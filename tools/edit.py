@@ -14,14 +14,13 @@ of images.
 """
 
 import argparse
-import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import images, latents, models, storage  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
-from tfgans.latents import attributes, edits, find  # noqa: E402
+from tfgans import images, latents, models, storage
+from tfgans.errors import BadInput, finite, run_tool, seed, whole
+from tfgans.latents import attributes, edits, find
 
 
 def main():
@@ -33,15 +32,26 @@ def main():
     add("method", choices=[*find.UNSUPERVISED, *find.SUPERVISED, "apply"])
     add("file", nargs="?", help="YAML file of edits, for apply")
     add("--scores", metavar="FILE", help="CSV of seeds, or a .keras classifier")
-    add("--samples", type=int, default=2000, help="images that a classifier scores (default 2000)")
+    add("--samples", type=whole(2), default=2000, help="images to classify (default 2000)")
     add("--space", choices=["z", "w"], default="w", help="space of scored codes (default w)")
     add("--layers", default="all", help="coarse, middle, fine, all, or like 0-3 (default all)")
     add("--base", nargs="+", default=[], metavar="NAME", help="attributes to keep unchanged")
-    add("-n", type=int, default=5, help="number of directions for sefa and ganspace (default 5)")
-    add("--strengths", type=float, nargs="+", default=[-3, -2, -1, 0, 1, 2, 3], metavar="S")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED", help="images to show")
-    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
-    add("--label", type=int, help="class of all images (default: seed modulo number of classes)")
+    add(
+        "-n",
+        type=whole(1),
+        default=5,
+        help="number of directions for sefa and ganspace (default 5)",
+    )
+    add("--strengths", type=finite, nargs="+", default=[-3, -2, -1, 0, 1, 2, 3], metavar="S")
+    add(
+        "--seeds", type=seed, nargs="+", default=[0, 1, 2, 3], metavar="SEED", help="images to show"
+    )
+    add("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
+    add(
+        "--label",
+        type=whole(0),
+        help="class of all images (default: seed modulo number of classes)",
+    )
     add("--export", metavar="NAME", help="writes saved_models/NAME/<next version>, for apply")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()

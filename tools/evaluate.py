@@ -5,13 +5,12 @@ LPIPS instead, --vgg and --lpips; --samples is then the number of paths.
 """
 
 import argparse
-import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import metrics  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
-from tfgans.features.vgg import LPIPS  # noqa: E402
+from tfgans import metrics
+from tfgans.errors import BadInput, finite, run_tool, whole
+from tfgans.features.vgg import LPIPS
 
 
 def main():
@@ -23,10 +22,15 @@ def main():
     add("--extractor", metavar="NET", help="weights of Inception, a model, or own-small")
     add("--vgg", metavar="FILE", help="weights of VGG16, for ppl_... (or in TFGANS_VGG16)")
     add("--lpips", metavar="FILE", help="weights of LPIPS, for ppl_... (or in TFGANS_LPIPS)")
-    add("--samples", type=int, default=50_000, help="number of generated images (default 50,000)")
-    add("--seeds", type=int, default=3, help="number of repetitions (default 3)")
-    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
-    add("--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="for float pixels")
+    add(
+        "--samples",
+        type=whole(1),
+        default=50_000,
+        help="number of generated images (default 50,000)",
+    )
+    add("--seeds", type=whole(1), default=3, help="number of repetitions (default 3)")
+    add("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
+    add("--value-range", nargs=2, type=finite, metavar=("LOW", "HIGH"), help="for float pixels")
     add("--cache", metavar="DIR", help="folder for the features of the real images")
     add("--out", metavar="FILE", help="write the result as JSON")
     add("--compare", nargs=2, metavar="JSON", help="print two results side by side")
@@ -35,7 +39,7 @@ def main():
     if args.compare:
         print(metrics.compare(*map(metrics.read_result, args.compare)))
         return
-    if args.subject is None or args.data is None:
+    if not args.subject or not args.data:
         raise BadInput("Give a subject and the real images: NAME --data PATH.")
     result = metrics.evaluate(
         args.subject,

@@ -1,12 +1,11 @@
 """Exports a run or a `.keras` file as a release: `python tools/export.py runs/stylegan2 faces`."""
 
 import argparse
-import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import models, storage  # noqa: E402
-from tfgans.errors import run_tool  # noqa: E402
+from tfgans import models, storage
+from tfgans.errors import run_tool
 
 
 def main():

@@ -6,24 +6,27 @@ ones colors and texture.
 """
 
 import argparse
-import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import images, latents, models  # noqa: E402
-from tfgans.errors import run_tool  # noqa: E402
+from tfgans import images, latents, models
+from tfgans.errors import finite, run_tool, seed, whole
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
-    add("--rows", type=int, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
-    add("--columns", type=int, nargs="+", default=[4, 5, 6, 7, 8, 9], metavar="SEED")
+    add("--rows", type=seed, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
+    add("--columns", type=seed, nargs="+", default=[4, 5, 6, 7, 8, 9], metavar="SEED")
     add("--layers", default="0-6", help="coarse, middle, fine, all, or like 0-3,6 (default 0-6)")
-    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
-    add("--label", type=int, help="class of all images (default: seed modulo number of classes)")
+    add("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
+    add(
+        "--label",
+        type=whole(0),
+        help="class of all images (default: seed modulo number of classes)",
+    )
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
 

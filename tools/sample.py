@@ -6,23 +6,25 @@ Sequences of tokens are printed, one per line. See also `tools/mix.py` for mixed
 
 import argparse
 import inspect
-import os
 import pathlib
+import shlex
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import images, models  # noqa: E402
-from tfgans.data.tokens import to_text  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans import images, models
+from tfgans.data.tokens import to_text
+from tfgans.errors import BadInput, finite, run_tool, seed, whole
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
-    parser.add_argument("-n", type=int, default=16, help="number of images (default 16)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
-    parser.add_argument("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
-    parser.add_argument("--label", type=int, nargs="+", help="class of all images, or one for each")
+    parser.add_argument("-n", type=whole(1), default=16, help="number of images (default 16)")
+    parser.add_argument("--seed", type=seed, default=0, help="same seed, same images (default 0)")
+    parser.add_argument("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
+    parser.add_argument(
+        "--label", type=whole(0), nargs="+", help="class of all images, or one for each"
+    )
     parser.add_argument("--single", action="store_true", help="write one file per image")
     parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
@@ -31,7 +33,7 @@ def main():
     if "sample" not in model.endpoints():
         raise BadInput(
             f"{type(model).__name__} makes images from images: "
-            f"python tools/translate.py {args.model} PATH"
+            f"python tools/translate.py {shlex.quote(args.model)} PATH"
         )
     options = {}
     for option, argument in (("truncation", "truncation"), ("label", "labels")):

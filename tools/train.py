@@ -5,15 +5,14 @@ continues a stopped run.
 """
 
 import argparse
-import os
-import sys
+import shlex
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import catalog, config, models, storage, training  # noqa: E402
-from tfgans.errors import run_tool  # noqa: E402
-from tfgans.ops import machine  # noqa: E402
-from tfgans.strategy import STRATEGIES, is_chief  # noqa: E402
+from tfgans import catalog, config, models, storage, training
+from tfgans.errors import BadInput, again, run_tool
+from tfgans.ops import machine
+from tfgans.strategy import STRATEGIES, is_chief
 
 
 def main():
@@ -34,18 +33,18 @@ def main():
         return 0
 
     section = "tiny" if args.tiny else "demo" if args.demo else None
-    changes = list(args.changes)
-    if args.data:
-        changes.append(f"data.path={args.data}")
-    settings = config.Config.load(args.name, section, changes)
-    if settings.data.path is None:
+    if args.data == "":
+        raise BadInput("--data is empty: give the path of the images.")
+    settings = config.Config.load(args.name, section, args.changes)
+    if args.data is None and settings.data.path is None:
         section = "demo"
-        settings = config.Config.load(args.name, section, changes)
+        settings = config.Config.load(args.name, section, args.changes)
+    settings.data.path = args.data or settings.data.path  # the path as it is, not as YAML
     name = config.find(args.name).stem
     if section:
         print(
             f"Running the {section} of {name}, a small setting. The full one: "
-            f"python tools/train.py {args.name} --data PATH"
+            f"python tools/train.py {shlex.quote(args.name)} --data PATH"
         )
     else:
         print(f"Running {name} in full. For a small setting add --demo.")
@@ -55,20 +54,20 @@ def main():
         return 0
 
     run = args.run or f"runs/{name}" + (f"-{section}" if section else "")
-    again = " ".join(["python", *sys.argv])
     if not training.train(settings, run, args.force, args.strategy):
-        print(f"Stopped; everything is saved in {run}. To go on: {again}")
+        print(f"Stopped; everything is saved in {run}. To go on: {again()}")
         return 130
     if not is_chief():
         return 0
     model = models.load(run)
     folder = storage.release(model, name)
-    samples = "sample" in model.endpoints()
+    tool = "sample.py {}" if "sample" in model.endpoints() else "translate.py {} PATH"
+    served = shlex.quote(f"saved_models/{name}:/models/{name}")
     print(
         f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"
-        f"  python tools/{f'sample.py {name}' if samples else f'translate.py {name} PATH'}\n"
-        f"  docker run -p 8501:8501 -v $PWD/saved_models/{name}:/models/{name} "
-        f"-e MODEL_NAME={name} tensorflow/serving"
+        f"  python tools/{tool.format(shlex.quote(name))}\n"
+        f'  docker run -p 8501:8501 -v "$PWD"/{served} '
+        f"-e MODEL_NAME={shlex.quote(name)} tensorflow/serving"
     )
     return 0
 

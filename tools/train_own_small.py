@@ -7,20 +7,18 @@ Each folder holds the four IDX files of its data set.
 
 import argparse
 import json
-import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
+import keras
+import numpy as np
+import tensorflow as tf
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from tfgans.data.arrays import read_idx  # noqa: E402
-from tfgans.durable import sha256  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
-from tfgans.features.own_small import SEED, SIDE, WEIGHTS, build, rescale  # noqa: E402
-from tfgans.features.resize import RESIZES  # noqa: E402
+from tfgans.data.arrays import read_idx
+from tfgans.durable import sha256
+from tfgans.errors import BadInput, run_tool, whole
+from tfgans.features.own_small import SEED, SIDE, WEIGHTS, build, rescale
+from tfgans.features.resize import RESIZES
 
 
 def read(folder, part, first_class):
@@ -40,7 +38,7 @@ def main():
     parser.add_argument("--mnist", required=True, help="folder of MNIST's IDX files")
     parser.add_argument("--fashion", required=True, help="folder of Fashion-MNIST's IDX files")
     parser.add_argument("--out", type=pathlib.Path, default=WEIGHTS, help="the .npz to write")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=whole(1), default=5)
     args = parser.parse_args()
 
     sets = {"mnist": (args.mnist, 0), "fashion": (args.fashion, 10)}
@@ -64,8 +62,9 @@ def main():
     arrays = {f"{i:02}": np.asarray(w) for i, w in enumerate(model.get_weights())}
     np.savez_compressed(args.out, **arrays)
     facts["sha256"] = sha256(args.out)
-    args.out.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(json.dumps(facts, indent=2))
+    text = json.dumps(facts, indent=2) + "\n"
+    args.out.with_suffix(".json").write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ python tools/use.py singan animate frames=100
 """
 
 import argparse
-import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
 
-from tfgans import models, use  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans import models, use
+from tfgans.errors import BadInput, run_tool
 
 
 def main():

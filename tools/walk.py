@@ -11,16 +11,14 @@ Tables:
 """
 
 import argparse
-import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from tfgans import images, latents, models  # noqa: E402
-from tfgans.callbacks import sample_grids  # noqa: E402
-from tfgans.errors import run_tool  # noqa: E402
+from tfgans import images, latents, models
+from tfgans.callbacks import sample_grids
+from tfgans.errors import BadInput, finite, run_tool, seed, whole
 
 MOVING, TABLES = ("z", "w", "smooth", "training"), ("truncation",)
 
@@ -32,15 +30,21 @@ def main():
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
     add("kind", nargs="?", default="z", choices=MOVING + TABLES)
-    add("--seeds", type=int, nargs="+", default=list(range(10)), metavar="SEED", help="stops")
-    add("--frames", type=int, default=24, help="frames from one stop to the next (default 24)")
-    add("--rate", type=int, default=24, help="frames per second (default 24)")
+    add("--seeds", type=seed, nargs="+", default=list(range(10)), metavar="SEED", help="stops")
+    add("--frames", type=whole(1), default=24, help="frames from one stop to the next (default 24)")
+    add("--rate", type=whole(1, 100), default=24, help="frames per second, up to 100 (default 24)")
     add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
-    add("--columns", type=int, default=1, help="walks side by side, each with its own seeds")
-    add("--truncation", type=float, metavar="PSI", help="below 1 reduces variety")
-    add("--label", type=int, help="class of all images (default: seed modulo number of classes)")
+    add("--columns", type=whole(1), default=1, help="walks side by side, each with its own seeds")
+    add("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
+    add(
+        "--label",
+        type=whole(0),
+        help="class of all images (default: seed modulo number of classes)",
+    )
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
+    if (max(args.seeds) + 1) * args.columns > 2**32:
+        raise BadInput("The seeds of the last column are above 4294967295: give smaller --seeds.")
 
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -94,12 +94,58 @@ def test_scores_of_a_file(tmp_path):
     seeds, names, scores = attributes.read_scores(path)
     assert (seeds, names) == ([3, 8], ["long", "dark"])
     np.testing.assert_array_equal(scores, [[1, 0.5], [0, -2]])
-    path.write_text("long,dark\n1,2\n1,2\n")
-    with pytest.raises(BadInput, match="must begin with the line seed,NAME"):
-        attributes.read_scores(path)
-    path.write_text("seed,long\n3,yes\n1,2\n")
-    with pytest.raises(BadInput, match="in each line a seed and one number"):
-        attributes.read_scores(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffseed,long,dark\n3,1,0.5\n8,0,-2\n",  # Excel's "CSV UTF-8"
+        "seed,long,dark\r\n3,1,0.5\r\n8,0,-2\r\n\r\n\r\n",
+        "\ufeffseed;long;dark\r\n3;1;0,5\r\n8;0;-2\r\n;;\r\n",  # the same in Germany
+        "Seed, long, dark\n\n3, 1, 0.5\n 8 ,0 , -2",
+        '"seed","long","dark"\n"3","1","0.5"\n"8","0","-2"\n',
+    ],
+)
+def test_scores_of_a_spreadsheet(text, tmp_path):
+    (tmp_path / "scores.csv").write_bytes(text.encode())
+    seeds, names, scores = attributes.read_scores(tmp_path / "scores.csv")
+    assert (seeds, names) == ([3, 8], ["long", "dark"])
+    np.testing.assert_array_equal(scores, [[1, 0.5], [0, -2]])
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "must begin with the line seed,NAME"),
+        ("long,dark\n1,2\n1,2\n", "must begin with the line seed,NAME"),
+        ("seed,long\n1,2\n\n", "at least two lines"),
+        ("seed,long,\n1,2,3\n2,3,4\n", "a name of its own"),
+        ("seed,a,a\n1,2,3\n2,3,4\n", "a name of its own"),
+        ("seed,a\n1,2\n\n-1,0.5\n", "line 4: .* 0 to 4294967295, not '-1'"),
+        ("seed,a\n1,2\n4294967296,1\n", "line 3: .*4294967296"),
+        ("seed,a\n1.5,1\n2,1\n", "line 2: .*'1.5'"),
+        ("seed,a\n1,nan\n2,1\n", "line 2: wanted is a finite number, not 'nan'"),
+        ("seed,a\n1,\n2,1\n", "line 2: wanted is a finite number, not ''"),
+        ("seed,a\n1,yes\n2,1\n", "line 2: .*'yes'.* Write a seed and one number"),
+        ("seed,a\n1,2\n2,1,7\n", "line 3: there are 3 cells, and 2 names"),
+        (b"seed,a\n1,2\n2,\xff\n", "no text in UTF-8"),
+        ("seed,a\n1,2\n2,1\n".encode("utf-16"), "no text in UTF-8"),
+    ],
+)
+def test_scores_that_are_none_are_refused_in_one_line(text, message, tmp_path):
+    data = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "scores.csv").write_bytes(data)
+    with pytest.raises(BadInput, match=message) as error:
+        attributes.read_scores(tmp_path / "scores.csv")
+    assert "scores.csv" in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_a_classifier_that_is_none(space, tmp_path):
+    (tmp_path / "bad.keras").write_bytes(b"no archive")
+    with pytest.raises(BadInput, match="is no classifier of Keras"):
+        attributes.scored(space, tmp_path / "bad.keras", 2)
+    with pytest.raises(FileNotFoundError, match="no classifier"):
+        attributes.scored(space, tmp_path / "none.keras", 2)
 
 
 @pytest.mark.parametrize("method", find.SUPERVISED)

@@ -1,37 +1,62 @@
 """Attribute scores of images, and an attribute's direction: the difference of two mean codes."""
 
+import argparse
 import csv
 import pathlib
 
 import keras
 import numpy as np
 
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, finite, seed
 
 
 def read_scores(path):
     """Reads scores from a CSV file with the columns seed, attribute, attribute, ...
 
+    The file may be a spreadsheet's: with a byte order mark, with blank lines, or with semicolons
+    between the cells and commas in the numbers.
+
     Returns:
         Seeds (list), names of the attributes (list), scores [n, attributes].
 
     Raises:
-        BadInput: The file has another form.
+        BadInput: The file has another form. The message names the line.
     """
-    with open(path, newline="") as file:
-        rows = list(csv.reader(file))
-    if len(rows) < 3 or rows[0][0] != "seed" or len(rows[0]) < 2:
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is no text in UTF-8: save it as CSV UTF-8.") from None
+    mark = ";" if ";" in text.partition("\n")[0] else ","
+    reader = csv.reader(text.splitlines(), delimiter=mark, skipinitialspace=True)
+    lines = []  # (number, cells) of each line that is not blank
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                lines.append((reader.line_num, cells))
+    except csv.Error as error:
+        raise BadInput(f"{path}, line {reader.line_num}: {error}. Write a plain CSV.") from None
+    names = lines[0][1] if lines else [""]
+    if len(lines) < 3 or names[0].lower() != "seed" or len(names) < 2:
         raise BadInput(
             f"{path} must begin with the line seed,NAME,... and have at least two lines like 0,1.0"
         )
-    try:
-        seeds = [int(row[0]) for row in rows[1:]]
-        scores = np.array([[float(x) for x in row[1:]] for row in rows[1:]])
-    except ValueError as error:
-        raise BadInput(
-            f"{path}: {error}. Wanted: in each line a seed and one number per attribute."
-        ) from None
-    return seeds, rows[0][1:], scores
+    if "" in names or len(set(names)) < len(names):
+        raise BadInput(f"{path}: each column needs a name of its own, not {mark.join(names)!r}.")
+    seeds, scores = [], []
+    for number, cells in lines[1:]:
+        if mark == ";":
+            cells = [cell.replace(",", ".") for cell in cells]
+        try:
+            if len(cells) != len(names):
+                raise BadInput(f"there are {len(cells)} cells, and {len(names)} names above.")
+            seeds.append(seed(cells[0]))
+            scores.append([finite(cell) for cell in cells[1:]])
+        except (BadInput, argparse.ArgumentTypeError) as error:
+            raise BadInput(
+                f"{path}, line {number}: {error} Write a seed and one number per attribute."
+            ) from None
+    return seeds, names[1:], np.array(scores)
 
 
 def scored(space, path, samples):
@@ -50,7 +75,14 @@ def scored(space, path, samples):
         raise BadInput("This method learns from scores of images: give --scores FILE.")
     if pathlib.Path(path).suffix != ".keras":
         return read_scores(path)
-    classifier = keras.models.load_model(path, compile=False)
+    if not pathlib.Path(path).is_file():
+        raise FileNotFoundError(f"There is no classifier {path}.")
+    try:
+        classifier = keras.models.load_model(path, compile=False)
+    except ValueError as error:
+        raise BadInput(
+            f"{path} is no classifier of Keras: {' '.join(str(error).split())}"
+        ) from None
     seeds, parts = list(range(samples)), []
     for i in range(0, samples, 100):
         images = space.synthesize(space.of_seeds(seeds[i : i + 100]))

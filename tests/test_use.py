@@ -1,0 +1,87 @@
+"""Inputs of a use, read from words: their ranges, and one line for each that does not fit."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgans import use
+from tfgans.errors import BadInput
+
+Z, SEED = tf.TensorSpec([None, 4], name="z"), tf.TensorSpec([], "int64", "seed")
+PSI = tf.TensorSpec([None], name="truncation")
+
+
+@pytest.mark.parametrize(
+    "word, text, default, expected",
+    [
+        ("n", "4", 16, 4),
+        ("seed", "4294967295", None, 2**32 - 1),
+        ("first", "-2", 1, -2),
+        ("stretch", "1,2.5", (1.0, 1.0), (1.0, 2.5)),
+        ("beta", "1", 0.9, 1.0),
+    ],
+)
+def test_numbers_of_a_method(word, text, default, expected):
+    assert use.value_of(None, word, text, default, []) == expected
+
+
+@pytest.mark.parametrize(
+    "word, text, default, message",
+    [
+        ("n", "0", 16, "n: wanted is a whole number of 1 or more, not '0'"),
+        ("n", "yes", 16, "n: wanted is a whole number of 1 or more, not 'yes'"),
+        ("n", "1.0", 16, "not '1.0'"),
+        ("frames", "0", 100, "frames: wanted is a whole number of 1 or more"),
+        ("frames", "-3", 100, "not '-3'"),
+        ("factor", "0", 4, "factor: wanted is a whole number of 2 or more"),
+        ("radius", "-1", 7, "radius: wanted is a whole number of 0 or more"),
+        ("seed", "-1", None, "seed: wanted is a whole number from 0 to 4294967295"),
+        ("seed", "1099511627776", None, "from 0 to 4294967295"),
+        ("first", "two", 1, "first is a whole number, not 'two'"),
+        ("stretch", "0,1", (1.0, 1.0), "stretch is between 0.1 and 10.0, not '0,1'"),
+        ("stretch", "1", (1.0, 1.0), "stretch is like "),
+        ("stretch", "1,nan", (1.0, 1.0), "stretch is numbers with commas"),
+        ("beta", "2", 0.9, "beta is between 0.0 and 1.0"),
+        ("beta", "inf", 0.9, "beta is numbers with commas"),
+        ("beta", "0.1,0.2", 0.9, "beta is like 0.9"),
+    ],
+)
+def test_numbers_of_a_method_that_do_not_fit(word, text, default, message):
+    with pytest.raises(BadInput) as error:
+        use.value_of(None, word, text, default, [])
+    assert message in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_tensors_of_an_endpoint(tmp_path):
+    np.save(tmp_path / "z.npy", np.arange(8))
+    z = use.tensor_of(None, "z", Z, str(tmp_path / "z.npy"), [])
+    np.testing.assert_array_equal(z, np.arange(8).reshape(2, 4))
+    np.testing.assert_array_equal(use.tensor_of(None, "z", Z, "1,2,3,4", []), [[1, 2, 3, 4]])
+    np.testing.assert_allclose(use.tensor_of(None, "truncation", PSI, "0.5,1", []), [0.5, 1])
+    assert int(use.tensor_of(None, "seed", SEED, None, [])) == 0
+
+
+@pytest.mark.parametrize(
+    "word, spec, text, message",
+    [
+        ("z", Z, "1,2,3", "z takes 4 finite numbers for each row"),
+        ("z", Z, "1,2,3,x", "z is numbers with commas"),
+        ("z", Z, "three.npy", "z takes 4 finite numbers for each row"),
+        ("z", Z, "nan.npy", "z takes 4 finite numbers for each row"),
+        ("z", Z, "none.npy", "z takes 4 finite numbers for each row"),
+        ("z", Z, "text.npy", "no array of numbers in NumPy's format"),
+        ("z", Z, "empty.npy", "no array of numbers in NumPy's format"),
+        ("truncation", PSI, "nan", "truncation is numbers with commas"),
+        ("seed", SEED, "-1", "seed: wanted is a whole number from 0 to 4294967295"),
+    ],
+)
+def test_tensors_that_do_not_fit(word, spec, text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("three.npy", np.ones(3))
+    np.save("nan.npy", np.full(4, np.nan))
+    np.save("none.npy", np.ones([0, 4]))
+    (tmp_path / "text.npy").write_text("1 2 3 4")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    with pytest.raises(BadInput) as error:
+        use.tensor_of(None, word, spec, text, [])
+    assert message in str(error.value) and len(str(error.value).splitlines()) == 1

@@ -5,12 +5,16 @@ python tools/data.py pack photos.zip data/photos --size 256 256
 """
 
 import argparse
+import shlex
 import sys
+
+import _start  # noqa: F401
 
 from tfgans.data import DataError
 from tfgans.data.check import check
 from tfgans.data.pack import pack
 from tfgans.data.source import printable
+from tfgans.errors import finite, run_tool, whole
 
 
 def main(argv=None) -> int:
@@ -29,15 +33,15 @@ def main(argv=None) -> int:
         command.add_argument(
             "--value-range",
             nargs=2,
-            type=float,
+            type=finite,
             metavar=("LOW", "HIGH"),
             help="pixel values of black and white, for arrays of floats",
         )
     packer.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
     packer.add_argument(
-        "--size", nargs=2, type=int, metavar=("H", "W"), help="crop and resize to this size"
+        "--size", nargs=2, type=whole(1), metavar=("H", "W"), help="crop and resize to this size"
     )
-    packer.add_argument("--shards", type=int, default=4, help="number of files (default: 4)")
+    packer.add_argument("--shards", type=whole(1), default=4, help="number of files (default: 4)")
     args = parser.parse_args(argv)
 
     if args.command == "pack":
@@ -45,7 +49,7 @@ def main(argv=None) -> int:
             count = pack(args.path, args.out, args.size, args.shards, args.value_range)
         except DataError as error:
             sys.exit(f"{error.problem}\n{error.fix}")
-        print(f"{count:,} images written to {args.out}. Train with --data {args.out}")
+        print(f"{count:,} images written to {args.out}. Train with --data {shlex.quote(args.out)}")
         return 0
 
     findings = check(args.path, args.value_range)
@@ -57,4 +61,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool(main)

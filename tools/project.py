@@ -9,18 +9,15 @@ each layer, 5,000 steps). Ctrl-C saves; the same command continues the search. I
 """
 
 import argparse
-import os
 import pathlib
-import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from tfgans import images, latents, models  # noqa: E402
-from tfgans.callbacks import StopOnSignal  # noqa: E402
-from tfgans.data.single import read  # noqa: E402
-from tfgans.errors import BadInput, run_tool  # noqa: E402
+from tfgans import images, latents, models
+from tfgans.callbacks import StopOnSignal
+from tfgans.data.single import read
+from tfgans.errors import BadInput, again, run_tool, whole
 
 METHODS = {"projector": latents.Projector, "image2stylegan": latents.Image2StyleGAN}
 
@@ -33,10 +30,10 @@ def main():
     add("model", help="a release, or a path to a release, run or .keras file")
     add("files", nargs="+", metavar="IMAGE", help="images; they are resized to the model's size")
     add("--method", choices=METHODS, default="projector")
-    add("--steps", type=int, help="number of steps (default: the paper's)")
+    add("--steps", type=whole(1), help="number of steps (default: the paper's)")
     add("--vgg", metavar="FILE", help="weights of VGG16; without it, distances compare pixels")
     add("--lpips", metavar="FILE", help="weights of LPIPS for VGG16, for projector")
-    add("--label", type=int, help="start from the mean w of this class (default: of all)")
+    add("--label", type=whole(0), help="start from the mean w of this class (default: of all)")
     add("--use", choices=latents.USES, help="expression: person A, then B neutral and smiling")
     add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-METHOD)")
@@ -60,7 +57,7 @@ def main():
     search.run(out / "latents.npz", max(search.steps // 40, 1), show, lambda: signals.stopped)
     signals.give_back()
     if search.step < search.steps:
-        print(f"Stopped at step {search.step}; saved. To go on: {' '.join(['python', *sys.argv])}")
+        print(f"Stopped at step {search.step}; saved. To go on: {again()}")
         return 130
     found = np.asarray(space.synthesize(search.ws, search.noise))
     path = [np.asarray(space.synthesize(ws, search.noise)) for _, ws, _ in search.history]

@@ -4,17 +4,15 @@ It writes a PNG for each image, with the input and the result side by side.
 """
 
 import argparse
-import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import _start  # noqa: F401
+import tensorflow as tf
 
-import tensorflow as tf  # noqa: E402
-
-from tfgans import images, models  # noqa: E402
-from tfgans.data.convert import prepare  # noqa: E402
-from tfgans.data.files import FolderImages  # noqa: E402
-from tfgans.errors import BadInput, nearest, run_tool  # noqa: E402
+from tfgans import images, models
+from tfgans.data.convert import prepare
+from tfgans.data.files import FolderImages
+from tfgans.errors import BadInput, nearest, run_tool, seed
 
 
 def main():
@@ -24,7 +22,7 @@ def main():
     parser.add_argument(
         "--endpoint", default="serving_default", help="endpoint of the model, such as b_to_a"
     )
-    parser.add_argument("--seed", type=int, help="seed of the noise, if the model has noise")
+    parser.add_argument("--seed", type=seed, help="seed of the noise, if the model has noise")
     parser.add_argument("--single", action="store_true", help="write only the result")
     parser.add_argument("--out", default="translated", metavar="DIR", help="default: translated")
     args = parser.parse_args()

@@ -8,7 +8,17 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "tfgans"
 # Rooms from the ground up; a file imports from its own room and from those before it.
 ROOMS = [
-    {"errors", "version", "random", "durable", "shapes", "images", "optimizers", "penalties"},
+    {
+        "errors",
+        "version",
+        "keras_settings",
+        "random",
+        "durable",
+        "shapes",
+        "images",
+        "optimizers",
+        "penalties",
+    },
     {"digests", "legacy", "memory", "foreign", "ops"},
     {"layers", "storage", "strategy"},
     {"features", "data"},

@@ -29,6 +29,14 @@ def test_exported_model_does_the_same(trained, tmp_path):
         made = loaded.signatures[endpoint](**inputs(signature, n=3, seed=7))
         found |= {f"{endpoint}/{name}": value.numpy() for name, value in made.items()}
     assert_same_use(found, trained.use, atol=2e-6)
+    for endpoint, (_, signature) in model.endpoints().items():
+        nothing = {
+            name: value[:0] if value.shape.rank else value * 0
+            for name, value in inputs(signature, n=1, seed=0).items()
+        }
+        if any(spec.shape.rank or spec.name == "n" for spec in signature):
+            for name, value in loaded.signatures[endpoint](**nothing).items():
+                assert value.shape == (0, *found[f"{endpoint}/{name}"].shape[1:])
     own = "sampling_generator" if samples(model) else "generator"
     networks = contract(trained.settings.architecture, "served", [own])
     wanted = sum(exported.served(getattr(model, network)) for network in networks)

@@ -283,8 +283,11 @@ def test_penalty_does_not_jump_when_the_resolution_doubles():
 
 
 def test_losses():
-    """Scores of 3 and 5 for real, 2 for fake images: Wasserstein -2, drift 0.001 * 17 on reals."""
-    model = at(small(drift_weight=0.001), 12)
+    """Scores of 3 and 5 for real, 2 for fake images: Wasserstein -2, drift 0.001 * 17 on reals.
+
+    The gradient is 1, at one pixel: the penalty is 10 (1 / target - 1)^2 for a target of 1/2.
+    """
+    model = at(small(drift_weight=0.001, penalty_weight=10.0, penalty_target=0.5), 12)
     real = tf.ones([2, 16, 16, 1]) * tf.reshape([3.0, 5.0], [2, 1, 1, 1])
     model.generator.images = lambda z, label, level, fade: tf.fill([2, 16, 16, 1], 2.0)
     model.discriminator = lambda image, fade=None: image[:, :1, 0, 0]
@@ -293,7 +296,7 @@ def test_losses():
         g = model.generator_loss(None, n=2)
     assert float(d["wasserstein"]) == pytest.approx(-2.0)
     assert float(d["drift"]) == pytest.approx(0.017)
-    assert float(d["penalty"]) == pytest.approx(0.0, abs=1e-6)  # the gradient is 1 at one pixel
+    assert float(d["penalty"]) == pytest.approx(10.0)
     assert {name: float(value) for name, value in g.items()} == {"wasserstein": -2.0}
     optimizer = model.default_optimizers()["generator"]
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.0, 0.99, 1e-8)

@@ -259,6 +259,18 @@ def test_path_length_of_a_linear_synthesis():
     assert np.sqrt(np.mean(np.square(lengths))) <= (32 / 256) ** 0.5
 
 
+def test_path_length_penalty_of_one_image():
+    """weight (L - mean)^2, 4 times as it is taken every 4th step; the mean moves to 0.01 L."""
+    model = small(style_mixing=0, path_length_weight=2.0)
+    model.generator.synthesis = LinearSynthesis()
+    model.generator.synthesis.build(None)
+    model.training_styles = lambda n, label: normal(n, 1, 8)
+    with random.scope(0):
+        penalty = float(model.path_length_penalty(None, n=2)["path_length"])
+    length = float(model.path_length_mean.numpy()) / 0.01
+    assert penalty == pytest.approx(4 * 2.0 * (0.99 * length) ** 2, rel=1e-4)
+
+
 def test_path_length_penalty_is_nothing_for_equal_lengths_at_their_mean():
     model = small(style_mixing=0)
     model.generator.synthesis = LinearSynthesis()

@@ -1,9 +1,10 @@
 """Data: from a path to batches.
 
-A kind of data (the model's `data_kind`) is a module with two names. `resolve` opens the path and
-sets the model's arguments that follow from the data; `Reader` reads the examples at given positions
-of an endless random order. `batches` is the same for all kinds. The order is a function of
-(seed, step), so a run that is resumed or spread over workers sees the same examples.
+A kind of data (the model's `data_kind`) is a module with three names. `resolve` opens the path and
+sets the model's arguments that follow from the data; `signature` says the form of one example;
+`Reader` reads the examples at given positions of an endless random order. `batches` is the same for
+all kinds. The order is a function of (seed, step), so a run that is resumed or spread over workers
+sees the same examples.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.data import images, paired, single, tokens, unpaired
+from tfgans.data.ending import until_exit
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -27,6 +29,7 @@ __all__ = [
     "open_images",
     "reader",
     "resolve",
+    "signature",
 ]
 
 KINDS = {
@@ -69,6 +72,11 @@ def resolve(config, model_class: type):
     parameters = inspect.signature(model_class.__init__).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     return kind.resolve(settings, config.model, defaults)
+
+
+def signature(model, stage: int = 0) -> dict:
+    """The form of one example of a model's kind of data: key -> TensorSpec, in their order."""
+    return KINDS[model.data_kind].signature(model, stage)
 
 
 def reader(model, source, settings: Data, stage: int = 0):
@@ -143,6 +151,9 @@ def batches(
 
     stages = range(len(model.stage_steps) + 1) if stage is None else [stage]
     signature = common_signature([reader_of(k).signature for k in stages])
+    whole_batch = {
+        name: tf.TensorSpec([part, *spec.shape], spec.dtype) for name, spec in signature.items()
+    }
 
     @functools.lru_cache(maxsize=4)  # a batch can span two passes
     def permutation(number, n, stream):
@@ -165,11 +176,7 @@ def batches(
         return [found[name] for name in signature]
 
     def example(step):
-        tensors = tf.numpy_function(load, [step], [spec.dtype for spec in signature.values()])
-        return {
-            name: tf.ensure_shape(tensor, [part, *spec.shape])
-            for (name, spec), tensor in zip(signature.items(), tensors, strict=True)
-        }
+        return until_exit(load, whole_batch, step)
 
     options = tf.data.Options()
     options.deterministic = True
@@ -177,6 +184,8 @@ def batches(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     # two calls: while one waits for its last image, the other one keeps the threads busy
     dataset = tf.data.Dataset.counter(start).map(example, num_parallel_calls=2)
+    dataset = dataset.take_while(lambda ok, _: ok)
+    dataset = dataset.map(lambda _, batch: batch)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 

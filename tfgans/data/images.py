@@ -93,6 +93,14 @@ def _check_labels(source, num_classes):
         )
 
 
+def signature(model, stage: int) -> dict:
+    """Key -> TensorSpec of one example, as a model takes it in a stage."""
+    found = {"image": tf.TensorSpec(model.stage_shape(stage))}
+    if model.num_classes:
+        found["label"] = tf.TensorSpec([], "int32")  # or vectors, [num_classes] float32
+    return found
+
+
 class Reader:
     """Feeds a model with images: "image", and "label" if the model has num_classes > 0.
 
@@ -116,14 +124,13 @@ class Reader:
     def __init__(self, model, source: Images, config: Data, stage: int):
         self.source, self.flip = source, config.flip
         report_conversion(source, *model.image_shape)
-        shape = tuple(model.stage_shape(stage))
-        self.signature = {"image": tf.TensorSpec(shape)}
+        self.signature = signature(model, stage)
         self.labels, num_classes = None, model.num_classes
         if num_classes:
             _check_labels(source, num_classes)
             self.labels = source.labels
             self.signature["label"] = tf.TensorSpec(self.labels.shape[1:], self.labels.dtype)
-        factor = model.image_shape[0] // shape[0]
+        factor = model.image_shape[0] // self.signature["image"].shape[0]
         self.files = ImageReader(source, model.image_shape, config.broken, factor)
 
     def read(self, positions, order, draws):

@@ -173,6 +173,15 @@ def match(a, b) -> tuple:
     return a, b
 
 
+def signature(model, stage: int) -> dict:
+    """Key -> TensorSpec of one example, as a model takes it in a stage."""
+    height, width, channels = model.image_shape
+    return {
+        "input": tf.TensorSpec([height, width, model.input_channels]),
+        "target": tf.TensorSpec([height, width, channels]),
+    }
+
+
 class Reader:
     """Feeds a model with pairs: "input" and "target", cut and mirrored alike.
 
@@ -196,10 +205,7 @@ class Reader:
         self.channels = model.input_channels, channels
         for images, wanted in zip((source.input, source.target), self.channels, strict=True):
             report_conversion(images, self.height, self.width, wanted)
-        self.signature = {
-            name: tf.TensorSpec([self.height, self.width, wanted])
-            for name, wanted in zip(("input", "target"), self.channels, strict=True)
-        }
+        self.signature = signature(model, stage)
         self.pool = ThreadPoolExecutor()
 
     def read(self, positions, order, draws):

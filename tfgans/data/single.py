@@ -89,6 +89,11 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Images:
     return source
 
 
+def signature(model, stage: int) -> dict:
+    """Key -> TensorSpec of one example, as a model takes it in a stage."""
+    return {"image": tf.TensorSpec(model.stage_shape(stage))}
+
+
 class Reader:
     """Feeds a model with copies of one image: "image".
 
@@ -107,7 +112,7 @@ class Reader:
         height, width, channels = model.image_shape
         image = to_float(without_alpha(source.read(0)), source.value_range, channels)
         self.image = resize(crop_resize(image, height, width), *model.stage_shape(stage)[:2])
-        self.signature = {"image": tf.TensorSpec(self.image.shape)}
+        self.signature = signature(model, stage)
 
     def read(self, positions, order, draws):
         return {"image": np.repeat(self.image[None], len(positions), axis=0)}

@@ -177,6 +177,11 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Tokens:
     return source
 
 
+def signature(model, stage: int) -> dict:
+    """Key -> TensorSpec of one example, as a model takes it in a stage."""
+    return {"tokens": tf.TensorSpec([model.length], "int32")}
+
+
 class Reader:
     """Feeds a model with sequences: "tokens", int32 [length].
 
@@ -204,7 +209,7 @@ class Reader:
                 f"{source.vocabulary_size} or more.",
             )
         self.sequences = source.sequences
-        self.signature = {"tokens": tf.TensorSpec([model.length], "int32")}
+        self.signature = signature(model, stage)
 
     def read(self, positions, order, draws):
         return {"tokens": self.sequences[[order(p, len(self.sequences)) for p in positions]]}

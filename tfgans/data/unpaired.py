@@ -75,6 +75,11 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
     )
 
 
+def signature(model, stage: int) -> dict:
+    """Key -> TensorSpec of one example, as a model takes it in a stage."""
+    return {name: tf.TensorSpec(model.image_shape) for name in ("a", "b")}
+
+
 class Reader:
     """Feeds a model with images "a" and "b", cropped and mirrored independently.
 
@@ -102,7 +107,7 @@ class Reader:
         for images in (source.a, source.b):
             report_conversion(images, *self.shape)
             self.files.append(ImageReader(images, size, config.broken))
-        self.signature = {name: tf.TensorSpec(self.shape) for name in ("a", "b")}
+        self.signature = signature(model, stage)
 
     def read(self, positions, order, draws):
         indices = (

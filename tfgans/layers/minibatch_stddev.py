@@ -27,14 +27,18 @@ class MinibatchStdDev(keras.layers.Layer):
         self.group, self.features = group, features
 
     def call(self, x):
-        n, rows, columns, channels = x.shape  # n is static, as in each training step
-        group = min(self.group or n, n)
-        if n % group:
-            raise BadInput(
-                f"The discriminator compares images in groups of {group}, and {n} images at a time "
-                "on one device cannot be divided into such groups. Change data.batch_size, "
-                "train.accumulate or model.minibatch_group."
-            )
+        n, rows, columns, channels = x.shape  # n is static in each training step
+        if n is None:
+            n = tf.shape(x)[0]
+            group = tf.minimum(self.group or n, n)
+        else:
+            group = min(self.group or n, n)
+            if n % group:
+                raise BadInput(
+                    f"The discriminator compares images in groups of {group}, and {n} images at a "
+                    "time on one device cannot be divided into such groups. Change "
+                    "data.batch_size, train.accumulate or model.minibatch_group."
+                )
         y = tf.reshape(
             x, [group, -1, rows, columns, self.features, channels // self.features]
         )  # [G, M, H, W, F, C/F]

@@ -30,6 +30,32 @@ def feature_pair(real, fake) -> tuple:
     return tuple(sets)
 
 
+def pixel_sets(images_a, images_b) -> tuple:
+    """Checks two sets of images and converts them to float64.
+
+    Args:
+        images_a: Images [N, H, W, C], array or tensor.
+        images_b: Images [M, H, W, C].
+
+    Raises:
+        BadInput: They are not images of one size and number of channels, or a set is empty.
+    """
+    sets = [np.asarray(x, "float64") for x in (images_a, images_b)]
+    shapes = [x.shape for x in sets]
+    if any(len(s) != 4 or 0 in s for s in shapes) or shapes[0][1:] != shapes[1][1:]:
+        raise BadInput(
+            "Wanted two sets of images, [N, H, W, C] with the same sides and channels, not "
+            f"{shapes[0]} and {shapes[1]}."
+        )
+    return tuple(sets)
+
+
+def at_least(word: str, value: int, least: int):
+    """Raises BadInput where a setting of a metric is too small."""
+    if value < least:
+        raise BadInput(f"{word} must be at least {least}, not {value}.")
+
+
 def squared_distances(points: np.ndarray, others: np.ndarray):
     """Yields (slice, squared distances [rows, len(others)]) until all rows of `points` are done."""
     lengths = np.square(others).sum(axis=1)
@@ -46,6 +72,7 @@ def squared_radius(points: np.ndarray, k: int) -> np.ndarray:
     Raises:
         BadInput: The set has fewer than k other points.
     """
+    at_least("k", k, 1)
     if len(points) <= k:
         raise BadInput(f"Wanted {k} nearest neighbors of each point in a set of {len(points)}.")
     radius = np.empty(len(points))

@@ -122,7 +122,9 @@ class Evaluator:
             seeds, samples = [0], min(self.samples, len(subject))
         else:
             seeds, samples = list(range(self.seeds)), self.samples
+        self.generated = samples
         runs = [self.measure(subject, samples, seed) for seed in seeds]
+        samples = self.generated
         values = {}
         for name in runs[0]:
             numbers = [float(run[name]) for run in runs]
@@ -151,11 +153,17 @@ class Evaluator:
     def real_batches(self):
         """Yields all real images once, in random order: uint8 [n, H, W, C] and labels or None."""
         order = np.random.default_rng(0).permutation(len(self.source))
-        reader = ImageReader(self.source, self.image_shape, "fail")
+        for images, rows in self.read(self.source, order):
+            yield images, None if self.source.labels is None else self.source.labels[rows]
+
+    def read(self, source, order):
+        """Yields images, uint8 [n, H, W, C], and their indices; broken ones as in training."""
+        reader = ImageReader(source, self.image_shape, self.settings.broken)
         for begin in range(0, len(order), BATCH):
             rows = order[begin : begin + BATCH]
-            labels = None if self.source.labels is None else self.source.labels[rows]
-            yield to_uint8(reader.read(list(rows))[0]), labels
+            images, used = reader.read(list(rows))
+            intact = used == rows  # another one stands in the place of a broken one
+            yield to_uint8(images[intact]), rows[intact]
 
     @contextlib.contextmanager
     def cached_features(self):
@@ -199,6 +207,7 @@ class Evaluator:
         if self.needs - set(OF_MODEL):
             for images, labels in self.fake_batches(subject, samples, seed):
                 fake.add(images, labels)
+            self.generated = fake.count  # fewer than `samples` where images are broken
         values = {}
         for name in self.metrics:
             metric = METRICS[name]
@@ -227,9 +236,7 @@ class Evaluator:
         """Yields generated images, uint8 [n, H, W, C], and their labels or None."""
         if isinstance(subject, data.Images):
             order = np.random.default_rng(seed).permutation(len(subject))[:samples]
-            reader = ImageReader(subject, self.image_shape, "fail")
-            for begin in range(0, samples, BATCH):
-                yield to_uint8(reader.read(list(order[begin : begin + BATCH]))[0]), None
+            yield from ((images, None) for images, _ in self.read(subject, order))
             return
         if self.inputs is not None:
             yield from self.translations(subject, samples, seed)

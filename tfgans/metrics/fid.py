@@ -56,7 +56,7 @@ class Moments:
             self.total += rows.sum(axis=0)
             # products += rows^T rows, in place and only above the diagonal
             self.products = dsyrk(1.0, rows.T, 1.0, self.products, overwrite_c=True)
-        if not np.isfinite(self.total).all():
+        if self.count and not np.isfinite(self.total).all():
             raise BadInput("The features hold NaN or infinite values.")
         return self
 
@@ -92,6 +92,11 @@ def fid(real, fake, ddof: int = 1) -> float:
 
 def fid_of_moments(real: Moments, fake: Moments, ddof: int = 1) -> float:
     """The distance between two sets whose features were added to `Moments`."""
+    if min(real.count, fake.count) <= ddof:
+        raise BadInput(
+            f"{real.count} real and {fake.count} generated images are too few for a covariance: "
+            f"FID needs at least {ddof + 1} of each."
+        )
     if len(real.mean) != len(fake.mean):
         raise BadInput(f"{len(real.mean)} and {len(fake.mean)} features cannot be compared.")
     covariances = real.covariance(ddof), fake.covariance(ddof)

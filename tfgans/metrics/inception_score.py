@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from tfgans.errors import BadInput
+from tfgans.metrics.distances import at_least
 
 
 def inception_score(logits, splits: int = 10) -> tuple[float, float]:
@@ -31,6 +32,7 @@ def inception_score(logits, splits: int = 10) -> tuple[float, float]:
         BadInput: The logits are not [N, K], or N is less than the number of splits.
     """
     logits = np.asarray(logits, "float64")
+    at_least("splits", splits, 1)
     if logits.ndim != 2 or len(logits) < splits:
         raise BadInput(f"Wanted logits [N, K] with N at least {splits}, not {logits.shape}.")
     log_p = log_softmax(logits, axis=1)

@@ -12,7 +12,7 @@ Reference: mbinkowski/MMD-GAN, gan/compute_scores.py; tensorflow/gan, classifier
 import numpy as np
 
 from tfgans.errors import BadInput
-from tfgans.metrics.distances import feature_pair
+from tfgans.metrics.distances import at_least, feature_pair
 
 
 def kernel_distance(real, fake) -> float:
@@ -47,6 +47,8 @@ def kid(real, fake, subsets: int = 100, subset_size: int = 1000, seed: int = 0) 
         the error of the mean.
     """
     real, fake = feature_pair(real, fake)
+    at_least("subsets", subsets, 1)
+    at_least("subset_size", subset_size, 2)
     size, random = min(subset_size, len(real), len(fake)), np.random.default_rng(seed)
     values = [
         kernel_distance(*(x[random.choice(len(x), size, replace=False)] for x in (real, fake)))
@@ -70,6 +72,7 @@ def kid_of_blocks(real, fake, max_block_size: int = 1024) -> tuple:
         BadInput: A block has fewer than two images.
     """
     real, fake = feature_pair(real, fake)
+    at_least("max_block_size", max_block_size, 1)
     blocks = -(-max(len(real), len(fake)) // max_block_size)
     if min(len(real), len(fake)) < 2 * blocks:
         raise BadInput(

@@ -10,6 +10,9 @@ Reference: tkarras/progressive_growing_of_gans, metrics/ms_ssim.py.
 import numpy as np
 from scipy import ndimage
 
+from tfgans.errors import BadInput
+from tfgans.metrics.distances import pixel_sets
+
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents of the scales, finest first
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 WINDOW, SIGMA = 11, 1.5
@@ -23,8 +26,18 @@ def ms_ssim(images_a, images_b) -> np.ndarray:
     Args:
         images_a: Images [N, H, W, C] with values in 0..255, array or tensor.
         images_b: The images they are compared with, of the same shape.
+
+    Raises:
+        BadInput: The shapes differ; or the images are floats in [-1, 1].
     """
-    a, b = (np.asarray(images, "float64") for images in (images_a, images_b))
+    a, b = pixel_sets(images_a, images_b)
+    if len(a) != len(b):
+        raise BadInput(f"Wanted pairs of images, not {len(a)} and {len(b)}.")
+    if any(is_float(x) and np.abs(x).max() <= 1 for x in (images_a, images_b)):
+        raise BadInput(
+            "MS-SSIM takes images in 0..255, and these are in [-1, 1]: tfgans.images.to_uint8 "
+            "converts them."
+        )
     result = 1.0
     for scale, weight in enumerate(WEIGHTS):
         ssim, structure = compare(a, b)
@@ -32,6 +45,10 @@ def ms_ssim(images_a, images_b) -> np.ndarray:
         result = result * np.maximum(value, 0) ** weight
         a, b = halve(a), halve(b)
     return result
+
+
+def is_float(images):
+    return np.asarray(images).dtype.kind == "f"
 
 
 def compare(a, b):
@@ -70,4 +87,6 @@ def ms_ssim_diversity(images) -> float:
     Args:
         images: [2N, H, W, C] in 0..255. Both images of a pair should have the same class.
     """
+    if len(images) < 2 or len(images) % 2:
+        raise BadInput(f"Wanted pairs of neighboring images, an even number, not {len(images)}.")
     return float(ms_ssim(images[::2], images[1::2]).mean())

@@ -14,7 +14,7 @@ Reference: msmsajjadi/precision-recall-distributions, prd_score.py.
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from tfgans.metrics.distances import feature_pair
+from tfgans.metrics.distances import at_least, feature_pair
 
 
 def prd(real, fake, clusters: int = 20, runs: int = 10, seed: int = 0) -> tuple:
@@ -31,6 +31,8 @@ def prd(real, fake, clusters: int = 20, runs: int = 10, seed: int = 0) -> tuple:
         Precision [1001] and recall [1001], in order of increasing slope.
     """
     real, fake = feature_pair(real, fake)
+    at_least("clusters", clusters, 1)
+    at_least("runs", runs, 1)
     both, curves = np.concatenate([real, fake]), []
     for run in range(runs):
         random = np.random.default_rng([seed, run])

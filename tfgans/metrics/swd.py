@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from tfgans.errors import BadInput
+from tfgans.metrics.distances import pixel_sets
 
 TAPS = np.array([1, 4, 6, 4, 1]) / 16
 PATCH = 7  # pixels along each side of a patch
@@ -36,7 +37,7 @@ def swd(real, fake, seed: int = 0) -> dict[int, float]:
         these and their mean.
     """
     patches = []
-    for number, images in enumerate((real, fake)):
+    for number, images in enumerate(pixel_sets(real, fake)):
         random = np.random.default_rng([seed, number])
         patches.append(patches_of_levels(images, PATCHES_PER_IMAGE, random))
     return swd_of_patches(*patches, seed)
@@ -151,6 +152,7 @@ def tfgan_swd(real, fake, patches_per_image=64, directions=147, seed=0) -> list[
         patches of the real images, and the distance between real and generated images.
     """
     random, distances = np.random.default_rng(seed), []
+    real, fake = pixel_sets(real, fake)
     sets = [patches_of_levels(x, patches_per_image, random) for x in (real, real, fake)]
     for side in sets[0]:
         a, again, b = (normalize_each(patches[side]) for patches in sets)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models import serving
+from tfgans.models.inputs import labels_of
 from tfgans.models.stepping import Frozen, Stepping
 
 
@@ -211,13 +212,14 @@ class BaseModel(Stepping):
         return network
 
     def ema_of(self, network):
-        """A copy of `network` that `update_ema` lets follow it."""
+        """A copy of `network` that `update_ema` lets follow it; its name ends with "_ema"."""
         if isinstance(network, keras.Model):
             own = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}
             with keras.saving.custom_object_scope(own):
                 copy = keras.models.clone_model(network)
+            copy.name = f"{network.name}_ema"
         else:
-            copy = network.from_config(network.get_config())
+            copy = network.from_config(network.get_config() | {"name": f"{network.name}_ema"})
             copy.build_from_config(network.get_build_config())
         copy.set_weights(network.get_weights())
         copy.trainable = False
@@ -245,10 +247,8 @@ class BaseModel(Stepping):
             raise BadInput(f"{given} were given, and this model has {self.num_classes} classes.")
         if label is None:
             return None
-        label = tf.convert_to_tensor(label)
-        if label.dtype.is_integer:
-            return tf.one_hot(label, self.num_classes)
-        return tf.cast(label, "float32")
+        label = labels_of(label, self.num_classes)
+        return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
 
     def export(self, path, more=None):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.

@@ -26,7 +26,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
-from tfgans.models.serving import fresh_seed
+from tfgans.models.serving import drawing
 from tfgans.optimizers import Adam
 from tfgans.shapes import halved
 
@@ -255,7 +255,7 @@ class InfoGAN(LatentModel):
 
     def traverse(self, seed=None):
         """Images of a square grid, row by row: along each row one code runs through its values."""
-        with random.scope(fresh_seed() if seed is None else seed):
+        with drawing(seed):
             return self(self.traversal_latents())
 
     def preview(self, data):

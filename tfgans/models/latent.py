@@ -6,7 +6,8 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
-from tfgans.models.serving import COUNT, SEED, fresh_seed, to_uint8
+from tfgans.models.inputs import labels_of
+from tfgans.models.serving import COUNT, SEED, drawing, to_uint8
 
 
 class LatentModel(BaseModel):
@@ -42,15 +43,21 @@ class LatentModel(BaseModel):
     def sample(self, n, seed=None, *, labels=None, condition=None):
         """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed.
 
+        The values of a generator without a bound at its end, such as StyleGAN2's, are clipped.
+
         Args:
             n: Number of images.
             seed: Seed of the latents; without it new ones each time.
-            labels: For a model with classes: class numbers [n] or label vectors [n, num_classes];
-                without them each class in turn.
+            labels: For a model with classes: class numbers [n], one class number for all, or label
+                vectors [n, num_classes]; without them each class in turn.
             condition: For a model with a condition: its vectors, [n, condition_dim].
         """
-        with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n), *self.condition_for(n, labels, condition))
+        with drawing(seed, n):
+            return self.bounded(self(self.latents(n), *self.condition_for(n, labels, condition)))
+
+    def bounded(self, made):
+        """Images clipped to [-1, 1]; tokens as they are."""
+        return tf.clip_by_value(made, -1.0, 1.0) if made.dtype.is_floating else made
 
     def condition_of(self, batch):
         """(label,) or (condition,) of a batch where this model is conditional, else ()."""
@@ -78,10 +85,12 @@ class LatentModel(BaseModel):
         if not self.num_classes:
             return ()
         if labels is None:
-            return (tf.range(tf.cast(n, "int32")) % self.num_classes,)
-        if np.ndim(labels) == 1 and not set(labels) <= set(range(self.num_classes)):
-            raise BadInput(f"Labels are numbers below {self.num_classes}, not {list(labels)}.")
-        return (tf.convert_to_tensor(labels),)
+            label = tf.range(tf.cast(n, "int32")) % self.num_classes
+            return (tf.one_hot(label, self.num_classes),)
+        label = labels_of([labels] * n if np.ndim(labels) == 0 else labels, self.num_classes)
+        if len(label) != n:
+            raise BadInput(f"{n} images need {n} labels, or one for all; given were {len(label)}.")
+        return (label,)
 
     def endpoints(self):
         """serving_default and uint8 of z and its condition; sample of a seed and a number."""

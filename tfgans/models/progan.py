@@ -118,9 +118,10 @@ class Generator(keras.layers.Layer):
         channel_base,
         channel_max,
         dtype="float32",
+        name="generator",
         **kwargs,
     ):
-        super().__init__(dtype=dtype, **kwargs)
+        super().__init__(dtype=dtype, name=name, **kwargs)
         self.levels = halvings(image_shape)
         rows, columns = halved(image_shape, self.levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(self.levels + 1)]
@@ -190,9 +191,10 @@ class Discriminator(keras.layers.Layer):
         channel_max,
         minibatch_group,
         dtype="float32",
+        name="discriminator",
         **kwargs,
     ):
-        super().__init__(dtype=dtype, **kwargs)
+        super().__init__(dtype=dtype, name=name, **kwargs)
         levels = halvings(image_shape)
         self.rows, columns = halved(image_shape, levels)
         channels = [min(channel_base // (4 * 2**k), channel_max) for k in range(levels + 1)]

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgans import random
+from tfgans.errors import BadInput
 from tfgans.ops.exporting import exporting
 
 SEED = tf.TensorSpec([], "int64", name="seed")
@@ -24,8 +26,36 @@ def export(endpoints, path):
     archive = keras.export.ExportArchive()
     with exporting():
         for name, (function, signature) in endpoints.items():
+            function = for_no_rows_too(function, signature)
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(path), verbose=False)
+
+
+def for_no_rows_too(function, signature):
+    """An endpoint that makes no rows of no rows: TensorFlow's convolutions fail on an empty batch.
+
+    One row goes through the networks in its place, and is cut off again.
+    """
+    names = [spec.name for spec in signature]
+    batches = [k for k, spec in enumerate(signature) if spec.shape.rank]
+    if not batches and COUNT.name not in names:
+        return function
+
+    def endpoint(*inputs):
+        inputs = list(inputs)
+        if COUNT.name in names:
+            n = inputs[names.index(COUNT.name)]
+        else:
+            n = tf.shape(inputs[batches[0]], "int64")[0]
+        missing = tf.cast(n == 0, "int64")
+        if COUNT.name in names:
+            inputs[names.index(COUNT.name)] = n + missing
+        for k in batches:
+            rest = [[0, 0]] * (inputs[k].shape.rank - 1)
+            inputs[k] = tf.pad(inputs[k], [[0, missing], *rest])
+        return {name: value[:n] for name, value in function(*inputs).items()}
+
+    return endpoint
 
 
 def to_uint8(images):
@@ -33,6 +63,16 @@ def to_uint8(images):
     return tf.cast(tf.clip_by_value(images * 127.5 + 128.0, 0.0, 255.0), "uint8")
 
 
-def fresh_seed():
-    """A seed nobody has used before."""
-    return int(np.random.SeedSequence().entropy % 2**40)
+def drawing(seed=None, n=1):
+    """The random scope in which n things are drawn.
+
+    Args:
+        seed: The same seed gives the same things; None is a seed that nobody has used before.
+        n: Their number, checked here.
+
+    Raises:
+        BadInput: n is below 1.
+    """
+    if not tf.is_tensor(n) and n < 1:
+        raise BadInput(f"The number of things to make is at least 1, not {n}.")
+    return random.scope(int(np.random.SeedSequence().entropy % 2**40) if seed is None else seed)

@@ -31,7 +31,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
-from tfgans.models.serving import fresh_seed
+from tfgans.models.serving import drawing
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, gradient_norm, input_gradient
 
@@ -409,8 +409,9 @@ class SinGAN(LatentModel):
         if first:
             first = self.scale(first)
             image = tf.repeat(resize(self.real(first - 1), shapes[first - 1]), n, axis=0)
-        with random.scope(fresh_seed() if seed is None else seed):
-            return self.generator.run(self.noise(n, shapes[first:], first), first, image)
+        with drawing(seed, n):
+            noise = self.noise(n, shapes[first:], first)
+            return self.bounded(self.generator.run(noise, first, image))
 
     def inject(self, image, first=1, seed=None):
         """Paint-to-image: repaints pictures in the manner of the training image.
@@ -421,9 +422,9 @@ class SinGAN(LatentModel):
             seed: Seed of the noise.
         """
         first = self.scale(first)
-        with random.scope(fresh_seed() if seed is None else seed):
+        with drawing(seed):
             noise = self.noise(tf.shape(image)[0], self.shapes[first:], first)
-            return self.generator.run(noise, first, self.real(first - 1, image))
+            return self.bounded(self.generator.run(noise, first, self.real(first - 1, image)))
 
     def blend(self, composite, mask, first=-2, radius=7, seed=None):
         """Harmonization and editing: repaints what was pasted into the training image.
@@ -453,12 +454,12 @@ class SinGAN(LatentModel):
         rows, columns = (round(factor * side) for side in image.shape[1:3])
         times = max(round(3 * math.log2(factor)), 1)  # by 2^(1/3), about
         ratio = factor ** (1 / times)
-        with random.scope(fresh_seed() if seed is None else seed):
+        with drawing(seed):
             for _ in range(times):
                 shape = [round_up(ratio * side) for side in image.shape[1:3]]
                 [z] = self.noise(1, [shape], finest)
                 image = self.generator.refine(finest, z, resize(image, shape, ratio))
-        return image[:, :rows, :columns]
+        return self.bounded(image[:, :rows, :columns])
 
     def animate(self, frames=100, first=2, beta=0.9, seed=None):
         """Makes a film of the training image: a walk in the noise around the one that gives it.
@@ -472,13 +473,13 @@ class SinGAN(LatentModel):
         rest = self.fixed_latents()
         still = sum(map(math.prod, self.generator.noise_shapes(self.shapes[:first])))
         film = []
-        with random.scope(fresh_seed() if seed is None else seed):
+        with drawing(seed):
             before, z = rest, 0.95 * rest + 0.05 * self.latents(1)
             for _ in range(frames):
                 change = beta * (z - before) + (1.0 - beta) * self.latents(1)
                 before, z = z, 0.1 * rest + 0.9 * (z + change)
                 film.append(self(tf.concat([rest[:, :still], z[:, still:]], axis=1)))
-        return tf.concat(film, axis=0)
+        return self.bounded(tf.concat(film, axis=0))
 
     def scale(self, first):
         """The number of the scale at which a picture is injected; -1 stands for the finest one."""

@@ -12,10 +12,15 @@ import math
 import keras
 import tensorflow as tf
 
-from tfgans import durable, random
+from tfgans import durable, keras_settings, random
 from tfgans.digests import Digest, check_saved, variables_of
 from tfgans.errors import BadInput, nearest
+from tfgans.models import inputs
 
+MEASURE = (
+    "The losses of a game do not tell how good its images are: tfgans.metrics and `python "
+    "tools/evaluate.py` measure them, and `metrics.names` in a configuration while training."
+)
 RESTART = 2**32  # distance of the seeds of the random numbers before and after a restart
 
 
@@ -41,6 +46,7 @@ class Stepping(keras.Model):
     accumulate = 1
 
     def __init__(self, name=None):
+        keras_settings.check()
         super().__init__(name=name, autocast=False)  # z and label as given; the layers cast
         self.optimizers = {}
         self.step = self.add_weight(
@@ -63,7 +69,7 @@ class Stepping(keras.Model):
 
     # Players and their optimizers.
 
-    def compile(self, optimizers=None, seed=0, run_eagerly=False):
+    def compile(self, optimizers=None, seed=0, run_eagerly=False, **others):
         """Gives each player its optimizer, and loads the networks that losses look through.
 
         Args:
@@ -71,7 +77,18 @@ class Stepping(keras.Model):
                 paper's, such as `{"generator": {"learning_rate": 1e-3}}`.
             seed: Start of all randomness in training.
             run_eagerly: Run `train_step` without compiling it, to debug it.
+
+        Raises:
+            BadInput: No such player or setting; or an argument of Keras' `compile` that a game of
+                several players does not have, such as one optimizer or a loss.
         """
+        if others or not isinstance(optimizers, (dict, type(None))):
+            given = ", ".join(others) or f"a {type(optimizers).__name__}"
+            players = ", ".join(f"{player!r}: ..." for player in self.players())
+            raise BadInput(
+                f"{type(self).__name__} has its own losses, and an optimizer for each player: "
+                f"compile({{{players}}}), not {given}."
+            )
         # XLA is off: Keras would turn it on by itself on a GPU and each pattern of `due` answers
         # would be compiled for minutes. One step per execution: `due` and `stage` count steps.
         super().compile(optimizer=None, jit_compile=False, run_eagerly=run_eagerly)
@@ -87,6 +104,13 @@ class Stepping(keras.Model):
                     kind = f"setting of the {player}'s {type(paper).__name__}"
                     raise BadInput(nearest(kind, word, paper.get_config()))
                 given = type(paper).from_config(paper.get_config() | given)
+            if not isinstance(given, keras.optimizers.Optimizer):
+                raise BadInput(
+                    f"The optimizer of the {player} is a Keras optimizer or a dict of settings, "
+                    f"not {given!r}."
+                )
+            if any(given is other for other in self.optimizers.values()):
+                raise BadInput("Two players have the same optimizer: give each its own.")
             self.optimizers[player] = given
         for player, optimizer in self.optimizers.items():
             scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
@@ -144,7 +168,12 @@ class Stepping(keras.Model):
                 step = function if self.run_eagerly else function.get_concrete_function(iterator)
                 # Tracing may have met new periods; the pattern now has them all.
                 compiled[self.pattern(self.now)] = function, iterator.element_spec, step
-            logs.update(step(iterator))
+            try:
+                logs.update(step(iterator))
+            except tf.errors.InvalidArgumentError as error:
+                if sentence := inputs.reason(error):
+                    raise BadInput(sentence) from None
+                raise
             self.now += 1
             return dict(logs)  # terms that were not due keep their last value
 
@@ -200,7 +229,7 @@ class Stepping(keras.Model):
             )
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with random.scope(self.draw_seed, self.step, replica):
-            logs = self.train_step(data)
+            logs = self.train_step(inputs.batch_of(self, data))
         if self.batches_per_step > 1 and not self._was_split:
             raise BadInput(
                 f"A step takes {self.batches_per_step} batches as one (n_critic or "
@@ -208,6 +237,66 @@ class Stepping(keras.Model):
                 "move. Take them apart: `for batch in self.split(data): self.update(...)`."
             )
         return logs
+
+    # Keras' ways to use a model.
+
+    def fit(self, x=None, y=None, batch_size=32, epochs=1, verbose="auto", callbacks=None, **more):
+        """Trains as `keras.Model.fit` does.
+
+        Args:
+            x: A `tf.data.Dataset` of whole batches, or arrays: images [n, H, W, C], or a dict of
+                arrays. `inputs.py` says the rules for both.
+            y: Labels, for a model with classes and an array x.
+            batch_size: Examples of one batch of an array. A step takes `batches_per_step` of them;
+                a rest that fills no step is left out until the next shuffle.
+            epochs: As in Keras, and so are all others.
+
+        Raises:
+            BadInput: The data do not fit the model; or an argument that a game does not have, such
+                as validation data.
+        """
+        for word in ("validation_data", "validation_split", "class_weight", "sample_weight"):
+            value = more.pop(word, None)
+            if not (value is None or isinstance(value, float) and value == 0.0):
+                raise BadInput(f"{type(self).__name__} has no use for {word}. {MEASURE}")
+        data = x if y is None else (x, y)
+        if inputs.are_arrays(data):
+            repeat = more.get("steps_per_epoch") is not None
+            count = batch_size * self.batches_per_step
+            x, y = inputs.whole_batches(data, count, repeat, self.seed), None
+            more["shuffle"] = False
+        return super().fit(x, y, None, epochs, verbose, callbacks, **more)
+
+    def train_on_batch(self, x, y=None, **more):
+        """Makes one training step on a batch: `batches_per_step` times as many examples.
+
+        Returns:
+            The terms, name -> number.
+        """
+        if any(value is not None for word, value in more.items() if word != "return_dict"):
+            raise BadInput(f"train_on_batch takes x and y, not {', '.join(more)}.")
+        batch = x if y is None else (x, y)
+        step = self.make_train_function()
+        logs = step(iter(tf.data.Dataset.from_tensors(batch)))
+        return {name: float(value) for name, value in logs.items()}
+
+    def evaluate(self, *args, **kwargs):
+        """Raises BadInput: the losses of a game do not tell how good its images are."""
+        raise BadInput(f"{type(self).__name__} has no evaluate(). {MEASURE}")
+
+    test_on_batch = evaluate
+
+    def predict_step(self, data):
+        """The model of a batch of its inputs: one tensor, a list or tuple of them, or a dict."""
+        while isinstance(data, (list, tuple)) and len(data) == 1:
+            (data,) = data
+        if isinstance(data, dict):
+            return self.of_named(**data)
+        return self(*data) if isinstance(data, (list, tuple)) else self(data)
+
+    def of_named(self, **named):
+        """The model of inputs that are given by their names."""
+        return self(**named)
 
     # Configuration and files.
 

@@ -28,7 +28,7 @@ from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.models.latent import LatentModel
-from tfgans.models.serving import COUNT, SEED, fresh_seed, to_uint8
+from tfgans.models.serving import COUNT, SEED, drawing, to_uint8
 from tfgans.ops.modulated_conv import demodulation, filtered_conv, modulated_conv, within_range
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.ops.pointwise import biased_leaky_relu, styled_activation
@@ -257,9 +257,9 @@ class Generator(Network):
 
     def __init__(
         self, image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
-        channel_max, architecture, clamp, recompute_from=None, **kwargs,
+        channel_max, architecture, clamp, recompute_from=None, name="generator", **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
         self.synthesis = Synthesis(
             image_shape, style_dim, channel_base, channel_max, architecture, clamp, recompute_from
@@ -290,7 +290,7 @@ class Generator(Network):
         cutoff = num_ws if cutoff is None else cutoff
         return tf.concat([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
 
-    def call(self, z, label=None, truncation=None, cutoff=None, noise="random"):
+    def call(self, z, label=None, truncation=None, cutoff=None, noise="const"):
         return self.synthesis(self.styles(z, label, truncation, cutoff), noise=noise)
 
 
@@ -302,9 +302,10 @@ class Discriminator(Recomputing, Network):
 
     def __init__(
         self, image_shape, num_classes, channel_base, channel_max, architecture, clamp,
-        minibatch_group, minibatch_features, mapping_layers=8, recompute_from=None, **kwargs,
+        minibatch_group, minibatch_features, mapping_layers=8, recompute_from=None,
+        name="discriminator", **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self.architecture, self.num_classes = architecture, num_classes
         self.recompute_from = recompute_from
         levels = halvings(image_shape)
@@ -561,8 +562,9 @@ class StyleGAN2(LatentModel):
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
         """As `LatentModel.sample`, with the truncation psi: a number, or one for each image."""
-        with random.scope(fresh_seed() if seed is None else seed):
-            return self(self.latents(n), *self.condition_for(n, labels), truncation=truncation)
+        with drawing(seed, n):
+            label = self.condition_for(n, labels)
+            return self.bounded(self(self.latents(n), *label, truncation=truncation))
 
     def endpoints(self):
         generator = self.generator_ema

@@ -38,7 +38,11 @@ class TranslationModel(BaseModel):
         return tf.TensorSpec([None, *size, channels or own], name=name)
 
     def call(self, *inputs):
-        return self.translate(*inputs)
+        return self.translate(*inputs, seed=FIXED)
+
+    def of_named(self, **named):
+        wanted, _ = next(iter(self.directions().values()))
+        return self(*(named[key] for key in wanted))
 
     def translate(self, *inputs, direction=None, seed=None):
         """Translates images.

@@ -8,12 +8,15 @@ from PIL import Image
 from tfgans import images, random
 from tfgans.callbacks.on_tick import OnTick
 from tfgans.errors import BadInput
+from tfgans.previews import Sound, Video
 
 
 class SampleGrid(OnTick):
     """Draws `model.preview` of the same batch and latents at each tick: samples/<step>.png.
 
-    A preview that is a text is written to samples/<step>.txt.
+    A preview that is a text is written to samples/<step>.txt, a `previews.Sound` to
+    samples/<step>-0.wav ... with spectrograms in the .png, a `previews.Video` to samples/<step>.gif
+    with a strip of frames.
 
     Args:
         tick: Steps between pictures.
@@ -38,6 +41,8 @@ class SampleGrid(OnTick):
             seen = self.model.preview(self.data)
         if isinstance(seen, str):
             (self.folder / f"{step:08}.txt").write_text(seen, encoding="utf-8")
+        elif isinstance(seen, (Sound, Video)):
+            seen.save(self.folder / f"{step:08}")
         else:
             images.save_grid(seen, self.folder / f"{step:08}.png")
 

@@ -69,9 +69,10 @@ class BaseModel(Stepping):
         raise NotImplementedError(f"{type(self).__name__} must write outputs().")
 
     def preview(self, batch):
-        """The pictures a person wants to see while training: [n, H, W, C] in [-1, 1], or a text.
+        """Anything that a person wants to see or hear while training.
 
-        Or a table of them, [rows, columns, H, W, C], as `images.table` makes it.
+        Pictures [n, H, W, C] in [-1, 1]; a table of them, [rows, columns, H, W, C], as
+        `images.table` makes it; a text; a `tfgans.previews.Sound` or `Video`.
         Called with the same batch and inside the same random scope each time, so that pictures of
         different steps show the same latents.
         """

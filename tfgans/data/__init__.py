@@ -14,8 +14,7 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data import images, paired, single, tokens, unpaired
-from tfgans.data.ending import until_exit
+from tfgans.data import ending, images, paired, single, tokens, unpaired
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -175,8 +174,9 @@ def batches(
             raise
         return [found[name] for name in signature]
 
+    @tf.autograph.experimental.do_not_convert
     def example(step):
-        return until_exit(load, whole_batch, step)
+        return ending.call(load, whole_batch, step)
 
     options = tf.data.Options()
     options.deterministic = True
@@ -184,8 +184,6 @@ def batches(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     # two calls: while one waits for its last image, the other one keeps the threads busy
     dataset = tf.data.Dataset.counter(start).map(example, num_parallel_calls=2)
-    dataset = dataset.take_while(lambda ok, _: ok)
-    dataset = dataset.map(lambda _, batch: batch)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import tiny
+from tiny import TESTS, tiny
 
 from tfgans import models
 from tfgans.errors import BadInput
@@ -299,3 +300,27 @@ def test_settings_that_change_later_are_refused():
             model()
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+# === The front door ===
+
+
+def test_first_code_of_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (TESTS.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "epochs=100" in code
+    photos = np.random.RandomState(0).randint(0, 256, [4 * 5, 32, 32, 3]).astype("uint8")
+    exec(code.replace("epochs=100", "epochs=1").replace("batch_size=64", "batch_size=4"), locals())
+    assert (tmp_path / "grid.png").exists() and (tmp_path / "mine.keras").exists()
+    assert (tmp_path / "saved_models/mine/1/saved_model.pb").exists()
+
+
+def test_links_of_the_pages_lead_somewhere():
+    root = TESTS.parent
+    pages = [root / "README.md", root / "CONTRIBUTING.md", *root.glob("docs/*.md")]
+    for page in pages:
+        text = re.sub(r"`[^`\n]*`", "", page.read_text())
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -4,6 +4,7 @@ import pytest
 
 from tfgans import config
 from tfgans.config import Config
+from tfgans.errors import BadInput
 
 
 def test_all_configurations_can_be_read_and_written():
@@ -33,6 +34,39 @@ def test_misspelt_words_are_errors_that_name_the_nearest_right_one(change, messa
     with pytest.raises(ValueError) as error:
         Config.load("wgan_gp", changes=[change])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("train.seed=-1", "train.seed must be a finite number from 0 to 4294967295, not -1."),
+        ("data.batch_size=0", "data.batch_size must be a finite number of 1 or more, not 0."),
+        ("data.value_range=[0, .inf]", "data.value_range must be [lowest, highest]"),
+        ("model.n_critic=0", "model.n_critic must be a finite number of 1 or more, not 0."),
+        ("model.latent_dim=-8", "model.latent_dim must be a finite number of 1 or more"),
+        ("model.penalty_weight=.nan", "model.penalty_weight must be a finite number, not nan."),
+        ("optimizers.generator.learning_rate=.inf", "learning_rate must be a finite number of 0"),
+        ("optimizers.generator.learning_rate=-1", "of 0 or more, not -1."),
+        ("optimizers.generator.learning_rate=fast", "must be float or int, not 'fast'"),
+        ("optimizers.generator.beta_2=2", "beta_2 must be a finite number from 0 to 1, not 2."),
+    ],
+)
+def test_numbers_out_of_range_are_errors_that_name_the_range(change, message):
+    with pytest.raises(BadInput) as error:
+        Config.load("wgan_gp", "tiny", [change])
+    assert message in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_a_whole_number_is_good_enough_for_an_optimizer():
+    """Keras fails in the first step where beta_1 is 0 and no float."""
+    settings = Config.load("wgan_gp", "tiny", ["optimizers.generator.beta_1=0"])
+    assert type(settings.optimizers["generator"]["beta_1"]) is float
+
+
+def test_a_configuration_may_have_a_byte_order_mark(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(b"\xef\xbb\xbfarchitecture: gan\r\ntrain: {steps: 5}\r\n")
+    assert Config.load(file).train.steps == 5
 
 
 def test_misspelt_players_and_optimizer_settings_are_errors():

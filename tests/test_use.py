@@ -28,13 +28,13 @@ def test_numbers_of_a_method(word, text, default, expected):
 @pytest.mark.parametrize(
     "word, text, default, message",
     [
-        ("n", "0", 16, "n: wanted is a whole number of 1 or more, not '0'"),
-        ("n", "yes", 16, "n: wanted is a whole number of 1 or more, not 'yes'"),
+        ("n", "0", 16, "n: wanted is a whole number from 1 to 2147483647, not '0'"),
+        ("n", "yes", 16, "n: wanted is a whole number from 1 to 2147483647, not 'yes'"),
         ("n", "1.0", 16, "not '1.0'"),
-        ("frames", "0", 100, "frames: wanted is a whole number of 1 or more"),
+        ("frames", "0", 100, "frames: wanted is a whole number from 1 to"),
         ("frames", "-3", 100, "not '-3'"),
-        ("factor", "0", 4, "factor: wanted is a whole number of 2 or more"),
-        ("radius", "-1", 7, "radius: wanted is a whole number of 0 or more"),
+        ("factor", "0", 4, "factor: wanted is a whole number from 2 to"),
+        ("radius", "-1", 7, "radius: wanted is a whole number from 0 to"),
         ("seed", "-1", None, "seed: wanted is a whole number from 0 to 4294967295"),
         ("seed", "1099511627776", None, "from 0 to 4294967295"),
         ("first", "two", 1, "first is a whole number, not 'two'"),

@@ -36,6 +36,22 @@ LIMITS = {  # least and greatest value
     "metrics.samples": (1, math.inf),
     "metrics.patience": (0, math.inf),
 }
+RATES = {  # the same for the settings of all optimizers
+    "learning_rate": (0, math.inf),
+    "beta_1": (0, 1),
+    "beta_2": (0, 1),
+    "momentum": (0, 1),
+    "rho": (0, 1),
+    "epsilon": (0, math.inf),
+    "weight_decay": (0, math.inf),
+    "clipnorm": (0, math.inf),
+    "clipvalue": (0, math.inf),
+    "global_clipnorm": (0, math.inf),
+    "ema_momentum": (0, 1),
+}
+COUNTS = re.compile(  # at least 1 each
+    r"(width|widths|channels|_dim|_every|_moves|n_critic|decay_steps|halving_steps|epoch_steps)$"
+)
 CHOICES = {
     "data.direction": ("a_to_b", "b_to_a"),
     "data.broken": ("skip", "fail"),
@@ -154,7 +170,7 @@ class Config:
             architecture=tree["architecture"],
             model=model,
             optimizers={
-                player: mapping(f"optimizers.{player}", given)
+                player: rates(f"optimizers.{player}", mapping(f"optimizers.{player}", given))
                 for player, given in optimizers.items()
             },
             data=section_of(Data, "data", tree),
@@ -253,8 +269,27 @@ def check_argument(key, value, default):
             raise BadInput(f"{key} must be [height, width, channels], not {value!r:.80}.")
     elif isinstance(default, float):
         check_type(key, value, (float, int))
+        check_range(key, value, -math.inf, math.inf)
     elif isinstance(default, (bool, int, str)):
         check_type(key, value, (type(default),))
+        if type(default) is int:
+            check_range(key, value, 1 if COUNTS.search(key) else min(default, 0), math.inf)
+
+
+def check_range(key, value, least, most):
+    if not least <= value <= most or not -math.inf < value < math.inf:
+        limits = f" of {least} or more" if least > -math.inf else ""
+        limits = f" from {least} to {most}" if most < math.inf else limits
+        raise BadInput(f"{key} must be a finite number{limits}, not {value}.")
+
+
+def rates(key, given) -> dict:
+    """The settings of an optimizer; Keras wants floats also where a user writes 0 or 1."""
+    for word, value in given.items():
+        if word in RATES and not isinstance(value, (dict, type(None))):  # a schedule is a dict
+            check_type(f"{key}.{word}", value, (float, int))
+            check_range(f"{key}.{word}", value, *RATES[word])
+    return {k: float(v) if k in RATES and type(v) is int else v for k, v in given.items()}
 
 
 def section_of(cls, name, tree):
@@ -265,13 +300,13 @@ def section_of(cls, name, tree):
     for word, value in given.items():
         key, kind = f"{name}.{word}", fields[word].type
         check_type(key, value, typing.get_args(kind) or (kind,))
-        least, most = LIMITS.get(key, (-math.inf, math.inf))
-        if key in LIMITS and not least <= value <= most:
-            raise BadInput(f"{key} must be between {least} and {most}, not {value}.")
+        if key in LIMITS:
+            check_range(key, value, *LIMITS[key])
         if key in CHOICES and value not in CHOICES[key]:
             raise BadInput(nearest(key, value, CHOICES[key]))
         if key == "data.value_range" and value is not None:
-            if [type(v) in (int, float) for v in value] != [True, True] or not value[0] < value[1]:
+            numbers = [type(v) in (int, float) and abs(v) < math.inf for v in value]
+            if numbers != [True, True] or not value[0] < value[1]:
                 raise BadInput(f"{key} must be [lowest, highest], not {value!r:.80}.")
     return cls(**given)
 

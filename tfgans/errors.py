@@ -39,19 +39,18 @@ def again() -> str:
     return shlex.join(["python", *sys.argv])
 
 
-def whole(least: int, most: int | None = None):
+def whole(least: int, most: int = 2**31 - 1):
     """A type for argparse, and for other words of a user: whole numbers from `least` to `most`."""
-    wanted = f"a whole number of {least} or more"
-    if most is not None:
-        wanted = f"a whole number from {least} to {most}"
 
     def number(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f"wanted is {wanted}, not {text!r:.80}.")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"wanted is a whole number from {least} to {most}, not {text!r:.80}."
+            )
         return value
 
     return number
@@ -61,12 +60,12 @@ seed = whole(0, 2**32 - 1)  # the numbers from which NumPy starts its random num
 
 
 def finite(text: str) -> float:
-    """A type for argparse: any number but nan and inf."""
+    """A type for argparse: any number of float32, so neither nan nor inf."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) < 3.4e38:
         raise argparse.ArgumentTypeError(f"wanted is a finite number, not {text!r:.80}.")
     return value
 

@@ -72,6 +72,10 @@ def main():
     else:
         layers = latents.layers_of(args.layers, space.num_ws)
         if args.method in find.UNSUPERVISED:
+            if args.n > min(space.dims.values()):
+                raise BadInput(
+                    f"-n: there are {min(space.dims.values())} directions, not {args.n}."
+                )
             moves = find.UNSUPERVISED[args.method](space, layers, args.n)
         else:
             scored = attributes.scored(space, args.scores, args.samples)

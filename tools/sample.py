@@ -51,6 +51,8 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
     if args.label:
+        if len(args.label) not in (1, args.n):
+            raise BadInput(f"--label takes 1 class or {args.n} (-n), not {len(args.label)}.")
         options["labels"] = (args.label * args.n)[: args.n]
     pictures = model.sample(args.n, seed=args.seed, **options)
     if args.single:

@@ -196,6 +196,17 @@ def test_new_settings_take_effect_and_weights_moments_and_step_stay(two_steps, a
         assert any(np.any(moment) for moment in ours._momentums)
 
 
+def test_new_settings_take_effect_on_all_replicas(two_steps, a_run, two_replicas):
+    settings = Config.load("wgan_gp", "tiny", ["model.penalty_weight=3.0"])
+    with two_replicas.scope():
+        model = training.begin(a_run, settings)
+    assert model.penalty_weight == 3.0 and int(model.step.numpy()) == 2
+    kernels = zip(two_steps[1].generator.weights, model.generator.weights, strict=True)
+    for before, now in kernels:
+        for replica in two_replicas.experimental_local_results(now.value):
+            np.testing.assert_array_equal(replica, before)
+
+
 def test_force_is_needed_once_and_holds_from_then_on(a_run, began):
     """A run that is killed before its next snapshot still goes on with its new settings."""
     settings = Config.load("wgan_gp", "tiny", ["model.penalty_weight=3.0"])

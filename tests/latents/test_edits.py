@@ -144,6 +144,10 @@ def test_a_classifier_that_is_none(space, tmp_path):
     (tmp_path / "bad.keras").write_bytes(b"no archive")
     with pytest.raises(BadInput, match="is no classifier of Keras"):
         attributes.scored(space, tmp_path / "bad.keras", 2)
+    pixels = keras.Input([8, 8, 3])
+    keras.Model(pixels, keras.layers.Flatten()(pixels)).save(tmp_path / "small.keras")
+    with pytest.raises(BadInput, match=r"\(8, 8, 3\), and the images have \(16, 16, 3\)"):
+        attributes.scored(space, tmp_path / "small.keras", 2)
     with pytest.raises(FileNotFoundError, match="no classifier"):
         attributes.scored(space, tmp_path / "none.keras", 2)
 

@@ -70,6 +70,9 @@ def scored(space, path, samples):
 
     Returns:
         Seeds, names and scores, as `read_scores` returns them.
+
+    Raises:
+        BadInput: There is no path, or the file is no CSV of scores and no classifier of the images.
     """
     if path is None:
         raise BadInput("This method learns from scores of images: give --scores FILE.")
@@ -83,6 +86,13 @@ def scored(space, path, samples):
         raise BadInput(
             f"{path} is no classifier of Keras: {' '.join(str(error).split())}"
         ) from None
+    shape = tuple(space.model.image_shape)
+    takes = getattr(classifier, "input_shape", (None, *shape))[1:]  # a subclass may have none
+    if len(takes) != 3 or any(a not in (None, b) for a, b in zip(takes, shape, strict=True)):
+        raise BadInput(
+            f"{path} takes inputs of the shape {takes}, and the images have {shape}: give a "
+            "classifier of such images."
+        )
     seeds, parts = list(range(samples)), []
     for i in range(0, samples, 100):
         images = space.synthesize(space.of_seeds(seeds[i : i + 100]))

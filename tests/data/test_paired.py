@@ -1,7 +1,10 @@
 """Paired data: pairs stay together through shuffling, cropping and mirroring."""
 
+import zipfile
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from stand_in import StandIn
 
@@ -126,8 +129,58 @@ def test_files_that_differ_in_their_suffixes_are_refused(tmp_path, pictures):
 
 def test_odd_widths_are_an_error(tmp_path):
     write(tmp_path / "set/0.png", np.zeros([12, 25, 3], "uint8"))
-    with pytest.raises(DataError, match="25 pixels wide.*left.*right half.*two folders"):
+    with pytest.raises(DataError, match="0.png: 25 pixels wide.*left.*right half.*two folders"):
         open_pairs(tmp_path / "set")
+
+
+def test_a_file_of_odd_width_is_broken(tmp_path, capsys):
+    for i, width in enumerate([25, 24, 27, 26]):
+        write(tmp_path / f"{i}.png", np.full([12, width, 3], i, "uint8"))
+    input, _ = take(tmp_path, 2, batch_size=4, like=model((12, 12, 3)))
+    assert set(np.rint((input[:, 0, 0, 0] + 1) * 127.5)) == {1, 3}
+    said = capsys.readouterr().out
+    assert said.count("skipped broken image") == 2 and "0.png: 25 pixels wide" in said
+    with pytest.raises(tf.errors.InvalidArgumentError, match="(0|2).png: 2. pixels wide"):
+        take(tmp_path, 2, batch_size=4, broken="fail")
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ("A", "B"), ("a", "b"), ("Input", "Target"), ("train/A", "train/B"), ("trainA", "trainB"),
+        ("train_A", "train_B"), ("train_label", "train_img"), ("A/train", "B/train"),
+    ],
+)  # fmt: skip
+def test_known_layouts(tmp_path, a, b):
+    for value, folder in enumerate((a, b)):
+        write(tmp_path / folder / "0.png", np.full([12, 12, 3], value, "uint8"))
+        if "train" in folder:
+            other = folder.replace("train", "test")
+            write(tmp_path / other / "0.png", np.full([12, 12, 3], 9, "uint8"))
+    found = open_pairs(tmp_path)
+    assert [len(images) for images in found] == [1, 1]
+    assert [images.read(0)[0, 0, 0] for images in found] == [0, 1]
+
+
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_two_folders_of_unknown_names_are_refused(tmp_path, top):
+    for folder in ("sketch", "photo"):
+        write(tmp_path / f"{top}{folder}/0.png", np.zeros([12, 12, 3], "uint8"))
+    with pytest.raises(DataError, match="folders photo and sketch: .*trainA and trainB"):
+        open_pairs(tmp_path)
+    write(tmp_path / f"{top}notes/other.png", np.zeros([12, 12, 3], "uint8"))
+    with pytest.raises(DataError, match="folders photo and sketch: "):
+        open_pairs(tmp_path)  # by the names of their files
+
+
+def test_two_folders_in_a_zip_are_refused(tmp_path, pictures):
+    for folder in "AB":
+        write(tmp_path / folder / "0.png", pictures[0])
+    with zipfile.ZipFile(tmp_path / "pairs.zip", "w") as file:
+        for folder in "AB":
+            file.write(tmp_path / folder / "0.png", f"{folder}/0.png")
+    with pytest.raises(DataError, match="folders A and B"):
+        open_pairs(tmp_path / "pairs.zip")
 
 
 def test_a_broken_half_takes_its_partner_along(tmp_path, pictures, capsys):

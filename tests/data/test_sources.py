@@ -12,8 +12,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfgans.data import BrokenImage, DataError, open_images
+from tfgans.data import BrokenImage, Data, DataError, open_images
+from tfgans.data.images import open_source
+from tfgans.data.pack import pack
 from tfgans.data.records import record_spans
+from tfgans.data.source import as_labels
 
 
 def every(source):
@@ -43,6 +46,106 @@ def test_folder_inside_a_folder(folder, pictures, tmp_path):
 
 def save(path, array, **options):
     Image.fromarray(array).save(path, **options)
+
+
+def filled(path, *names):
+    """A folder of small images of these names."""
+    for name in names:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(path / name)
+    return path
+
+
+def test_classes_are_those_of_the_training_set(tmp_path, capsys):
+    names = [f"{part}/{animal}/0.png" for part in ("Train", "val") for animal in ("cat", "dog")]
+    source = open_images(filled(tmp_path / "set", *names))
+    assert source.names == ["Train/cat/0.png", "Train/dog/0.png"]
+    assert source.label_names == ["cat", "dog"] and source.labels.tolist() == [0, 1]
+    assert "Only Train of " in (said := capsys.readouterr().out) and "2 of 4 images" in said
+    source = open_images(filled(tmp_path / "flat", "train/0.png", "test/1.png"))
+    assert source.names == ["train/0.png"] and source.labels is None
+    with pytest.raises(DataError, match="folders test, val, but no folder train"):
+        open_images(filled(tmp_path / "none", "val/0.png", "test/1.png"))
+    classes = open_images(filled(tmp_path / "trains", "train/0.png", "bus/1.png"))
+    assert classes.label_names == ["bus", "train"]
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (["cat/0.png"], "all its images are in one folder"),
+        (["cat/0.png", "dog/1.png", "top.png"], r"1 images, for example top.png, .*\(cat, dog\)"),
+    ],
+)
+def test_the_reason_why_labels_are_missing(tmp_path, names, message):
+    filled(tmp_path, *names)
+    with pytest.raises(DataError, match=f"Labels are needed, but .* has none: .*{message}"):
+        open_source(Data(path=str(tmp_path), labels=True), (4, 4, 3))
+
+
+def test_files_beside_images_do_not_hide_them(tmp_path):
+    path = filled(tmp_path / "set", "cat/0.png")
+    (path / "train").write_text("0.png")
+    (path / "data_batch_1").write_text("notes")
+    assert len(open_images(path)) == 1
+    for name in ("x.tfrecord", "train-images-idx3-ubyte", "train.bin"):
+        (path / name).write_bytes(b"x")
+        with pytest.raises(DataError, match=f"for example {name}, and images, .* cat/0.png"):
+            open_images(path)
+        (path / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["A.ZIP", "a.NPZ", "a.Npy", "A.TFRECORDS", "TRAIN.BIN"])
+def test_capital_endings(tmp_path, pictures, name):
+    path = tmp_path / name
+    if name == "A.ZIP":
+        with zipfile.ZipFile(path, "w") as file:
+            file.write(filled(tmp_path / "x", "0.PNG") / "0.PNG", "0.PNG")
+    elif name == "a.NPZ":
+        with open(path, "wb") as file:
+            np.savez(file, images=pictures)
+    elif name == "a.Npy":
+        with open(path, "wb") as file:
+            np.save(file, pictures)
+    elif name == "A.TFRECORDS":
+        pack(filled(tmp_path / "x", "0.png"), tmp_path / "out", shards=1)
+        next((tmp_path / "out").iterdir()).rename(path)
+    else:
+        path.write_bytes(bytes(3074))
+    assert len(open_images(path)) == (8 if name[:2] == "a." else 1)
+
+
+def test_capital_endings_of_idx_and_their_labels(tmp_path):
+    images = b"\0\0\x08\x03" + struct.pack(">III", 2, 1, 1) + b"\1\2"
+    (tmp_path / "TRAIN-IMAGES-IDX3-UBYTE.GZ").write_bytes(gzip.compress(images))
+    (tmp_path / "Train-Labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\2\7\6")
+    assert open_images(tmp_path).labels.tolist() == [7, 6]
+
+
+def test_a_zip_with_backslashes(tmp_path):
+    png = (filled(tmp_path, "0.png") / "0.png").read_bytes()
+    names = ["p\\cat\\0.png", "p\\dog\\1.png", "p\\.hidden\\2.png", "__MACOSX\\p\\3.png", "p\\"]
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as file:
+        for name in names:
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            file.writestr(info, png)
+    source = open_images(tmp_path / "w.zip")
+    assert source.label_names == ["cat", "dog"] and source.read(1).shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_label_vectors_are_finite(bad):
+    labels = np.zeros([4, 3], "float32")
+    labels[2:, 1] = bad
+    with pytest.raises(DataError, match=r"Row 2 of the labels in x is \[.*2 of 4 rows"):
+        as_labels(labels, 4, "x")
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.JPG"])
+def test_endings_of_jpeg(tmp_path, name):
+    Image.new("RGB", (4, 4)).save(tmp_path / name, "JPEG")
+    assert len(open_images(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.PNG", "a.webp", "a.bmp", "a.tif", "a.tiff"])

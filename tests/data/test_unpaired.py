@@ -111,3 +111,19 @@ def test_synthetic_domains_share_no_scene():
     assert source.b.describe(0) == "synthetic scene 4096"
     assert source.a.read(0).shape == source.b.read(0).shape == (16, 16, 3)
     assert not np.array_equal(source.a.read(0), source.b.read(0))
+
+
+@pytest.mark.parametrize("a, b", [("train/A", "train/B"), ("traina", "trainB"), ("A", "B")])
+def test_known_layouts(tmp_path, a, b):
+    for value, folder in enumerate((a, b)):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.new("L", (4, 4), value).save(tmp_path / folder / f"{value}.png")
+    domains = open_domains(tmp_path)
+    assert (domains.a.read(0)[0, 0, 0], domains.b.read(0)[0, 0, 0]) == (0, 1)
+
+
+def test_other_folders_are_named(tmp_path):
+    for folder in ("horse", "zebra"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(DataError, match="it holds horse, zebra.*trainA and trainB"):
+        open_domains(tmp_path)

@@ -155,7 +155,7 @@ def test_a_set_with_nothing_whole_says_so_while_training(tmp_path):
         ({"A/1.png": 8, "B/2.png": 8}, "no partner"),
         ({"A/1.png": 8, "A/1.jpg": 8, "B/1.png": 8}, "suffixes only"),
         ({"A/1.png": 8, "B/notes.txt": 8}, "No images in"),
-        ({"1.png": 7}, "have no equal halves"),
+        ({"1.png": 7}, "no equal halves"),
         ({"train/notes.txt": 8}, "No images in"),
     ],
 )

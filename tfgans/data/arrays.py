@@ -11,6 +11,7 @@ import zlib
 
 import numpy as np
 
+from tfgans.data import endings
 from tfgans.data.source import DataError, Images, as_labels
 
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -84,9 +85,10 @@ def load_numpy(path: pathlib.Path, mmap_mode=None):
     """Calls np.load and turns its errors into DataError; a .npz becomes a dict of arrays."""
     try:
         loaded = np.load(path, mmap_mode=mmap_mode)
-        if isinstance(loaded, np.ndarray) == (path.suffix == ".npz"):
+        several = endings.ends(path, endings.NPZ)
+        if isinstance(loaded, np.ndarray) == several:
             raise ValueError("a .npz must hold several arrays, any other file one")
-        return dict(loaded) if path.suffix == ".npz" else loaded
+        return dict(loaded) if several else loaded
     except Exception as error:  # a damaged header fails in many ways
         raise DataError(
             f"{path} cannot be read by NumPy ({error}).",
@@ -103,7 +105,7 @@ def open_idx(path: pathlib.Path, value_range=None) -> ArrayImages:
     """
     if path.is_dir():
         found = [file for file in sorted(path.iterdir()) if _is_idx_images(file.name)]
-        train = [file for file in found if "train" in file.name]
+        train = [file for file in found if "train" in file.name.lower()]
         if len(train) != 1:
             raise DataError(
                 f"{path} holds {len(train)} IDX files of training images"
@@ -117,17 +119,17 @@ def open_idx(path: pathlib.Path, value_range=None) -> ArrayImages:
             f"{path} holds an array of shape {images.shape}, not images.",
             "Give the file of images (idx3); the labels are found beside it.",
         )
-    name = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+    name = path.name.lower().removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
     labels = None
-    for labels_path in (path.with_name(name), path.with_name(name + ".gz")):
-        if labels_path != path and labels_path.exists():
+    for labels_path in sorted(path.parent.iterdir()):
+        if labels_path != path and labels_path.name.lower() in (name, f"{name}.gz"):
             labels = as_labels(read_idx(labels_path), len(images), str(labels_path))
             break
     return ArrayImages(images, path, labels, value_range=value_range)
 
 
 def _is_idx_images(name):
-    return re.search(r"images.*ubyte(\.gz)?$", name) is not None
+    return re.search(r"images.*ubyte(\.gz)?$", name.lower()) is not None
 
 
 def read_idx(path: pathlib.Path) -> np.ndarray:
@@ -167,18 +169,25 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
     return np.frombuffer(values, dtype).reshape(shape)
 
 
-def is_cifar(folder: pathlib.Path) -> bool:
-    """Returns true if a folder holds the training set of CIFAR-10 or CIFAR-100."""
-    return bool(_cifar_files(folder))
+def cifar_files(folder: pathlib.Path) -> list:
+    """The files of a training set of CIFAR-10 or CIFAR-100 in a folder; none: an empty list.
 
-
-def _cifar_files(folder):
-    """data_batch_1.bin .. (CIFAR-10), train.bin (CIFAR-100); the Python version has no .bin."""
-    for pattern in ("data_batch_?.bin", "train.bin", "data_batch_?", "train"):
-        files = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
-        if files:
-            return files
+    They are data_batch_1.bin .. (CIFAR-10) or train.bin (CIFAR-100); in the Python version, pickles
+    without the ending.
+    """
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    for pattern in (r"data_batch_.\.bin", r"train\.bin", "data_batch_.", "train"):
+        found = [path for path in files if re.fullmatch(pattern, path.name.lower())]
+        if not pattern.endswith("bin"):
+            found = [path for path in found if _is_pickle(path)]
+        if found:
+            return found
     return []
+
+
+def _is_pickle(path):
+    with open(path, "rb") as file:
+        return file.read(1) in (b"\x80", b"")  # an empty file is a truncated one
 
 
 def open_cifar(path: pathlib.Path, value_range=None) -> ArrayImages:
@@ -188,8 +197,8 @@ def open_cifar(path: pathlib.Path, value_range=None) -> ArrayImages:
         path: A file, or a folder, whose training set is read.
     """
     folder = path if path.is_dir() else path.parent
-    files = _cifar_files(path) if path.is_dir() else [path]
-    parts = [_read_cifar_bin(f) if f.suffix == ".bin" else _read_cifar_pickle(f) for f in files]
+    files = cifar_files(path) if path.is_dir() else [path]
+    parts = [_read_cifar(file) for file in files]
     planes = np.concatenate([pixels for pixels, _ in parts])
     images = planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     labels = np.concatenate([numbers for _, numbers in parts]).astype("int32")
@@ -200,6 +209,11 @@ def open_cifar(path: pathlib.Path, value_range=None) -> ArrayImages:
     else:
         label_names = None
     return ArrayImages(np.ascontiguousarray(images), path, labels, label_names, value_range)
+
+
+def _read_cifar(path):
+    binary = endings.ends(path, endings.CIFAR)
+    return _read_cifar_bin(path) if binary else _read_cifar_pickle(path)
 
 
 def _read_cifar_bin(path):

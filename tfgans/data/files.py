@@ -1,7 +1,8 @@
 """Folders and zips of image files.
 
 Labels are read from `dataset.json` (`{"labels": [["a/1.png", 3], ...]}`, with a class number or a
-list of floats for each file name). Without it, the sorted first-level folders are the classes.
+list of floats for each file name). Without it, the sorted first-level folders are the classes. If
+these are `train` beside `val` or `test`, only `train` is read, and its folders are the classes.
 """
 
 import collections
@@ -14,53 +15,100 @@ import zipfile
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image, TiffImagePlugin
 
+from tfgans.data import endings
+from tfgans.data.orientation import FIELD, PNG_MAGIC, SIDEWAYS, orientation, turned
 from tfgans.data.source import BrokenImage, DataError, Images, as_labels
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # other formats of Pillow can run programs
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS  # limit for one image, 89 million
 MOST_BYTES = 2**28  # limit for one file: a zip entry can unpack to any size
 LABELS_FILE = "dataset.json"
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # PNG color type -> channels
-ORIENTATION = 0x0112  # EXIF field
-SIDEWAYS = (5, 6, 7, 8)  # values of ORIENTATION that swap height and width
+SPLITS = ("train", "val", "valid", "validation", "test")  # folders that are no classes
 
 
 class FileImages(Images):
     """Image files with names relative to a folder or a zip; see the subclasses.
 
     16-bit PNG and gray TIFF are read as uint16, and so are all images of a set that has both
-    depths. Palettes become RGB or RGBA; EXIF orientation is applied; only the first frame of an
-    animation is read.
+    depths. Palettes become RGB or RGBA; the orientation of EXIF or XMP is applied; only the first
+    frame of an animation is read.
+
+    Args:
+        path: Path of the set.
+        files: Names of all its files.
+        value_range: (lowest, highest) stored pixel value, or None if the type implies it.
+        every: If true, the files beside a folder `train` are read too.
     """
 
-    def __init__(self, path, files, value_range):
+    def __init__(self, path, files, value_range, every=False):
         hidden = [name for name in files if _hidden(name)]
-        images = [name for name in files if name.lower().endswith(SUFFIXES)]
+        images = [name for name in files if endings.ends(name, endings.IMAGES)]
         self.names = sorted(set(images) - set(hidden))
-        tables = [name for name in files if posixpath.basename(name) == LABELS_FILE]
+        tables = [name for name in files if posixpath.basename(name).lower() == LABELS_FILE]
         self.table_name = min(tables, key=lambda name: (name.count("/"), name), default=None)
         self.others = sorted(set(files) - set(hidden) - set(images) - {self.table_name})
         if not self.names:
             raise DataError(
                 f"No images in {path}"
                 + (f" (but {len(self.others)} other files)." if self.others else "."),
-                f"Wanted: files with the suffix {', '.join(SUFFIXES)}, at any depth.",
+                f"Wanted: files with the suffix {', '.join(endings.IMAGES)}, at any depth.",
             )
         if self.table_name:
             top = posixpath.dirname(self.table_name)
         else:
-            folders = [posixpath.dirname(name.lstrip("/")) for name in self.names]
-            top = posixpath.commonpath(folders)
+            top = self._top()
         # names as in dataset.json; their first part is the class folder
         self.keys = [name.removeprefix(f"{top}/") for name in self.names]
+        if not self.table_name and not every:
+            self._leave_splits(path)
         folders = {key.split("/")[0] if "/" in key else "" for key in self.keys}
         if not self.table_name and "" not in folders:
             self.label_names = sorted(folders)
         self.survey(path, value_range)
+
+    def _top(self):
+        return posixpath.commonpath([posixpath.dirname(name.lstrip("/")) for name in self.names])
+
+    def _leave_splits(self, path):
+        """Keeps only `train` of a set that has folders for training and tests."""
+        parts = sorted({key.split("/")[0] if "/" in key else "" for key in self.keys})
+        if len(parts) < 2 or not {part.lower() for part in parts} <= {*SPLITS}:
+            return
+        train = [part for part in parts if part.lower() == "train"]
+        if len(train) != 1:
+            raise DataError(
+                f"{path} has the folders {', '.join(parts)}, but no folder train of its own.",
+                "Give the path of the one to train on.",
+            )
+        kept = [
+            name
+            for name, key in zip(self.names, self.keys, strict=True)
+            if key.startswith(f"{train[0]}/")
+        ]
+        print(
+            f"Only {train[0]} of {path} is read: {len(kept)} of {len(self.names)} images "
+            f"(its folders: {', '.join(parts)})."
+        )
+        self.names = kept
+        top = self._top()
+        self.keys = [name.removeprefix(f"{top}/") for name in kept]
+
+    @property
+    def without_labels(self) -> str:
+        """Says why these images have no labels."""
+        if self.table_name:
+            return f"its {self.table_name} has none"
+        beside = [key for key in self.keys if "/" not in key]
+        folders = sorted({key.split("/")[0] for key in self.keys if "/" in key})
+        if folders:
+            return (
+                f"{len(beside)} images, for example {beside[0]}, are outside the folders of the "
+                f"classes ({', '.join(folders[:9])})"
+            )
+        return "all its images are in one folder"
 
     def open(self, name: str):
         """Returns a binary file object."""
@@ -137,9 +185,10 @@ class FileImages(Images):
 class FolderImages(FileImages):
     """All image files of a folder, at any depth, in sorted order; or a single image file."""
 
-    def __init__(self, path, value_range=None):
+    def __init__(self, path, value_range=None, every=False):
         self.root = path if path.is_dir() else path.parent
-        super().__init__(path, files_in(path) if path.is_dir() else [path.name], value_range)
+        files = files_in(path) if path.is_dir() else [path.name]
+        super().__init__(path, files, value_range, every)
 
     def open(self, name):
         return open_file(self.root / name)
@@ -149,7 +198,10 @@ class FolderImages(FileImages):
 
 
 class ZipImages(FileImages):
-    """All image files of a zip, stored or deflated, in sorted order."""
+    """All image files of a zip, stored or deflated, in sorted order.
+
+    A backslash in a name separates folders, as in zips of some programs of Windows.
+    """
 
     def __init__(self, path, value_range=None):
         try:
@@ -158,15 +210,32 @@ class ZipImages(FileImages):
             raise DataError(
                 f"{path} is not an intact zip file ({error}).", "Copy or write it again."
             ) from error
-        files = [name for name in self.zip.namelist() if not name.endswith("/")]
-        super().__init__(path, files, value_range)
+        entries = {name.replace("\\", "/"): name for name in self.zip.namelist()}
+        self.entries = {name: entry for name, entry in entries.items() if not name.endswith("/")}
+        super().__init__(path, [*self.entries], value_range)
 
     def open(self, name):
-        check_bytes(self.zip.getinfo(name).file_size)
-        return self.zip.open(name)
+        info = self.zip.getinfo(self.entries[name])
+        check_bytes(info.file_size)
+        return self.zip.open(info)
 
     def locate(self, name):
         return f"{self.path}: {name}"
+
+
+def names_to_write(names: list) -> list:
+    """Names of files without their endings; with them where two would be the same.
+
+    Args:
+        names: Different names, with / between folders.
+
+    Returns:
+        As many different names, in the same order.
+    """
+    stems = [name.rpartition(".")[0] for name in names]
+    counts = collections.Counter(stems)
+    found = [n if counts[s] > 1 else s for n, s in zip(names, stems, strict=True)]
+    return found if len({*found}) == len(names) else names
 
 
 def files_in(root: pathlib.Path) -> list:
@@ -237,28 +306,37 @@ def _open(file):
 def _header(file):
     png16_channels = _png16_channels(file)
     with _open(file) as image:
-        width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):  # its `size` can be turned already
+            width, height = image.tag_v2[256], image.tag_v2[257]
+            sideways = image.getexif().get(FIELD) in SIDEWAYS
+        else:
+            width, height = image.size
+            sideways = orientation(image, file) in SIDEWAYS
+        if sideways:
+            width, height = height, width
         if png16_channels:
             return height, width, png16_channels, "uint16"
-        # the first test: a search for EXIF in a PNG without it would decode the whole image
-        if "exif" in image.info and image.getexif().get(ORIENTATION) in SIDEWAYS:
-            width, height = height, width
         mode = _mode(image)
         return height, width, Image.getmodebands(mode), "uint16" if mode == "I;16" else "uint8"
 
 
 def _decode(file):
-    if _png16_channels(file):  # Pillow would cut 16-bit colors to 8 bits
-        _open(file)
-        file.seek(0)
-        return tf.io.decode_png(file.read(), dtype=tf.uint16).numpy()
+    png16 = _png16_channels(file)
     with _open(file) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        mode = _mode(image)
-        if mode == "I;16":
-            array = np.asarray(image).astype("uint16")  # also from big-endian files
+        # Pillow turns a TIFF when it reads the pixels.
+        tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+        number = 1 if tiff else orientation(image, file)
+        if png16:  # Pillow would cut 16-bit colors to 8 bits
+            file.seek(0)
+            array = tf.io.decode_png(file.read(), dtype=tf.uint16).numpy()
         else:
-            array = np.asarray(image if image.mode == mode else image.convert(mode))
+            mode = _mode(image)
+            if mode == "I;16":
+                image.load()
+                array = np.asarray(image).astype("uint16")  # also from big-endian files
+            else:
+                array = np.asarray(image if image.mode == mode else image.convert(mode))
+    array = turned(array, number)
     return array[..., None] if array.ndim == 2 else array
 
 

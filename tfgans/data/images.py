@@ -73,7 +73,7 @@ def _check_labels(source, num_classes):
     path, labels = source.path, source.labels
     if labels is None:
         raise DataError(
-            f"Labels are needed, but {path} has none.",
+            f"Labels are needed, but {path} has none: {source.without_labels}.",
             "Put the images of each class into a sub-folder of their own, or add a dataset.json "
             '{"labels": [["file.png", 3], ...]}.',
         )

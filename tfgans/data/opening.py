@@ -3,8 +3,9 @@
 import os
 import pathlib
 
-from tfgans.data.arrays import is_cifar, open_cifar, open_idx, open_npy, open_npz
-from tfgans.data.files import SUFFIXES, FolderImages, ZipImages
+from tfgans.data import endings
+from tfgans.data.arrays import cifar_files, open_cifar, open_idx, open_npy, open_npz
+from tfgans.data.files import FolderImages, ZipImages, files_in
 from tfgans.data.records import RecordImages
 from tfgans.data.source import DataError, Images
 
@@ -39,21 +40,43 @@ def open_images(path: str | os.PathLike, value_range: tuple | None = None) -> Im
 
 def _opener(path):
     if path.is_dir():
-        names = [entry.name for entry in path.iterdir()]
-        if any(name.endswith((".tfrecords", ".tfrecord")) for name in names):
-            return RecordImages
-        if any(name.removesuffix(".gz").endswith("ubyte") for name in names):
-            return open_idx
-        return open_cifar if is_cifar(path) else FolderImages
-    if path.suffix in (".tfrecords", ".tfrecord"):
+        return _opener_of_folder(path)
+    if endings.ends(path, endings.RECORDS):
         return RecordImages
-    if path.name.removesuffix(".gz").endswith("ubyte"):
+    if endings.ends(path, endings.IDX):
         return open_idx
-    if path.suffix == ".bin" or path.name.startswith(("data_batch_", "test_batch")):
+    if endings.ends(path, endings.CIFAR) or path.name.startswith(("data_batch_", "test_batch")):
         return open_cifar
-    kinds = {".zip": ZipImages, ".npy": open_npy, ".npz": open_npz}
-    if path.suffix in kinds:
-        return kinds[path.suffix]
-    if path.suffix.lower() in SUFFIXES:
+    for ending, opener in (
+        (endings.ZIP, ZipImages),
+        (endings.NPY, open_npy),
+        (endings.NPZ, open_npz),
+    ):
+        if endings.ends(path, ending):
+            return opener
+    if endings.ends(path, endings.IMAGES):
         raise DataError(f"{path} is a single image.", "Give its folder.")
     raise DataError(f"{path} has no known format.", ACCEPTED)
+
+
+def _opener_of_folder(path):
+    names = sorted(entry.name for entry in path.iterdir())
+    for kind, opener, found in (
+        (
+            "TFRecords",
+            RecordImages,
+            [name for name in names if endings.ends(name, endings.RECORDS)],
+        ),
+        ("IDX files", open_idx, [name for name in names if endings.ends(name, endings.IDX)]),
+        ("files of CIFAR", open_cifar, [file.name for file in cifar_files(path)]),
+    ):
+        if found:
+            images = [name for name in files_in(path) if endings.ends(name, endings.IMAGES)]
+            if images:
+                raise DataError(
+                    f"{path} holds {kind}, for example {found[0]}, and images, for example "
+                    f"{min(images)}.",
+                    "Give the path of one kind, or move the others out.",
+                )
+            return opener
+    return FolderImages

@@ -1,7 +1,7 @@
 """The data kind "paired": an input image and the target it is translated to.
 
 A pair is one file with A in its left and B in its right half, or two files of the same name in two
-folders. `data.direction` chooses the input.
+folders (see `layouts.py`). `data.direction` chooses the input.
 """
 
 import functools
@@ -11,14 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 import tensorflow as tf
 
 from tfgans.data.convert import aligned, cut, prepare
-from tfgans.data.files import FolderImages
+from tfgans.data.files import FileImages, FolderImages
 from tfgans.data.images import common_shape, read_whole, report_conversion
+from tfgans.data.layouts import LAYOUTS, two_folders, unknown_pair
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
 
-FOLDERS = (("A", "B"), ("a", "b"), ("input", "target"), ("trainA", "trainB"))
+WANTED = (
+    "A pair is a file with A in the left and B in the right half, of the same size; or two files "
+    f"of the same name in two folders {LAYOUTS}."
+)
 
 
 class Half(Images):
@@ -32,18 +36,16 @@ class Half(Images):
 
     def __init__(self, source: Images, read, right: bool):
         self.source, self.read_both, self.right = source, read, right
+        try:
+            self.survey(source.path, source.value_range)
+        except DataError as error:
+            raise DataError(f"{source.path} holds no pairs. {error.problem}", WANTED) from error
         self.path = f"{source.path} ({'right' if right else 'left'} halves)"
-        self.smallest, self.largest = (self.halved(s) for s in (source.smallest, source.largest))
-        self.dtype, self.value_range = source.dtype, source.value_range
 
-    def halved(self, shape):
+    def halved(self, i, shape):
         height, width, channels = shape
         if width % 2:
-            raise DataError(
-                f"{self.source.path} holds images {width} pixels wide, which have no equal halves.",
-                "A pair is a file with A in the left and B in the right half, of the same size; or "
-                "two files of the same name in two folders A and B.",
-            )
+            raise BrokenImage(self.describe(i), f"{width} pixels wide, so it has no equal halves")
         return height, width // 2, channels
 
     def __len__(self):
@@ -51,11 +53,11 @@ class Half(Images):
 
     def header(self, i):
         *shape, dtype = self.source.header(i)
-        return *self.halved(shape), dtype
+        return *self.halved(i, shape), dtype
 
     def read(self, i):
         image = self.read_both(i)
-        middle = self.halved(image.shape)[1]
+        middle = self.halved(i, image.shape)[1]
         return image[:, middle:] if self.right else image[:, :middle]
 
     def describe(self, i):
@@ -129,19 +131,27 @@ def open_pairs(path, value_range: tuple | None = None) -> tuple:
     """Opens pairs. If a set has a folder `train`, only that folder is opened.
 
     Args:
-        path: Two folders A and B (or input and target, trainA and trainB) with files of the same
-            names; else a set for `open_images` whose images show A beside B.
+        path: Two folders of a known layout (see `layouts.py`) with files of the same names; else a
+            set for `open_images` whose images show A beside B.
         value_range: (lowest, highest) value of a stored pixel, or None if the type implies it.
 
     Returns:
         A and B, of the same length and order.
+
+    Raises:
+        DataError: There are no pairs, some files have no partner, or two folders seem to be A and B
+            but have other names.
     """
     path = pathlib.Path(path).expanduser()
-    for names in FOLDERS:
-        if all((path / name).is_dir() for name in names):
-            a, b = (FolderImages(train_part(path / name), value_range) for name in names)
-            return match(a, b)
+    if folders := two_folders(path):
+        return match(*(FolderImages(train_part(folder), value_range) for folder in folders))
     source = open_images(train_part(path), value_range)
+    if isinstance(source, FileImages) and (found := unknown_pair(source.keys)):
+        raise DataError(
+            f"{source.path} holds the folders {found[0]} and {found[1]}: two sides of pairs, or "
+            "files with both sides in each?",
+            f"Name the two folders {LAYOUTS}; or put files with A beside B into one folder.",
+        )
     read = functools.lru_cache(maxsize=64)(source.read)  # more than the number of threads
     return Half(source, read, right=False), Half(source, read, right=True)
 

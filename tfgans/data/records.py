@@ -23,7 +23,7 @@ from tfgans.data.source import BrokenImage, DataError, Images, as_labels
 
 FILE_NAME = re.compile(
     r"(?P<name>.+?)(-r(?P<level>\d\d))?(-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?\.tfrecords?",
-    re.DOTALL,
+    re.DOTALL | re.IGNORECASE,
 )
 DTYPES = {1: "uint8", 2: "<u2", 4: "<f4"}  # bytes per value -> type
 

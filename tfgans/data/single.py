@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfgans.data.convert import crop_resize, to_float
+from tfgans.data.convert import crop_resize, prepare, to_float
 from tfgans.data.files import FileImages, open_file
+from tfgans.data.images import report_conversion
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
@@ -98,7 +99,8 @@ class Reader:
     """Feeds a model with copies of one image: "image".
 
     Args:
-        model: The image is cropped to its image_shape and resized to the last of its shapes.
+        model: The image is cropped to its image_shape, and resized to the shape of the stage. An
+            alpha that the model lacks is composited on white.
         source: A set of one image.
         config: Not used.
     """
@@ -109,8 +111,9 @@ class Reader:
     draws = 0
 
     def __init__(self, model, source: Images, config: Data, stage: int):
+        report_conversion(source, *model.image_shape)
         height, width, channels = model.image_shape
-        image = to_float(without_alpha(source.read(0)), source.value_range, channels)
+        image = to_float(source.read(0), source.value_range, channels)
         self.image = resize(crop_resize(image, height, width), *model.stage_shape(stage)[:2])
         self.signature = signature(model, stage)
 
@@ -119,14 +122,22 @@ class Reader:
 
 
 def read(path, shape) -> np.ndarray:
-    """Reads an image file and resizes it: float32 [height, width, channels] = shape, in [-1, 1]."""
+    """Reads one image file as training does (`prepare`), and prints how it is converted.
+
+    Args:
+        path: Path of the file.
+        shape: (height, width, channels) of the result.
+
+    Returns:
+        float32 [height, width, channels] in [-1, 1].
+
+    Raises:
+        DataError: There is no such file, or it is no image.
+        BrokenImage: It is damaged.
+    """
     source = OneFile(existing(path))
-    image = to_float(without_alpha(source.read(0)), source.value_range, shape[2])
-    return resize(image, *shape[:2])
-
-
-def without_alpha(image):
-    return image[..., :-1] if image.shape[2] in (2, 4) else image
+    report_conversion(source, *shape)
+    return prepare(source.read(0), source.value_range, shape)
 
 
 def existing(path) -> pathlib.Path:

@@ -55,6 +55,7 @@ class Images:
 
     labels = None
     label_names = None
+    without_labels = "its format holds none"  # the reason, for images without labels
     in_memory = False
     conversion_reported = False  # true once the conversion of these images is printed
     failure = None  # original error of a tf.data pipeline, which wraps errors
@@ -171,6 +172,13 @@ def as_labels(labels, count: int, name: str) -> np.ndarray:
         raise DataError(
             f"{name} holds labels of shape {labels.shape} and type {labels.dtype}.",
             "Wanted: one class number, or one vector of numbers, for each image.",
+        )
+    bad = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"Row {bad[0]} of the labels in {name} is {labels[bad[0]].tolist()}; "
+            f"{len(bad)} of {count} rows hold NaN or infinity.",
+            "Correct these labels: all must be finite numbers.",
         )
     one_hot = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
     if one_hot and labels.shape[1] > 1:

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from tfgans.data.convert import aligned, cut
 from tfgans.data.images import ImageReader, common_shape, report_conversion
+from tfgans.data.layouts import LAYOUTS, two_folders
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
-FOLDERS = (("trainA", "trainB"), ("A", "B"), ("a", "b"))
 B_ORDER = 2  # random stream of the order of B
 
 
@@ -62,17 +62,21 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
     """Opens two folders of images.
 
     Args:
-        path: A folder with trainA and trainB, or A and B; each is a set for `open_images`.
+        path: Two folders of a known layout (see `layouts.py`); each is a set for `open_images`.
         value_range: (lowest, highest) value of a stored pixel, or None if the type implies it.
+
+    Raises:
+        DataError: There are no two such folders, or one of them holds no usable images.
     """
     path = pathlib.Path(path).expanduser()
-    for names in FOLDERS:
-        if all((path / name).is_dir() for name in names):
-            return Domains(*(open_images(path / name, value_range) for name in names))
-    raise DataError(
-        f"There are no two domains in {path}.",
-        "Wanted: a folder that holds two folders of images, trainA and trainB (or A and B).",
-    )
+    folders = two_folders(path)
+    if folders is None:
+        found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        raise DataError(
+            f"There are no two domains in {path} (it holds {', '.join(found[:9]) or 'nothing'}).",
+            f"Wanted: a folder that holds two folders of images, {LAYOUTS}.",
+        )
+    return Domains(*(open_images(folder, value_range) for folder in folders))
 
 
 def signature(model, stage: int) -> dict:

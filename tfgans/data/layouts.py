@@ -1,0 +1,64 @@
+"""Two folders of images that belong together: the layouts that are known."""
+
+import pathlib
+
+NAMES = (
+    ("A", "B"),
+    ("input", "target"),
+    ("input", "output"),
+    ("source", "target"),
+    ("label", "img"),
+    ("label", "image"),
+    ("labels", "images"),
+)
+PREFIXES = ("", "train", "train_", "train-")
+LAYOUTS = (
+    "A and B (or input and target), trainA and trainB, train_A and train_B, train/A and train/B"
+)
+
+
+def two_folders(path: pathlib.Path) -> list | None:
+    """Finds two folders of a known layout, without regard to capitals; None if there are none.
+
+    Args:
+        path: An existing folder; anything else has no layout.
+
+    Returns:
+        The folder of A and the folder of B.
+    """
+    for top in (path, path / "train"):
+        if not top.is_dir():
+            continue
+        folders = {entry.name.lower(): entry for entry in sorted(top.iterdir()) if entry.is_dir()}
+        for pair in NAMES:
+            for prefix in PREFIXES:
+                found = [folders.get(prefix + name.lower()) for name in pair]
+                if all(found):
+                    return found
+    return None
+
+
+def unknown_pair(keys: list) -> list | None:
+    """Finds two folders that look like the two sides of pairs, under any names.
+
+    Args:
+        keys: Names of files, with / between folders.
+
+    Returns:
+        Names of two folders at the top: the only ones, or two whose files have the same names
+        apart from their endings. None if there are no such two, or a file is outside of folders.
+    """
+    stems = {}
+    for key in keys:
+        folder, slash, rest = key.partition("/")
+        if not slash:
+            return None
+        stems.setdefault(folder, set()).add(rest.rpartition(".")[0])
+    if len(stems) == 2:
+        return sorted(stems)
+    same = {}
+    for folder in sorted(stems):
+        first = same.setdefault(frozenset(stems[folder]), folder)
+        if first != folder:
+            return [first, folder]
+    return None

@@ -196,6 +196,20 @@ def test_new_settings_take_effect_and_weights_moments_and_step_stay(two_steps, a
         assert any(np.any(moment) for moment in ours._momentums)
 
 
+def test_each_setting_of_the_model_and_its_optimizers_counts(two_steps):
+    for change, unlike in (
+        ("model.penalty_weight=3.0", True),
+        ("optimizers.generator.learning_rate=2e-5", True),
+        ("optimizers.discriminator.beta_2=0.5", True),
+        ("train.precision=mixed_bfloat16", True),
+        ("model.penalty_weight=10.0", False),  # the default
+        ("data.flip=true", False),
+        ("train.steps=9", False),
+    ):
+        settings = Config.load("wgan_gp", "tiny", [change])
+        assert training.unlike(two_steps[1], settings) == unlike, change
+
+
 def test_new_settings_take_effect_on_all_replicas(two_steps, a_run, two_replicas):
     settings = Config.load("wgan_gp", "tiny", ["model.penalty_weight=3.0"])
     with two_replicas.scope():

@@ -6,6 +6,8 @@ from PIL import Image
 
 from tfgans import images, storage, training
 from tfgans.config import Config
+from tfgans.data.convert import prepare
+from tfgans.data.files import names_to_write
 from tfgans.errors import BadInput
 
 
@@ -29,11 +31,17 @@ def folder(tmp_path):
     return tmp_path / "photos"
 
 
-def test_before_and_after(released, run, folder, tmp_path):
+def outputs(folder):
+    """The names of all files below a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_before_and_after(released, run, folder, tmp_path, capsys):
     model, release = released
-    run("translate", release, folder)
-    found = sorted(path.name for path in (tmp_path / "translated").iterdir())
-    assert found == ["deep-two.png", "one.png"]
+    run("translate", release, folder, "--half", "whole")
+    assert outputs(tmp_path / "translated") == ["deep/two.png", "one.png"]
+    said = capsys.readouterr().out
+    assert "center-cropped and resized" in said and "Written: 2 of 2 images" in said
     side = model.image_shape[0]
     with Image.open(tmp_path / "translated" / "one.png") as sheet:
         assert sheet.size == (2 * side, side)
@@ -54,7 +62,8 @@ def test_one_image_alone_and_other_endpoints(released, run, folder, tmp_path):
     name = type(model).__name__
     options = ["--seed", "1"] if name == "Pix2Pix" else ["--endpoint", "b_to_a"]
     for out, chosen in (("first", []), ("second", options)):
-        run("translate", release, folder / "one.png", "--single", "--out", out, *chosen)
+        words = "--single", "--half", "whole", "--out", out, *chosen
+        run("translate", release, folder / "one.png", *words)
         assert [path.name for path in (tmp_path / out).iterdir()] == ["one.png"]
     first, second = ((tmp_path / out / "one.png").read_bytes() for out in ("first", "second"))
     assert first != second
@@ -74,3 +83,48 @@ def test_mistakes(released, run, folder, tmp_path):
     if type(model).__name__ == "CycleGAN":
         with pytest.raises(BadInput, match="CycleGAN has no noise"):
             run("translate", release, folder, "--seed", "1")
+
+
+def test_the_input_of_a_pair_is_chosen(released, run, folder, tmp_path):
+    model, release = released
+    if type(model).__name__ == "Pix2Pix":
+        with pytest.raises(BadInput, match="is 32x64, as wide as two images.*--half left"):
+            run("translate", release, folder)
+        assert not (tmp_path / "translated").exists()
+    run("translate", release, folder, "--half", "right")
+    side, channels = model.image_shape[0], model.endpoints()["serving_default"][1][0].shape[-1]
+    with Image.open(folder / "one.png") as file:
+        right = np.asarray(file)[:, 32:]
+    expected = images.to_uint8(prepare(right, (0, 255), (side, side, channels)))
+    sheet = np.asarray(Image.open(tmp_path / "translated" / "one.png"))[:, :side]
+    assert np.abs(sheet.astype(int) - expected).max() <= 1
+
+
+def test_each_image_has_a_file_and_broken_ones_none(released, run, tmp_path, capsys):
+    _, release = released
+    names = ["x.png", "x.jpg", "a/b.png", "a-b.png", "c.d.png", "train/e.png", "val/e.png"]
+    for name in names:
+        path = tmp_path / "many" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    (tmp_path / "many" / "f.png").write_bytes(b"no image")
+    run("translate", release, tmp_path / "many")
+    expected = ["x.png.png", "x.jpg.png", "a/b.png", "a-b.png", "c.d.png", "train/e.png"]
+    assert outputs(tmp_path / "translated") == sorted([*expected, "val/e.png"])
+    said = capsys.readouterr().out
+    assert "f.png" in said and "Written: 7 of 8 images" in said
+
+
+def test_nothing_but_broken_images_is_an_error(released, run, tmp_path):
+    (tmp_path / "bad").mkdir()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "bad" / "a.png")
+    data = (tmp_path / "bad" / "a.png").read_bytes()
+    (tmp_path / "bad" / "a.png").write_bytes(data[:60])  # its header is intact
+    with pytest.raises(BadInput, match="All 1 images are broken, the first one: .*a.png"):
+        run("translate", released[1], tmp_path / "bad")
+
+
+def test_names_stay_different():
+    names = ["x.png", "x.jpg", "x.png.png"]
+    assert names_to_write(names) == names
+    assert names_to_write(["a/x.png", "b/x.png", "y.b.png"]) == ["a/x", "b/x", "y.b"]

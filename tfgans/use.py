@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import images, random
-from tfgans.data.convert import prepare
-from tfgans.data.files import FolderImages
+from tfgans.data.files import FolderImages, names_to_write
+from tfgans.data.images import prepared
 from tfgans.data.tokens import open_tokens, to_text
 from tfgans.errors import BadInput, finite, nearest, seed, whole
 
@@ -177,13 +177,29 @@ def value_of(model, word, text, default, stems):
 
 
 def read_images(path, shape, stems) -> np.ndarray:
-    """An image file or all of a folder: float32 [n, *shape] in [-1, 1]."""
+    """Reads an image file or all of a folder as training does, and prints how they are converted.
+
+    Broken images are reported and left out.
+
+    Args:
+        path: Path of the file or folder.
+        shape: (height, width, channels) of each image.
+        stems: Gets the names of the images, without endings.
+
+    Returns:
+        float32 [n, height, width, channels] in [-1, 1].
+
+    Raises:
+        BadInput: There is no intact image.
+    """
     path = pathlib.Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
-    source = FolderImages(path)
-    stems += [name.rpartition(".")[0].replace("/", "-") for name in source.names]
-    found = [prepare(source.read(i), source.value_range, shape) for i in range(len(source))]
+    source = FolderImages(path, every=True)
+    found = []
+    for i, image in prepared(source, shape):
+        stems.append(names_to_write(source.names)[i].replace("/", "-"))
+        found.append(image)
     return np.stack(found)
 
 

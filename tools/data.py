@@ -1,6 +1,9 @@
 """Checks and packs data sets: `check` lists problems, `pack` writes TFRecords.
 
+`rewrite` writes an image file again with other channels or bits; the set reads as before.
+
 python tools/data.py check photos/
+python tools/data.py rewrite photos/logo.png --channels 3
 python tools/data.py pack photos.zip data/photos --size 256 256
 """
 
@@ -13,6 +16,7 @@ import _start  # noqa: F401
 from tfgans.data import DataError
 from tfgans.data.check import check
 from tfgans.data.pack import pack
+from tfgans.data.rewrite import rewrite
 from tfgans.data.source import printable
 from tfgans.errors import finite, run_tool, whole
 
@@ -37,6 +41,12 @@ def main(argv=None) -> int:
             metavar=("LOW", "HIGH"),
             help="pixel values of black and white, for arrays of floats",
         )
+    rewriter = commands.add_parser(
+        "rewrite", help="write an image file with other channels or bits"
+    )
+    rewriter.add_argument("path", metavar="FILE", help="an image file; it is replaced")
+    rewriter.add_argument("--channels", type=int, choices=(1, 2, 3, 4), help="default: as it has")
+    rewriter.add_argument("--bits", type=int, choices=(8, 16), help="default: as it has")
     packer.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
     packer.add_argument(
         "--size", nargs=2, type=whole(1), metavar=("H", "W"), help="crop and resize to this size"
@@ -44,6 +54,10 @@ def main(argv=None) -> int:
     packer.add_argument("--shards", type=whole(1), default=4, help="number of files (default: 4)")
     args = parser.parse_args(argv)
 
+    if args.command == "rewrite":
+        rewrite(args.path, args.channels, args.bits)
+        print(f"Written: {printable(args.path)}")
+        return 0
     if args.command == "pack":
         try:
             count = pack(args.path, args.out, args.size, args.shards, args.value_range)

@@ -1,6 +1,11 @@
 """Translates images with a trained model: `python tools/translate.py pix2pix drawings/`.
 
-It writes a PNG for each image, with the input and the result side by side.
+It writes a PNG for each image, with the input and the result side by side; sub-folders are kept. A
+broken image is reported and left out. Images are cropped and resized as in training, and a line
+says so.
+
+A model of pairs may be given the files it was trained on, with both images of a pair side by side:
+--half left or --half right is the half to translate (left for data.direction a_to_b).
 """
 
 import argparse
@@ -10,8 +15,10 @@ import _start  # noqa: F401
 import tensorflow as tf
 
 from tfgans import images, models
-from tfgans.data.convert import prepare
-from tfgans.data.files import FolderImages
+from tfgans.data import BrokenImage
+from tfgans.data.files import FolderImages, names_to_write
+from tfgans.data.images import prepared
+from tfgans.data.paired import Half
 from tfgans.errors import BadInput, nearest, run_tool, seed
 
 
@@ -23,6 +30,9 @@ def main():
         "--endpoint", default="serving_default", help="endpoint of the model, such as b_to_a"
     )
     parser.add_argument("--seed", type=seed, help="seed of the noise, if the model has noise")
+    parser.add_argument(
+        "--half", choices=("left", "right", "whole"), help="half of each image that is translated"
+    )
     parser.add_argument("--single", action="store_true", help="write only the result")
     parser.add_argument("--out", default="translated", metavar="DIR", help="default: translated")
     args = parser.parse_args()
@@ -44,16 +54,39 @@ def main():
         raise BadInput(f"{type(model).__name__} has no noise: leave --seed out.")
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
-    source, out = FolderImages(path), pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    for i, name in enumerate(source.names):
-        before = prepare(source.read(i), source.value_range, wanted["image"].shape[1:])[None]
+    source, out = FolderImages(path, every=True), pathlib.Path(args.out)
+    names, shape = names_to_write(source.names), tuple(wanted["image"].shape[1:])
+    if args.half in ("left", "right"):
+        source = Half(source, source.read, right=args.half == "right")
+    elif model.data_kind == "paired" and args.half is None:
+        refuse_pairs(source, shape)
+    written = 0
+    for i, image in prepared(source, shape):
+        before = image[None]
         given = {"image": before, "seed": tf.constant(args.seed or 0, "int64")}
         after = function(*(given[word] for word in wanted))["image"].numpy()
         picture = after if args.single else images.table(before, after)
-        stem = name.rpartition(".")[0].replace("/", "-")
-        images.save_grid(picture, out / f"{stem}.png")
-    print(f"Written: {len(source)} to {out}")
+        file = out / f"{names[i]}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        images.save_grid(picture, file)
+        written += 1
+    print(f"Written: {written} of {len(source)} images to {out}")
+
+
+def refuse_pairs(source, shape):
+    """Raises BadInput if an image seems to be two, that is, is twice as wide as the model's."""
+    height, width = shape[:2]
+    for i in range(len(source)):
+        try:
+            h, w = source.header(i)[:2]
+        except BrokenImage:
+            continue
+        if abs(w * height - 2 * h * width) <= max(height, h):  # up to rounding
+            raise BadInput(
+                f"{source.describe(i)} is {h}x{w}, as wide as two images of the model ({height}x"
+                f"{width}). If it is a pair, choose the input: --half left or --half right. "
+                "If it is one image, --half whole crops it."
+            )
 
 
 if __name__ == "__main__":

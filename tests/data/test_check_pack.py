@@ -16,7 +16,9 @@ from PIL import Image
 
 from tfgans.data import DataError, open_images
 from tfgans.data.check import check
+from tfgans.data.convert import prepare
 from tfgans.data.pack import pack
+from tfgans.data.rewrite import rewrite
 from tfgans.data.source import BrokenImage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -67,14 +69,86 @@ def test_every_kind_of_finding(folder, pictures):
     assert found["notes.txt"].problem == "is not an image"
 
 
+def follow(finding):
+    """Runs the command of a finding as a user of the project's folder does."""
+    command = shlex.split(finding.fix)
+    command[0] = {"python": sys.executable}.get(command[0], command[0])
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
 def test_fixes_are_commands_that_work(folder, pictures):
-    Image.fromarray(pictures[0, ..., 0]).save(folder / "cat" / "a grey one.png")
+    Image.fromarray(pictures[0, ..., 0]).save(folder / "cat" / "a 'grey' one.png")
     Image.fromarray(pictures[2]).save(folder / "dog" / "the twin.png")
     for finding in check(folder):
-        command = shlex.split(finding.fix)
-        command[0] = {"python": sys.executable}.get(command[0], command[0])
-        subprocess.run(command, check=True)
+        follow(finding)
     assert check(folder) == [] and len(open_images(folder)) == 9
+
+
+def look(folder, channels):
+    source = open_images(folder)
+    shape = (*source.shape[:2], channels) if source.shape else (6, 10, channels)
+    return {
+        name: prepare(source.read(i), source.value_range, shape)
+        for i, name in enumerate(source.names)
+    }
+
+
+def odd_ones(folder, rgb):
+    """Images of another form than most; each is [6, 10] when it is upright."""
+    alpha = np.random.RandomState(1).randint(0, 256, [6, 10], "uint8")
+    rgba = np.dstack([rgb, alpha])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gray = Image.fromarray(np.linspace(0, 255, 60).reshape(10, 6).astype("uint8"))
+    gray.save(folder / "turned.jpg", exif=exif, quality=95)
+    Image.fromarray(rgba).save(folder / "rgba.png")
+    Image.fromarray(rgba).save(folder / "rgba.webp", lossless=True)
+    Image.fromarray(rgba).save(folder / "rgba.tif")
+    Image.fromarray(rgba[..., 2:]).save(folder / "la.png")
+    Image.fromarray(rgb[..., 0]).save(folder / "gray.bmp")
+    palette = Image.fromarray(np.arange(60, dtype="uint8").reshape(6, 10) % 3, "P")
+    palette.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    palette.save(folder / "p.png", transparency=1)
+    palette.save(folder / "p.gif", transparency=1)
+    Image.fromarray(rgb[..., 0] > 99).save(folder / "bits.png")
+    for channels in (1, 2, 3, 4):
+        wide = np.random.RandomState(2).randint(0, 65536, [6, 10, channels], "uint16")
+        (folder / f"wide{channels}.png").write_bytes(tf.io.encode_png(wide).numpy())
+
+
+@pytest.mark.parametrize("channels, bits", [(3, 8), (1, 8), (4, 8), (3, 16)])
+def test_the_advice_leaves_the_pictures_as_they_read(tmp_path, pictures, channels, bits):
+    for i in range(20):
+        keys = np.random.RandomState(i)
+        image = keys.randint(0, 2**bits, [6, 10, channels], f"uint{bits}")
+        (tmp_path / f"most{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+    odd_ones(tmp_path, pictures[0])
+    before, rewritten = look(tmp_path, channels), set()
+    main = runpy.run_path(str(ROOT / "tools" / "data.py"))["main"]
+    for finding in check(tmp_path):
+        words = shlex.split(finding.fix)
+        if words[:3] == ["python", "tools/data.py", "rewrite"]:
+            assert main(words[2:]) == 0
+            rewritten.add(pathlib.Path(words[3]).name)
+    after = look(tmp_path, channels)
+    assert after.keys() == before.keys() and len(rewritten) > 5
+    for name, image in before.items():
+        limit = 0.05 if name.endswith("jpg") else 0.009
+        np.testing.assert_allclose(after[name], image, atol=limit, err_msg=name)
+    if (channels, bits) == (3, 8):
+        left = [f.name for f in check(tmp_path) if "same pixels" not in f.problem]
+        assert left == [str(tmp_path / "p.gif")]  # has no more than a palette
+
+
+def test_rewrite_refuses_what_a_format_cannot_hold(tmp_path, pictures):
+    for name, options in (("a.gif", {"channels": 1}), ("a.jpg", {"channels": 4})):
+        Image.fromarray(pictures[0]).save(tmp_path / name)
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(DataError, match="cannot hold . channels of 8 bits"):
+            rewrite(tmp_path / name, **options)
+        assert (tmp_path / name).read_bytes() == before
+    with pytest.raises(DataError, match="There is no file"):
+        rewrite(tmp_path / "none.png")
 
 
 def test_sizes_that_all_differ_are_one_finding(tmp_path):

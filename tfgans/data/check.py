@@ -12,10 +12,9 @@ import tensorflow as tf
 from tfgans.data.files import FileImages, FolderImages, ZipImages
 from tfgans.data.opening import open_images
 from tfgans.data.records import RecordImages
+from tfgans.data.rewrite import holds
 from tfgans.data.source import BrokenImage, DataError, Images, in_parallel
 from tfgans.data.tokens import token
-
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 @dataclasses.dataclass
@@ -105,7 +104,8 @@ def _removal(source, i):
     if isinstance(source, FolderImages):
         return f"rm {shlex.quote(source.describe(i))}"
     if isinstance(source, ZipImages):
-        return f"zip -d {shlex.quote(str(source.path))} {shlex.quote(source.names[i])}"
+        entry = source.entries[source.names[i]]
+        return f"zip -d {shlex.quote(str(source.path))} {shlex.quote(entry)}"
     return "write the set again without it"
 
 
@@ -150,30 +150,28 @@ def _sizes(source, facts):
 def _channels(source, facts):
     common, share, others = _minority(facts, "channels")
     for i, channels in others:
-        fix = "training converts it each time; to do it only once, write it again like the others"
-        if isinstance(source, FolderImages):
-            fix = (
-                'python -c "import sys; from PIL import Image; '
-                f"Image.open(sys.argv[1]).convert('{MODES[common]}').save(sys.argv[1])\" "
-                f"{shlex.quote(source.describe(i))}"
-            )
         yield Finding(
             source.describe(i),
             f"number of channels is {channels}; {share} images have {common}",
-            fix,
+            _rewriting(source, i, common, facts[i]["bits"], f"--channels {common}"),
         )
 
 
 def _depths(source, facts):
     common, share, others = _minority(facts, "bits")
     for i, bits in others:
-        fix = f"write it again with {common} bits"
-        if isinstance(source, FolderImages):
-            name = shlex.quote(source.describe(i))
-            fix = f"magick {name} -depth {common} {name}"
         yield Finding(
-            source.describe(i), f"has {bits} bits per channel; {share} images have {common}", fix
+            source.describe(i),
+            f"has {bits} bits per channel; {share} images have {common}",
+            _rewriting(source, i, facts[i]["channels"], common, f"--bits {common}"),
         )
+
+
+def _rewriting(source, i, channels, bits, options):
+    """The command that writes an image again, or words where its format cannot hold the result."""
+    if isinstance(source, FolderImages) and holds(source.describe(i), channels, bits):
+        return f"python tools/data.py rewrite {shlex.quote(source.describe(i))} {options}"
+    return "training converts it each time; to do it only once, write it again like the others"
 
 
 def _duplicates(source, facts):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data.convert import aligned, crop_resize, mirrored, to_channels, to_float
+from tfgans.data.convert import aligned, crop_resize, mirrored, prepare, to_channels, to_float
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -158,6 +158,38 @@ def report_conversion(source, height, width, channels):
         print(
             f"The images of {source.path} are {' to '.join(dict.fromkeys(sizes))} "
             f"(height x width x channels); they are {' and '.join(steps)}."
+        )
+
+
+def prepared(source: Images, image_shape: tuple):
+    """Reads all images one by one as training does, and prints how they are converted.
+
+    Broken images are reported and left out.
+
+    Args:
+        source: The images.
+        image_shape: (height, width, channels) of the results.
+
+    Yields:
+        Index and image, float32 [height, width, channels] in [-1, 1].
+
+    Raises:
+        DataError: No image is intact, or the channels cannot be converted.
+    """
+    report_conversion(source, *image_shape)
+    broken = []
+    for i in range(len(source)):
+        try:
+            image = source.read(i)
+        except BrokenImage as error:
+            broken.append(error)
+            print(f"skipped broken image {error}")
+        else:
+            yield i, prepare(image, source.value_range, image_shape)
+    if len(broken) == len(source):
+        raise DataError(
+            f"All {len(source)} images are broken, the first one: {broken[0]}.",
+            "Replace them with intact copies.",
         )
 
 

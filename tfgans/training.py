@@ -174,7 +174,7 @@ def check_run(run, settings, force):
 
 
 def facts_of(source, settings) -> dict:
-    """What a run remembers of its data: "images", a number for each set, and "classes", names."""
+    """The facts that a run keeps of its data: "images" of each set, and "classes", their names."""
     sets = [source.a, source.b] if isinstance(source, Domains) else [source]
     classes = getattr(source, "label_names", None) if settings.data.labels else None
     return {"images": [len(part) for part in sets], "classes": list(classes or [])}

@@ -28,7 +28,7 @@ def main():
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
-    add("files", nargs="+", metavar="IMAGE", help="images; they are resized to the model's size")
+    add("files", nargs="+", metavar="IMAGE", help="images; cropped and resized as in training")
     add("--method", choices=METHODS, default="projector")
     add("--steps", type=whole(1), help="number of steps (default: the paper's)")
     add("--vgg", metavar="FILE", help="weights of VGG16; without it, distances compare pixels")

@@ -44,9 +44,7 @@ def rms(x):
 # Modulated convolution (spec's checks 1 and 3).
 
 
-@pytest.mark.parametrize("machine", ["cpu", "gpu"])
-def test_demodulation_takes_out_the_scale_of_weights_and_styles(machine, monkeypatch):
-    monkeypatch.setenv("TFGANS_MACHINE", machine)
+def test_demodulation_takes_out_the_scale_of_weights_and_styles():
     x, kernel, style = normal(3, 8, 8, 5), normal(3, 3, 5, 7), normal(3, 5) + 1.0
     y = modulated_conv(x, kernel, style)
     for scaled in (

@@ -116,10 +116,8 @@ def test_resampling_with_the_default_filter():
 MODULATED, MODULATED_META = numbers("modulated_conv2d")
 
 
-@pytest.mark.parametrize("machine", ["cpu", "gpu"])
 @pytest.mark.parametrize("case", MODULATED_META["cases"])
-def test_modulated_convolution(case, machine, monkeypatch):
-    monkeypatch.setenv("TFGANS_MACHINE", machine)
+def test_modulated_convolution(case):
     a = {k.split("/")[1]: v for k, v in MODULATED.items() if k.startswith(f"{case}/")}
     up, down = int(a["up"]), int(a["down"])
 

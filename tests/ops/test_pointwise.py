@@ -1,13 +1,17 @@
 """Hand-written gradients against TensorFlow's gradients of the plain formula."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfgans.errors import BadInput
+from tfgans.ops.exporting import exporting
 from tfgans.ops.machine import kind
 from tfgans.ops.pointwise import (
     biased_leaky_relu,
+    clip,
     scale_channels,
     styled_activation,
     sum_over_pixels,
@@ -47,6 +51,7 @@ def derivatives(function, *tensors):
 CASES = [
     (scale_channels, plain_scale, [(2, 3)]),
     (biased_leaky_relu, plain_activation, [(3,)]),
+    (functools.partial(clip, limit=0.7), lambda x: tf.clip_by_value(x, -0.7, 0.7), []),
     (styled_activation, plain_styled, [(2, 3), (2, 4, 5, 1), (3,)]),
     (styled_activation, plain_styled, [(2, 3), (1, 4, 5, 1), (3,)]),
 ]
@@ -86,6 +91,8 @@ def test_the_machine_decides_what_is_compiled(monkeypatch):
 
     assert [launches("cpu", "float32"), launches("cpu", "bfloat16")] == [False, True]
     assert [launches("gpu", "float32"), launches("plain", "bfloat16")] == [True, False]
+    with exporting():  # as for a CPU
+        assert [launches("gpu", "float32"), launches("gpu", "bfloat16")] == [False, True]
     monkeypatch.setenv("TFGANS_MACHINE", "abacus")
     with pytest.raises(BadInput, match="not 'abacus'"):
         kind()

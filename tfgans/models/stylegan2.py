@@ -31,7 +31,7 @@ from tfgans.models.latent import LatentModel
 from tfgans.models.serving import COUNT, SEED, drawing, to_uint8
 from tfgans.ops.modulated_conv import demodulation, filtered_conv, modulated_conv, within_range
 from tfgans.ops.pixel_norm import pixel_norm
-from tfgans.ops.pointwise import biased_leaky_relu, styled_activation
+from tfgans.ops.pointwise import biased_leaky_relu, clip, styled_activation
 from tfgans.ops.recompute import Recomputing
 from tfgans.ops.resample import downsample, upsample
 from tfgans.optimizers import Adam
@@ -52,7 +52,7 @@ def clamped(x, clamp=None, gain=1.0):
     """Limits activations to +-clamp * gain."""
     if clamp is None and x.dtype == tf.float16:
         clamp = 256.0  # as the official code wherever it uses float16
-    return x if clamp is None else tf.clip_by_value(x, -clamp * gain, clamp * gain)
+    return x if clamp is None else clip(x, clamp * gain)
 
 
 def initializer():

@@ -1,19 +1,19 @@
 """Decisions that depend on the machine.
 
-| Machine | A modulated convolution is | Chains of element-wise operations are |
-|---|---|---|
-| `cpu` | one convolution between two scalings | compiled by XLA in 16 bits, single in 32 |
-| `gpu` | one grouped convolution, a kernel for each sample | compiled by XLA |
-| `plain` | one convolution between two scalings | single operations |
+| Machine | Chains of element-wise operations are |
+|---|---|
+| `cpu` | compiled by XLA in 16 bits, single in 32 |
+| `gpu` | compiled by XLA |
+| `plain` | single operations |
 
-A batch of unknown size, as in an exported model, is scaled on every machine. The results are the
-same to rounding.
+The results are the same to rounding. The choice is `gpu` where TensorFlow sees one, else `cpu`;
+the environment variable TFGANS_MACHINE overrules it. It is made when a graph is built. An exported
+model does not know the machine that will serve it: its graphs are those for `cpu`, wherever it is
+written.
 
-The choice is `gpu` where TensorFlow sees one, else `cpu`; the environment variable TFGANS_MACHINE
-overrules it. The choice is made when a graph is built, so an exported model keeps the choice of the
-machine that exported it. Only the CPU was measured (docs/performance.md). There, TensorFlow's
-element-wise operations are slow in 16 bits; in 32 bits they work in place, and compiled ones do
-not. XLA never compiles a whole step: on a CPU that was sixty times slower.
+On a CPU, TensorFlow's element-wise operations are slow in 16 bits; in 32 bits they work in place,
+and compiled ones do not. XLA never compiles a whole step: on a CPU that was sixty times slower.
+docs/performance.md has the measurements; a GPU was measured once.
 """
 
 import functools
@@ -22,11 +22,12 @@ import os
 import tensorflow as tf
 
 from tfgans.errors import BadInput
+from tfgans.ops.exporting import is_exporting
 
 KINDS = {
-    "cpu": "scaled activations, element-wise groups compiled in 16 bits",
-    "gpu": "grouped convolutions, element-wise groups compiled",
-    "plain": "scaled activations, nothing compiled",
+    "cpu": "element-wise groups compiled in 16 bits",
+    "gpu": "element-wise groups compiled",
+    "plain": "nothing compiled",
 }
 
 
@@ -49,11 +50,6 @@ def describe() -> str:
     return f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
 
 
-def grouped_convolutions() -> bool:
-    """True where modulated convolutions are grouped ones."""
-    return kind() == "gpu"
-
-
 def compiled(function):
     """Decorates a function of tensors that XLA compiles into one pass over memory.
 
@@ -65,7 +61,7 @@ def compiled(function):
     @functools.wraps(function)
     def call(*tensors):
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
-        here = kind()
+        here = "cpu" if is_exporting() and kind() == "gpu" else kind()
         narrow = min(tensor.dtype.size for tensor in tensors) == 2
         return (by_xla if here == "gpu" or here == "cpu" and narrow else function)(*tensors)
 

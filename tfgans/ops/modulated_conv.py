@@ -6,13 +6,13 @@ of the kernel and of its style:
     w'[n, :, :, i, j] = style[n, i] kernel[:, :, i, j]                    (eq. 1, modulation)
     w''[n, ..., j] = w'[n, ..., j] / sqrt(sum(w'[n, ..., j]^2) + 1e-8)    (eq. 3, demodulation)
 
-with input channel i and output channel j. These weights are made on a GPU only. A convolution is
-linear, so a CPU scales the input by the style and the output by the root.
+with input channel i and output channel j. These weights are never made: a convolution is linear, so
+the style scales its input, and the root its output. (The official code makes them, and convolves in
+one group for each image. On an H200 that was slower here, see docs/performance.md.)
 """
 
 import tensorflow as tf
 
-from tfgans.ops import machine
 from tfgans.ops.exporting import prepared
 from tfgans.ops.pointwise import scale_channels
 from tfgans.ops.resample import downsample, fir_kernel, upfirdn, upsample
@@ -81,36 +81,27 @@ def within_range(kernel, style, dtype):
 
 
 def _modulated(x, kernel, style, up, down):
-    """Convolution with w', in the way that suits the machine.
+    """Convolution with w'.
 
     Equals: conv(x[n], w'[n]) for each n.
     """
-    n, channels, filters = x.shape[0], x.shape[3], kernel.shape[3]
+    channels, filters = x.shape[3], kernel.shape[3]
     if kernel.shape[0] == up == down == 1:
-        # To the few channels of an image: w' is small, so it is made on every machine.
+        # To the few channels of an image: w' is small.
         pixels = tf.reshape(x, [-1, x.shape[1] * x.shape[2], channels])
         kernels = tf.cast(kernel[0] * style[:, :, None], x.dtype)  # [N, I, O]
         return tf.reshape(tf.matmul(pixels, kernels), [-1, *x.shape[1:3], filters])
-    if n is None or not machine.grouped_convolutions():
-        return filtered_conv(scale_channels(x, style), kernel, up, down)
-    kernels = kernel[None] * style[:, None, None, :, None]  # [N, k, k, I, O]
-    kernels = tf.transpose(tf.cast(kernels, x.dtype), [1, 2, 3, 0, 4])  # [k, k, I, N, O]
-    kernels = tf.reshape(kernels, [*kernel.shape[:3], n * filters])
-    x = tf.transpose(x, [1, 2, 0, 3])  # [H, W, N, I]
-    x = tf.reshape(x, [1, *x.shape[:2], n * channels])
-    x = filtered_conv(x, kernels, up, down, groups=n)
-    x = tf.reshape(x, [*x.shape[1:3], n, filters])
-    return tf.transpose(x, [2, 0, 1, 3])
+    return filtered_conv(scale_channels(x, style), kernel, up, down)
 
 
-def filtered_conv(x, kernel, up=1, down=1, groups=1):
+def filtered_conv(x, kernel, up=1, down=1):
     """Convolution, with the low-pass filter that a change of resolution needs.
 
     Equals: conv(x, kernel); upfirdn(conv(zeros inserted into x, kernel)) to double the resolution;
     conv(upfirdn(x), kernel) with stride 2 to halve it.
     """
     k, _, _, filters = kernel.shape
-    kernel = prepared(_arranged, kernel, x.dtype, up, groups)
+    kernel = prepared(_arranged, kernel, x.dtype, up)
     if k == 1:
         x = downsample(x) if down == 2 else x
         x = tf.nn.conv2d(x, kernel, 1, "VALID")
@@ -125,12 +116,7 @@ def filtered_conv(x, kernel, up=1, down=1, groups=1):
     return upfirdn(x, fir_kernel(gain=4.0), padding=(1, 1, 1, 1))  # [N, 2H, 2W, O]
 
 
-def _arranged(kernel, dtype, up, groups):
-    """Casts [k, k, I, O]; for a transposed convolution -> [k, k, O, I], in each group."""
+def _arranged(kernel, dtype, up):
+    """Casts [k, k, I, O]; for a transposed convolution -> [k, k, O, I]."""
     kernel = tf.cast(kernel, dtype)
-    k, _, channels, filters = kernel.shape
-    if k == 1 or up == 1:
-        return kernel
-    kernel = tf.reshape(kernel, [k, k, channels, groups, filters // groups])
-    kernel = tf.transpose(kernel, [0, 1, 4, 3, 2])
-    return tf.reshape(kernel, [k, k, filters // groups, groups * channels])
+    return kernel if kernel.shape[0] == 1 or up == 1 else tf.transpose(kernel, [0, 1, 3, 2])

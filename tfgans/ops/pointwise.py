@@ -115,6 +115,50 @@ def biased_leaky_relu(x, bias):
     return y, gradient
 
 
+@compiled
+def _inside(dy, x, limit):
+    return tf.where(tf.abs(x) <= tf.cast(limit, x.dtype), dy, tf.zeros_like(dy))
+
+
+@own_gradient
+def clip_gradient(dy, x, limit):
+    """Gradient of `clip`.
+
+    Equals: where(|x| <= limit, dy, 0).
+
+    Args:
+        dy: Upstream gradient, [N, H, W, C].
+        x: Input of the clipping, [N, H, W, C].
+        limit: Scalar.
+
+    Returns:
+        [N, H, W, C].
+    """
+    return _inside(dy, x, limit), lambda ddy: (clip_gradient(ddy, x, limit), None, None)
+
+
+def clip(x, limit):
+    """Limits values to [-limit, limit].
+
+    Equals: clip_by_value(x, -limit, limit). In the gradient of TensorFlow's own, its layout
+    optimizer on a GPU meets a scalar where it expects an image, and gives up on the whole graph.
+
+    Args:
+        x: [N, H, W, C].
+        limit: Number above 0.
+
+    Returns:
+        [N, H, W, C].
+    """
+
+    @own_gradient
+    def clipped(x):
+        y = tf.clip_by_value(x, -limit, limit)
+        return y, lambda dy: clip_gradient(dy, x, tf.constant(limit))
+
+    return clipped(x)
+
+
 @own_gradient
 def styled_activation(x, scale, noise, bias):
     """The operations after a modulated convolution.

@@ -45,8 +45,8 @@ def main(argv=None) -> int:
         "rewrite", help="write an image file with other channels or bits"
     )
     rewriter.add_argument("path", metavar="FILE", help="an image file; it is replaced")
-    rewriter.add_argument("--channels", type=int, choices=(1, 2, 3, 4), help="default: as it has")
-    rewriter.add_argument("--bits", type=int, choices=(8, 16), help="default: as it has")
+    rewriter.add_argument("--channels", type=whole(1, 4), help="default: as it has")
+    rewriter.add_argument("--bits", type=whole(8), choices=(8, 16), help="default: as it has")
     packer.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
     packer.add_argument(
         "--size", nargs=2, type=whole(1), metavar=("H", "W"), help="crop and resize to this size"

@@ -422,7 +422,7 @@ def test_labels_are_learned_as_by_an_acgan():
     assert model.sample(4, seed=0).shape == (4, 16, 16, 1)
     with pytest.raises(BadInput, match="No labels"):
         model(z)
-    with pytest.raises(BadInput, match="below 3"):
+    with pytest.raises(BadInput, match="from 0 to 2"):
         model.sample(1, labels=[3])
 
 

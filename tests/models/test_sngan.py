@@ -211,7 +211,7 @@ def test_labels_reach_the_images():
     other = model.sample(3, seed=0, labels=[0, 1, 1]).numpy()
     np.testing.assert_array_equal(in_turn[:2], other[:2])
     assert np.abs(in_turn[2] - other[2]).max() > 1e-4
-    with pytest.raises(BadInput, match="numbers below 3"):
+    with pytest.raises(BadInput, match="from 0 to 2"):
         model.sample(1, labels=[3])
     with pytest.raises(BadInput, match="Labels were given"):
         small()(tf.zeros([1, 4]), tf.constant([0]))

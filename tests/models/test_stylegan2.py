@@ -353,7 +353,7 @@ def test_labels_reach_both_networks():
     scores = model.discriminator(tf.repeat(image[:1], 3, axis=0), label=one_hot).numpy()
     assert len(np.unique(scores)) == 3
     for labels in ([0, 3], [-1, 0]):
-        with pytest.raises(BadInput, match="below 3"):
+        with pytest.raises(BadInput, match="from 0 to 2"):
             model.sample(2, labels=labels)
     with pytest.raises(BadInput, match="No labels were given, and this model has 3"):
         model(z)

@@ -15,7 +15,7 @@ setup(
     name="tfgans",
     version=VERSION,
     description="The GANs of 2014 to 2020 on TensorFlow and Keras 3",
-    long_description=(HERE / "README.md").read_text(),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",

@@ -80,7 +80,7 @@ def row(name, model) -> str:
     paper = f"[{title}]({link})" if link else title
     configs = ", ".join(f"[{word}](../configs/{word}.yaml)" for word in settings_of(name))
     test = ROOT / "tests" / "models" / f"test_{name}.py"
-    checked = ast.get_docstring(ast.parse(test.read_text())).splitlines()[0]
+    checked = ast.get_docstring(ast.parse(test.read_text("utf-8"))).splitlines()[0]
     checked = checked.split(": ", 1)[-1].rstrip(".")
     return f"| [`{name}`](../tfgans/models/{name}.py) {short} | {paper} | {configs} | {checked} |"
 

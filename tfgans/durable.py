@@ -39,7 +39,7 @@ def write_text(path: pathlib.Path, text: str):
     """Writes a small file; the old one stays until the new one is complete."""
     partial = path.with_name(f"partial-{path.name}")
     try:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -66,7 +66,7 @@ def checksums(path: pathlib.Path) -> pathlib.Path:
 def write_checksums(path: pathlib.Path, files):
     """Writes the checksum file of `path`: one line for each of `files`, `path` among them."""
     lines = [f"{sha256(file)}  {file.relative_to(path.parent).as_posix()}\n" for file in files]
-    checksums(path).write_text("".join(lines))
+    checksums(path).write_text("".join(lines), encoding="utf-8")
 
 
 def check(path: pathlib.Path):
@@ -79,7 +79,7 @@ def check(path: pathlib.Path):
     """
     if not checksums(path).exists():
         return
-    lines = checksums(path).read_text(errors="replace").splitlines()
+    lines = checksums(path).read_text("utf-8", errors="replace").splitlines()
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     wanted.setdefault(path.name, None)  # the checksum file itself may be altered
     files = path.parent.rglob("*")

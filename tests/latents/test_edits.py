@@ -72,6 +72,9 @@ def test_an_edit_is_a_line(space, moves, tmp_path):
         ("- {file: all.npz}", "has no direction"),
         ("whole", "must be a list of lines"),
         ("- {file: all.npz, direction: whole, layers: fine}", "layers 0-5, not fine"),
+        ("- {file: 256, direction: whole}", "256 cannot be read"),
+        ("- {file: all.npz, direction: whole, strength: strong}", "a number, not 'strong'"),
+        ("- {file: all.npz, direction: whole, strength: .nan}", "a number, not nan"),
     ],
 )
 def test_bad_lines(space, moves, tmp_path, text, message):

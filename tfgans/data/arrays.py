@@ -204,7 +204,7 @@ def open_cifar(path: pathlib.Path, value_range=None) -> ArrayImages:
     labels = np.concatenate([numbers for _, numbers in parts]).astype("int32")
     for name in ("batches.meta.txt", "fine_label_names.txt"):
         if (folder / name).exists():
-            label_names = (folder / name).read_text().split()
+            label_names = (folder / name).read_text("utf-8-sig").split()
             break
     else:
         label_names = None

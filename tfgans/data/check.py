@@ -60,7 +60,7 @@ def check(path, value_range: tuple | None = None) -> list[Finding]:
 
 def _sequences(path):
     try:
-        lines = [line.split() for line in path.read_text().splitlines()]
+        lines = [line.split() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         yield Finding(str(path), f"cannot be read: {error}", "give a text file of numbers")
         return

@@ -63,7 +63,7 @@ def open_tokens(path, length: int | None = None) -> Tokens:
         )
     lines = []
     try:
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
             lines.append([token(word, path, number) for word in line.split()])
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file ({error}).", "Write numbers as text.") from None

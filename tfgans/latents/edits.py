@@ -14,6 +14,7 @@ import tensorflow as tf
 import yaml
 
 from tfgans.config import check_words, parse
+from tfgans.data.arrays import load_numpy
 from tfgans.errors import BadInput, nearest
 from tfgans.latents.mixing import layers_of
 
@@ -55,7 +56,8 @@ def save(edits, stem):
     """Writes edits to <stem>.npz (the vectors) and <stem>.yaml (a line for each edit)."""
     np.savez(f"{stem}.npz", **{f"{e.space}/{e.name}": e.vector for e in edits})
     file = pathlib.Path(f"{stem}.npz").name
-    pathlib.Path(f"{stem}.yaml").write_text("\n".join(e.line(file) for e in edits) + "\n")
+    text = "\n".join(e.line(file) for e in edits) + "\n"
+    pathlib.Path(f"{stem}.yaml").write_text(text, encoding="utf-8")
 
 
 def load(path, space):
@@ -68,7 +70,7 @@ def load(path, space):
     Raises:
         BadInput: The file has another form, or a vector does not have the length of the codes.
     """
-    lines = parse(pathlib.Path(path).read_text())
+    lines = parse(pathlib.Path(path).read_bytes(), path)
     if (
         not lines
         or not isinstance(lines, list)
@@ -81,19 +83,21 @@ def load(path, space):
         missing = {"file", "direction"} - set(line)
         if missing:
             raise BadInput(f"{path}: the edit {line} has no {' and no '.join(sorted(missing))}.")
-        with np.load(pathlib.Path(path).parent / line["file"]) as file:
-            known = {key.partition("/")[2]: key for key in file}
-            direction = str(line["direction"])
-            if direction not in known:
-                raise BadInput(nearest(f"direction in {line['file']}", direction, known))
-            kind, vector = known[direction][0], file[known[direction]]
+        vectors = load_numpy(pathlib.Path(path).parent / str(line["file"]))
+        known = {key.partition("/")[2]: key for key in vectors}
+        direction = str(line["direction"])
+        if direction not in known:
+            raise BadInput(nearest(f"direction in {line['file']}", direction, known))
+        kind, vector = known[direction][0], vectors[known[direction]]
         wanted = space.dims[kind]
         if len(vector) != wanted:
             raise BadInput(
                 f"{line['file']} has {kind} of length {len(vector)}; this model's is {wanted}."
             )
         layers = layers_of(str(line.get("layers", "all")), space.num_ws)
-        name, strength = str(line.get("name", direction)), float(line.get("strength", 1.0))
+        name, strength = str(line.get("name", direction)), line.get("strength", 1.0)
+        if type(strength) not in (int, float) or not np.isfinite(strength):
+            raise BadInput(f"{path}: strength of {name} must be a number, not {strength!r:.80}.")
         edits.append(Edit(name, vector, kind, layers, strength))
     return edits
 

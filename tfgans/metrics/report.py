@@ -30,7 +30,7 @@ def read_result(path) -> dict:
         BadInput: The file is not a result.
     """
     try:
-        result = json.loads(pathlib.Path(path).read_text())
+        result = json.loads(pathlib.Path(path).read_text("utf-8-sig"))
         result["protocol"], result["values"]
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is not a result of tools/evaluate.py ({error!r}).") from error

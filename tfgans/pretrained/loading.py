@@ -105,5 +105,5 @@ def begin_run(model, run) -> pathlib.Path:
     model.compile(settings.optimizers, seed=settings.train.seed)
     storage.save(model, run / "snapshots" / f"{int(model.step.numpy()):08}.keras")
     path = run / "start.yaml"
-    path.write_text(settings.to_yaml())
+    path.write_text(settings.to_yaml(), encoding="utf-8")
     return path

@@ -17,7 +17,7 @@ import sys
 from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow turns it off on processors without AVX-512; results round alike on all machines with it.
+# TensorFlow turns it off on processors without AVX-512. With it, results round alike everywhere.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras

@@ -17,6 +17,7 @@ from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
+from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
 from tfgans.storage import load, snapshots
 
@@ -39,6 +40,7 @@ MODELS = {
     "singan": SinGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,
+    "wgan": WGAN,
     "wgan_gp": WGANGP,
 }
 

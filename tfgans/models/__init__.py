@@ -5,6 +5,7 @@ from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dcgan import DCGAN
+from tfgans.models.dragan import DRAGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.improved_gan import ImprovedGAN
@@ -28,6 +29,7 @@ MODELS = {
     "bigan": BiGAN,
     "cyclegan": CycleGAN,
     "dcgan": DCGAN,
+    "dragan": DRAGAN,
     "fgan": FGAN,
     "gan": GAN,
     "improved_gan": ImprovedGAN,

@@ -237,7 +237,7 @@ class Told(LatentModel):
 
 def test_a_condition_is_given_and_never_made_up():
     model = Told()
-    given = np.array([[0.5, -0.25], [1.0, 2.0]], "float32")
+    given = np.array([[0.5, -0.25], [1.0, -0.75]], "float32")
     np.testing.assert_array_equal(model.sample(2, seed=0, condition=given)[:, 0, 0, 3:], given)
     for wrong in (None, given[:1], given[:, :1]):
         with pytest.raises(BadInput, match=r"needs a condition for each of 2 images.*\[2, 2\]"):

@@ -114,6 +114,7 @@ def test_the_encoder_finds_back():
     model = small(latent_dim=2, weight_decay=0)
     model.generator, model.encoder = mlp([2], 4, None), mlp([4], 2, "tanh")
     model.discriminator = mlp([4, 2], 1, None)
+    model.image_shape = (4,)
     model.compile({p: {"learning_rate": 1e-3} for p in ("discriminator", "generator")})
     keys = np.random.RandomState(0)
     prototypes = keys.randn(8, 4).astype("float32")

@@ -149,6 +149,7 @@ def test_a_category_finds_the_modes_of_a_mixture(weight):
     model = small(noise_dim=2, categories=(3,), continuous=0, information_weight=weight)
     model.generator, model.trunk = mlp(5, 1), mlp(1, 16)
     model.head, model.recognition = mlp(16, 1), mlp(16, 3)
+    model.image_shape = (1,)
     model.compile({player: {"learning_rate": 2e-3} for player in ("discriminator", "generator")})
     keys = np.random.RandomState(0)
     (step,) = model.graphs({"image": tf.TensorSpec([64, 1])}).values()

@@ -95,7 +95,11 @@ def test_values_out_of_range_are_refused(eager):
 
     try_to_fit("sngan", (X, Y + 1), "from 0 to 2; the least and greatest are 1 3")
     try_to_fit("sngan", (X, Y - 1), "from 0 to 2; the least and greatest are -1 1")
-    try_to_fit("wgan_gp", 127.5 * X, r"float in \[-1, 1\], or uint8 in 0..255; its largest value")
+    try_to_fit(
+        "wgan_gp",
+        127.5 * X,
+        r"WGANGP's 'image' is float in \[-1, 1\], or uint8 in 0..255; its largest value",
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_values_out_of_range_are_refused(eager):
         ("wgan_gp", (X, Y), "this one has 1 parts more.*num_classes"),
         ("wgan_gp", X[:, :4, :4], r"shape \[N, 8, 8, 3\], and this batch \[4, 4, 4, 3\]"),
         ("wgan_gp", X[..., :1], r"this batch \[4, 8, 8, 1\]"),
-        ("wgan_gp", X[..., 0], r"this batch \[4, 8, 8\]"),
+        ("wgan_gp", X[..., 0], r"this batch \[4, 8, 8\].*one more axis"),
         ("wgan_gp", X.astype("int64"), "float in .* not int64"),
         ("sngan", X, "a dict with 'image', 'label'.*'label' is missing"),
         ("sngan", (X, Y.astype("float32")), r"integers \[N\].*float32 \[4\]"),
@@ -137,6 +141,14 @@ def test_arrays_are_cut_into_whole_steps():
     assert len(history["generator/wasserstein"]) == 2 and int(made.step.numpy()) == 2
     made.fit(X, batch_size=2, steps_per_epoch=3, verbose=0)
     assert int(made.step.numpy()) == 5
+    labeled = model("sngan", n_critic=1)
+    labeled.fit(X, Y.tolist(), batch_size=4, verbose=0)
+    labeled.fit([X, Y], batch_size=4, verbose=0)
+    assert int(labeled.step.numpy()) == 4
+    with pytest.raises(BadInput, match="arrays of one length.*8, 7"):
+        labeled.fit(X, Y[:7], batch_size=4, verbose=0)
+    with pytest.raises(BadInput, match="fit takes data"):
+        made.fit()
     with pytest.raises(BadInput, match="takes 12 examples.*there are 8"):
         made.fit(X, batch_size=4, verbose=0)
 
@@ -257,8 +269,9 @@ def test_labels_of_samples_are_checked():
             made.sample(2, labels=labels)
     with pytest.raises(BadInput, match="from 0 to 2"):
         made(made_latents(made), Y[:4] + 1)
-    with pytest.raises(BadInput, match="at least 1, not 0"):
-        made.sample(0)
+    for n in (0, 2.5, "4"):
+        with pytest.raises(BadInput, match=f"at least 1, not {n!r}"):
+            made.sample(n)
 
 
 # === Settings of Keras ===

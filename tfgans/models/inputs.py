@@ -84,7 +84,7 @@ def converted(model, key, value, spec):
         if spec.shape.rank == 3:
             largest = tf.reduce_max(tf.abs(value))
             rule = f"{kind} is float in [-1, 1], or uint8 in 0..255; its largest value is"
-            ensure(largest <= LARGEST, rule, largest)
+            ensure(tf.logical_not(largest > LARGEST), rule, largest)  # NaN is found elsewhere
     else:
         raise BadInput(f"{kind} is float in [-1, 1], or uint8 in 0..255, not {value.dtype.name}.")
     shapes = [spec.shape]
@@ -92,9 +92,12 @@ def converted(model, key, value, spec):
         shapes.append(tf.TensorShape(model.image_shape))  # stages may take full images too
     if not any(value.shape[1:].is_compatible_with(shape) for shape in shapes):
         sides = " or ".join(str([None, *shape]) for shape in dict.fromkeys(map(tuple, shapes)))
+        advice = "Resize the images, or build the model with their shape."
+        if value.shape.rank == spec.shape.rank:
+            advice = "A batch has one more axis: dataset.batch(n, drop_remainder=True)."
         raise BadInput(
             f"{kind} has the shape {sides.replace('None', 'N')}, and this batch "
-            f"{list(value.shape)}. Resize the images, or build the model with their shape."
+            f"{list(value.shape)}. {advice}"
         )
     return value
 
@@ -134,7 +137,7 @@ def ensure(condition, rule, value):
 def reason(error) -> str | None:
     """The sentence of `ensure` in an error of a running graph, or None."""
     found = re.search(r"\[BadInput: (.*?)\] \[(.*?)\]", str(error))
-    return f"{found[1]} {found[2]}." if found else None
+    return f"{found[1]} {found[2]}.".replace("\\'", "'") if found else None
 
 
 def whole_batches(arrays, count, repeat, seed):
@@ -147,9 +150,15 @@ def whole_batches(arrays, count, repeat, seed):
         seed: Seed of the order.
 
     Raises:
-        BadInput: There are fewer examples than one step takes.
+        BadInput: There are fewer examples than one step takes, or the arrays differ in length.
     """
-    n = len(tf.nest.flatten(arrays)[0])
+    lengths = [len(array) for array in tf.nest.flatten(arrays)]
+    n = lengths[0]
+    if count < 1 or len(set(lengths)) > 1:
+        raise BadInput(
+            "Wanted are arrays of one length and a batch_size of at least 1, not lengths of "
+            f"{', '.join(map(str, lengths))} and steps of {count}."
+        )
     if n < count:
         raise BadInput(
             f"A training step takes {count} examples (batch_size times the batches of a step), and "

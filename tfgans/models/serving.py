@@ -71,8 +71,8 @@ def drawing(seed=None, n=1):
         n: Their number, checked here.
 
     Raises:
-        BadInput: n is below 1.
+        BadInput: n is no whole number, or below 1.
     """
-    if not tf.is_tensor(n) and n < 1:
-        raise BadInput(f"The number of things to make is at least 1, not {n}.")
+    if not tf.is_tensor(n) and not (isinstance(n, (int, np.integer)) and n >= 1):
+        raise BadInput(f"The number of things to make is a whole one, at least 1, not {n!r}.")
     return random.scope(int(np.random.SeedSequence().entropy % 2**40) if seed is None else seed)

@@ -10,6 +10,7 @@ import itertools
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgans import durable, keras_settings, random
@@ -259,7 +260,10 @@ class Stepping(keras.Model):
             value = more.pop(word, None)
             if not (value is None or isinstance(value, float) and value == 0.0):
                 raise BadInput(f"{type(self).__name__} has no use for {word}. {MEASURE}")
-        data = x if y is None else (x, y)
+        if x is None:
+            raise BadInput("fit takes data: a tf.data.Dataset of whole batches, or arrays.")
+        data = tuple(x) if isinstance(x, list) else x
+        data = data if y is None else (data, np.asarray(y) if isinstance(y, list) else y)
         if inputs.are_arrays(data):
             repeat = more.get("steps_per_epoch") is not None
             count = batch_size * self.batches_per_step
@@ -346,6 +350,8 @@ class Stepping(keras.Model):
         Raises:
             Altered: A variable is not in the file as it is in the model.
         """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise BadInput(f"A model is saved as a .keras file, not as {filepath}.")
         super().save(filepath, *args, **kwargs)
         check_saved(self, filepath)
 

@@ -16,7 +16,7 @@ ROOMS = [
     {"config"},
     {"metrics", "use"},
     {"callbacks", "pretrained"},
-    {"training"},
+    {"resuming", "training"},
     {"catalog", "latents"},
 ]
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from tiny import fit, new
 
-from tfgans import callbacks, models, storage, training
+from tfgans import callbacks, models, resuming, storage, training
 from tfgans.config import Config, Metrics
 from tfgans.strategy import choose_strategy
 
@@ -157,7 +157,7 @@ def two_steps(tmp_path_factory):
     model, settings, source = new("wgan_gp")
     fit(model, settings, source, 2)
     storage.save(model, run / "snapshots" / "00000002.keras")
-    training.check_run(run, settings, force=False)
+    resuming.check_run(run, settings, force=False)
     return run, model
 
 
@@ -207,7 +207,7 @@ def test_each_setting_of_the_model_and_its_optimizers_counts(two_steps):
         ("train.steps=9", False),
     ):
         settings = Config.load("wgan_gp", "tiny", [change])
-        assert training.unlike(two_steps[1], settings) == unlike, change
+        assert resuming.unlike(two_steps[1], settings) == unlike, change
 
 
 def test_new_settings_take_effect_on_all_replicas(two_steps, a_run, two_replicas):
@@ -289,16 +289,16 @@ def classes(folder, *names, count=2):
 def test_a_run_does_not_go_on_with_other_classes(old, new, message, tmp_path):
     classes(tmp_path / "pets", "cat", "dog")
     settings = Config.load("sngan", "tiny", [f"data.path={tmp_path / 'pets'}", "data.labels=true"])
-    facts = training.facts_of(training.resolve(settings), settings)
-    training.write_data(tmp_path, facts)
+    facts = resuming.facts_of(training.resolve(settings), settings)
+    resuming.write_data(tmp_path, facts)
     assert facts == {"images": [4], "classes": ["cat", "dog"]}
-    training.check_data(tmp_path, facts, force=False)
+    resuming.check_data(tmp_path, facts, force=False)
     (tmp_path / "pets" / old).rename(tmp_path / "pets" / new)
-    now = training.facts_of(training.resolve(settings), settings)
+    now = resuming.facts_of(training.resolve(settings), settings)
     with pytest.raises(storage.Refused, match=f"{message}.*--run FOLDER.*--force") as error:
-        training.check_data(tmp_path, now, force=False)
+        resuming.check_data(tmp_path, now, force=False)
     assert len(str(error.value).splitlines()) == 1
-    training.check_data(tmp_path, now, force=True)
+    resuming.check_data(tmp_path, now, force=True)
 
 
 def test_a_training_remembers_its_classes_and_says_that_images_are_gone(tmp_path, began, capsys):
@@ -329,7 +329,7 @@ def test_other_metrics_begin_anew():
 @pytest.mark.parametrize("name, images", [("cyclegan", 2), ("pix2pix", 1), ("seqgan", 1)])
 def test_every_kind_of_data_is_remembered(name, images):
     settings = Config.load(name, "tiny")
-    facts = training.facts_of(training.resolve(settings), settings)
+    facts = resuming.facts_of(training.resolve(settings), settings)
     assert len(facts["images"]) == images and min(facts["images"]) > 1
     assert facts["classes"] == []
 

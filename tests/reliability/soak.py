@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tfgans import callbacks, models, storage, training  # noqa: E402
+from tfgans import callbacks, models, resuming, storage, training  # noqa: E402
 from tfgans.config import Config  # noqa: E402
 from tfgans.strategy import choose_strategy  # noqa: E402
 
@@ -62,7 +62,7 @@ def graphs() -> int:
 def train(minutes, run) -> str:
     settings = Config.load("stylegan2", "tiny", ["train.steps=100000000", "train.tick=20"])
     source = training.resolve(settings)
-    training.check_run(run, settings, force=False)
+    resuming.check_run(run, settings, force=False)
     model = training.build(settings)
     watch = Watch(settings.train.tick, 60 * minutes)
     watchers = [*training.watch(model, source, settings, run), watch]

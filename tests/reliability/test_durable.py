@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tfgans import callbacks, durable, models, storage, training
+from tfgans import callbacks, durable, models, resuming, storage, training
 from tfgans.config import Config
 
 
@@ -67,7 +67,7 @@ def test_a_release_reaches_the_disk_before_it_gets_its_number(model, calls, tmp_
 
 
 def test_the_configuration_of_a_run_is_replaced_in_one_go(calls, tmp_path):
-    training.check_run(tmp_path, Config.load("gan", "tiny"), force=False)
+    resuming.check_run(tmp_path, Config.load("gan", "tiny"), force=False)
     partial, path = tmp_path / "partial-config.yaml", tmp_path / "config.yaml"
     assert calls == [("fsync", partial), ("replace", partial, path), ("fsync", tmp_path)]
 

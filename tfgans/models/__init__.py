@@ -14,6 +14,7 @@ from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
+from tfgans.models.ragan import RaGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
@@ -38,6 +39,7 @@ MODELS = {
     "lsgan": LSGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
+    "ragan": RaGAN,
     "seqgan": SeqGAN,
     "singan": SinGAN,
     "sngan": SNGAN,

@@ -1,5 +1,7 @@
 """All models by name, `load` for trained ones, `snapshots` for those of a run."""
 
+import difflib
+
 from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
@@ -68,7 +70,9 @@ def name_of(word: str) -> str:
     """
     names = {plain(name): name for name in MODELS} | {plain(k): v for k, v in ALIASES.items()}
     if plain(word) not in names:
-        raise BadInput(nearest("model", word, {*MODELS, *ALIASES}))
+        spelled = {plain(known): known for known in (*MODELS, *ALIASES)}
+        close = difflib.get_close_matches(plain(word), spelled, n=1)
+        raise BadInput(nearest("model", word, [spelled[c] for c in close] or spelled.values()))
     return names[plain(word)]
 
 

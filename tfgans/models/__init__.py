@@ -1,5 +1,7 @@
 """All models by name, `load` for trained ones, `snapshots` for those of a run."""
 
+import difflib
+
 from tfgans.errors import BadInput, nearest
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
@@ -14,6 +16,7 @@ from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
+from tfgans.models.ragan import RaGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
@@ -38,6 +41,7 @@ MODELS = {
     "lsgan": LSGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
+    "ragan": RaGAN,
     "seqgan": SeqGAN,
     "singan": SinGAN,
     "sngan": SNGAN,
@@ -66,7 +70,9 @@ def name_of(word: str) -> str:
     """
     names = {plain(name): name for name in MODELS} | {plain(k): v for k, v in ALIASES.items()}
     if plain(word) not in names:
-        raise BadInput(nearest("model", word, {*MODELS, *ALIASES}))
+        spelled = {plain(known): known for known in (*MODELS, *ALIASES)}
+        close = difflib.get_close_matches(plain(word), spelled, n=1)
+        raise BadInput(nearest("model", word, [spelled[c] for c in close] or spelled.values()))
     return names[plain(word)]
 
 

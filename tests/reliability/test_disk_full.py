@@ -36,7 +36,8 @@ def names(folder):
 
 
 @pytest.mark.parametrize("size", [100, 80_000])  # too small for the settings, for a snapshot
-def test_training_says_so_and_goes_on_when_there_is_room(tmp_path, size):
+def test_training_says_so_and_goes_on_when_there_is_room(tmp_path, size, capsys):
+    """`capsys` keeps the printed lines in memory: a file of them would be full too."""
     assert training.train(settings(5), tmp_path)
     (saved,) = storage.snapshots(tmp_path)
     before = names(tmp_path / "snapshots")

@@ -82,9 +82,11 @@ def converted(model, key, value, spec):
     elif value.dtype.is_floating:
         value = tf.cast(value, "float32")
         if spec.shape.rank == 3:
-            largest = tf.reduce_max(tf.abs(value))
+            beyond = tf.reduce_any(
+                tf.abs(value) > LARGEST
+            )  # false for NaN, which is found elsewhere
             rule = f"{kind} is float in [-1, 1], or uint8 in 0..255; its largest value is"
-            ensure(tf.logical_not(largest > LARGEST), rule, largest)  # NaN is found elsewhere
+            ensure(tf.logical_not(beyond), rule, tf.reduce_max(tf.abs(value)))
     else:
         raise BadInput(f"{kind} is float in [-1, 1], or uint8 in 0..255, not {value.dtype.name}.")
     shapes = [spec.shape]

@@ -44,6 +44,7 @@ def two_replicas():
 
 ROOT = pathlib.Path(__file__).parent.parent
 TOOLS = ROOT / "tools"
+sys.path.append(str(TOOLS))  # each tool imports tools/_start.py
 # Plain, with critic batches, labels' layers, stages, levels, a pool, tokens, lazy regularization,
 # players that move at once.
 COVERING = {

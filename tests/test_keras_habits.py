@@ -300,19 +300,21 @@ def test_settings_in_keras_json(tmp_path):
     assert "ImportError: tfgans runs on TensorFlow, and Keras is set to 'jax'" in done.stderr
 
 
-def test_settings_that_change_later_are_refused():
+@pytest.mark.parametrize(
+    "setting, wrong, right, sentence",
+    [
+        ("image_data_format", "channels_first", "channels_last", "set_image_data_format"),
+        ("dtype_policy", "float64", "float32", "not 'float64'.*set_dtype_policy"),
+    ],
+)
+def test_settings_that_change_later_are_refused(setting, wrong, right, sentence):
+    change = getattr(keras.config, f"set_{setting}")
     try:
-        keras.config.set_image_data_format("channels_first")
-        with pytest.raises(BadInput, match="set_image_data_format"):
+        change(wrong)
+        with pytest.raises(BadInput, match=sentence):
             model()
     finally:
-        keras.config.set_image_data_format("channels_last")
-    try:
-        keras.config.set_dtype_policy("float64")
-        with pytest.raises(BadInput, match="not 'float64'.*set_dtype_policy"):
-            model()
-    finally:
-        keras.config.set_dtype_policy("float32")
+        change(right)
 
 
 # === The front door ===

@@ -15,9 +15,9 @@ import typing
 import yaml
 
 from tfgans.data.settings import Data
-from tfgans.errors import BadInput, nearest
+from tfgans.errors import BadInput, nearest, plain
 from tfgans.models import ALIASES as MODEL_ALIASES
-from tfgans.models import get, plain
+from tfgans.models import get
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
 CONFIGS = (PACKAGE.parent / "configs", PACKAGE / "configs")  # in a clone, in an installation

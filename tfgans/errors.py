@@ -70,10 +70,16 @@ def finite(text: str) -> float:
     return value
 
 
+def plain(word: str) -> str:
+    """A name without what people spell in different ways: capitals, hyphens, underscores."""
+    return word.lower().replace("-", "").replace("_", "")
+
+
 def nearest(kind: str, word: str, known) -> str:
     """Returns "No <kind> named <word>. Did you mean ...?"; lists all words if none is close."""
     known = sorted(map(str, known))
-    close = difflib.get_close_matches(word, known, n=1)
+    spelled = {plain(name): name for name in known}
+    close = difflib.get_close_matches(plain(word), spelled, n=1)
     if close:
-        return f"No {kind} named {word!r}. Did you mean {close[0]!r}?"
+        return f"No {kind} named {word!r}. Did you mean {spelled[close[0]]!r}?"
     return f"No {kind} named {word!r}. Known: {', '.join(known) or 'none'}."

@@ -60,7 +60,7 @@ class Video:
     def save(self, stem):
         """Writes <stem>.gif, all clips beside each other, and a strip of frames of each."""
         clips = np.asarray(self.clips)
-        n, length = clips.shape[:2]
+        length = clips.shape[1]
         frames = [images.grid(clips[:, t]) / 127.5 - 1.0 for t in range(length)]
         images.save_video(np.stack(frames), f"{stem}.gif", self.rate)
         chosen = np.linspace(0, length - 1, min(length, STRIP)).round().astype(int)

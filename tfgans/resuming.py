@@ -122,9 +122,8 @@ def refuse_changes(run, settings, force):
             )
 
 
-def check_run(run, settings, force):
-    """Refuses to continue a run with other settings than it was started with; writes them."""
-    refuse_changes(run, settings, force)
+def write_settings(run, settings):
+    """Writes config.yaml, for the next start."""
     if is_chief():
         path = pathlib.Path(run) / "config.yaml"
         with storage.writing(run):

@@ -17,12 +17,12 @@ from tfgans.errors import BadInput
 from tfgans.models.translation import TranslationModel
 from tfgans.resuming import (
     check_data,
-    check_run,
     facts_of,
     moved,
     refuse_changes,
     unlike,
     write_data,
+    write_settings,
 )
 from tfgans.storage import Refused
 from tfgans.strategy import choose_strategy, is_chief
@@ -149,7 +149,7 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
     if callbacks.no_better(rows, settings.metrics):
         print(f"{run} stopped early; --force --set metrics.patience=0 goes further.")
         return True
-    check_run(run, settings, force)  # written only now that the run goes on with these settings
+    write_settings(run, settings)  # only now that the run goes on with these settings
     write_data(run, facts)
     signals = callbacks.StopOnSignal()
     try:  # outside of the scope, in which saving would create variables on one worker only

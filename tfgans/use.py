@@ -196,9 +196,9 @@ def read_images(path, shape, stems) -> np.ndarray:
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
     source = FolderImages(path, every=True)
-    found = []
+    names, found = names_to_write(source.names), []
     for i, image in prepared(source, shape):
-        stems.append(names_to_write(source.names)[i].replace("/", "-"))
+        stems.append(names[i].replace("/", "-"))
         found.append(image)
     return np.stack(found)
 

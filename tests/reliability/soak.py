@@ -62,7 +62,7 @@ def graphs() -> int:
 def train(minutes, run) -> str:
     settings = Config.load("stylegan2", "tiny", ["train.steps=100000000", "train.tick=20"])
     source = training.resolve(settings)
-    resuming.check_run(run, settings, force=False)
+    resuming.write_settings(run, settings)
     model = training.build(settings)
     watch = Watch(settings.train.tick, 60 * minutes)
     watchers = [*training.watch(model, source, settings, run), watch]

@@ -67,7 +67,7 @@ def test_a_release_reaches_the_disk_before_it_gets_its_number(model, calls, tmp_
 
 
 def test_the_configuration_of_a_run_is_replaced_in_one_go(calls, tmp_path):
-    resuming.check_run(tmp_path, Config.load("gan", "tiny"), force=False)
+    resuming.write_settings(tmp_path, Config.load("gan", "tiny"))
     partial, path = tmp_path / "partial-config.yaml", tmp_path / "config.yaml"
     assert calls == [("fsync", partial), ("replace", partial, path), ("fsync", tmp_path)]
 

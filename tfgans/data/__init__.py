@@ -14,7 +14,7 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data import ending, images, paired, single, tokens, unpaired
+from tfgans.data import at_exit, images, paired, single, tokens, unpaired
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -176,7 +176,7 @@ def batches(
 
     @tf.autograph.experimental.do_not_convert
     def example(step):
-        return ending.call(load, whole_batch, step)
+        return at_exit.call(load, whole_batch, step)
 
     options = tf.data.Options()
     options.deterministic = True

@@ -122,9 +122,8 @@ class Evaluator:
             seeds, samples = [0], min(self.samples, len(subject))
         else:
             seeds, samples = list(range(self.seeds)), self.samples
-        self.generated = samples
-        runs = [self.measure(subject, samples, seed) for seed in seeds]
-        samples = self.generated
+        runs, counts = zip(*(self.measure(subject, samples, seed) for seed in seeds), strict=True)
+        samples = counts[0]
         values = {}
         for name in runs[0]:
             numbers = [float(run[name]) for run in runs]
@@ -201,13 +200,13 @@ class Evaluator:
         table.flush()
         durable.publish(partial, path)
 
-    def measure(self, subject, samples, seed) -> dict:
-        """Measures one set of generated images: name -> number."""
+    def measure(self, subject, samples, seed) -> tuple:
+        """Measures one set of generated images: name -> number, and the number of images."""
         fake = Statistics(self.needs, self.extractor, seed=[seed, 1])
         if self.needs - set(OF_MODEL):
             for images, labels in self.fake_batches(subject, samples, seed):
                 fake.add(images, labels)
-            self.generated = fake.count  # fewer than `samples` where images are broken
+            samples = fake.count  # fewer where images are broken
         values = {}
         for name in self.metrics:
             metric = METRICS[name]
@@ -218,7 +217,7 @@ class Evaluator:
             network = self.network_of(metric)
             own = network is not None and not network.comparable
             values |= {f"own_{word}" if own else word: value for word, value in found.items()}
-        return values
+        return values, samples
 
     def network_of(self, metric):
         """The network that a metric uses, or None."""

@@ -92,14 +92,9 @@ def fid(real, fake, ddof: int = 1) -> float:
 
 def fid_of_moments(real: Moments, fake: Moments, ddof: int = 1) -> float:
     """The distance between two sets whose features were added to `Moments`."""
-    if min(real.count, fake.count) <= ddof:
-        raise BadInput(
-            f"{real.count} real and {fake.count} generated images are too few for a covariance: "
-            f"FID needs at least {ddof + 1} of each."
-        )
+    covariances = real.covariance(ddof), fake.covariance(ddof)  # refuses too few images
     if len(real.mean) != len(fake.mean):
         raise BadInput(f"{len(real.mean)} and {len(fake.mean)} features cannot be compared.")
-    covariances = real.covariance(ddof), fake.covariance(ddof)
     return frechet_distance(real.mean, covariances[0], fake.mean, covariances[1])
 
 

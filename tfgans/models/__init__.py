@@ -1,8 +1,6 @@
 """All models by name, `load` for trained ones, `snapshots` for those of a run."""
 
-import difflib
-
-from tfgans.errors import BadInput, nearest
+from tfgans.errors import BadInput, nearest, plain
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
 from tfgans.models.cyclegan import CycleGAN
@@ -70,11 +68,5 @@ def name_of(word: str) -> str:
     """
     names = {plain(name): name for name in MODELS} | {plain(k): v for k, v in ALIASES.items()}
     if plain(word) not in names:
-        spelled = {plain(known): known for known in (*MODELS, *ALIASES)}
-        close = difflib.get_close_matches(plain(word), spelled, n=1)
-        raise BadInput(nearest("model", word, [spelled[c] for c in close] or spelled.values()))
+        raise BadInput(nearest("model", word, {*MODELS, *ALIASES}))
     return names[plain(word)]
-
-
-def plain(word: str) -> str:
-    return word.lower().replace("-", "").replace("_", "")

@@ -29,13 +29,13 @@ def initializer(mean=0.0):
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
-def normalize(x):
+def normalize(x, epsilon):
     return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-8, gamma_initializer=initializer(1.0)
+        momentum=0.9, epsilon=epsilon, gamma_initializer=initializer(1.0)
     )(x)
 
 
-def build_generator(image_shape, latent_dim, width, kernel_size=5):
+def build_generator(image_shape, latent_dim, width, kernel_size=5, epsilon=1e-8):
     """z [N, latent_dim] -> images in [-1, 1].
 
     Args:
@@ -44,6 +44,7 @@ def build_generator(image_shape, latent_dim, width, kernel_size=5):
         width: Channels before the last convolution; they double towards z.
         kernel_size: 5 as in the Theano code; 4 as in the Torch code, where also the first
             normalization is per channel instead of per feature.
+        epsilon: Constant of the normalization: 1e-8 as in the Theano code, 1e-5 in the Torch code.
     """
     stages = halvings(image_shape, fewest=1)
     grid = halved(image_shape, stages)
@@ -53,11 +54,11 @@ def build_generator(image_shape, latent_dim, width, kernel_size=5):
         grid[0] * grid[1] * widest, use_bias=False, kernel_initializer=initializer()
     )(z)
     to_map = keras.layers.Reshape([*grid, widest])
-    x = normalize(to_map(x)) if kernel_size == 4 else to_map(normalize(x))
+    x = normalize(to_map(x), epsilon) if kernel_size == 4 else to_map(normalize(x, epsilon))
     x = keras.layers.ReLU()(x)
     for left in reversed(range(stages - 1)):
         x = deconv(width << left, kernel_size)(x)
-        x = keras.layers.ReLU()(normalize(x))
+        x = keras.layers.ReLU()(normalize(x, epsilon))
     image = deconv(image_shape[2], kernel_size, activation="tanh", dtype="float32")(x)
     return keras.Model(z, image, name="generator")
 
@@ -75,7 +76,9 @@ def deconv(filters, kernel_size, **kwargs):
     )
 
 
-def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
+def build_discriminator(
+    image_shape, width, kernel_size=5, use_bias=False, epsilon=1e-8, normalized=True
+):
     """Images in [-1, 1] -> scores [N, 1].
 
     Without biases, its scores in training do not depend on the contrast of a batch, because the
@@ -85,7 +88,9 @@ def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
         image_shape: (height, width, channels) of the images, see `DCGAN`.
         width: Channels of the first convolution; they double at each following one.
         kernel_size: 5 as in the Theano code, 4 as in the Torch code.
-        use_bias: Give biases to the first and the last layer, which no normalization follows.
+        use_bias: Give biases to the layers that no normalization follows.
+        epsilon: Constant of the normalization, see `build_generator`.
+        normalized: Normalize after all convolutions but the first; otherwise after none.
     """
     image = x = keras.Input(image_shape)
     for stage in range(halvings(image_shape, fewest=1)):
@@ -94,10 +99,10 @@ def build_discriminator(image_shape, width, kernel_size=5, use_bias=False):
             kernel_size,
             strides=2,
             padding="same",
-            use_bias=use_bias and stage == 0,
+            use_bias=use_bias and not (normalized and stage),
             kernel_initializer=initializer(),
         )(x)
-        x = keras.layers.LeakyReLU(0.2)(normalize(x) if stage else x)
+        x = keras.layers.LeakyReLU(0.2)(normalize(x, epsilon) if normalized and stage else x)
     x = keras.layers.Flatten()(x)
     score = keras.layers.Dense(
         1, use_bias=use_bias, kernel_initializer=initializer(), dtype="float32"

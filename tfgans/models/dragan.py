@@ -20,24 +20,10 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.models.dcgan import build_generator, initializer
+from tfgans.models.dcgan import build_discriminator, build_generator
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, gradient_norm, input_gradient
-from tfgans.shapes import halvings
-
-
-def build_discriminator(image_shape, width):
-    """Images in [-1, 1] -> scores [N, 1]: DCGAN's layers without normalization, with biases."""
-    image = x = keras.Input(image_shape)
-    for stage in range(halvings(image_shape, fewest=1)):
-        x = keras.layers.Conv2D(
-            width << stage, 4, strides=2, padding="same", kernel_initializer=initializer()
-        )(x)
-        x = keras.layers.LeakyReLU(0.2)(x)
-    x = keras.layers.Flatten()(x)
-    score = keras.layers.Dense(1, kernel_initializer=initializer(), dtype="float32")(x)
-    return keras.Model(image, score, name="discriminator")
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -70,7 +56,9 @@ class DRAGAN(LatentModel):
         self.penalty_weight = penalty_weight
         self.noise_scale, self.centered = noise_scale, centered
         self.generator = build_generator(image_shape, latent_dim, width, kernel_size=4)
-        self.discriminator = build_discriminator(image_shape, width)
+        self.discriminator = build_discriminator(
+            image_shape, width, kernel_size=4, use_bias=True, normalized=False
+        )
 
     def default_optimizers(self):
         def adam():

@@ -21,12 +21,12 @@ def batch_of(model, given) -> dict:
     """The batch of one training step as the model's `train_step` takes it.
 
     Args:
-        model: Its data_kind, stage and num_classes are used.
+        model: Its data_kind and stage are used.
         given: A dict, tuple or tensor, as a data set yields it.
 
     Returns:
-        Key -> tensor: images float32, labels int32 [N] or float32 [N, num_classes]. Keys that the
-        model does not know pass as they are.
+        Key -> tensor, images float32. Labels, and keys that the model does not know, pass as they
+        are.
 
     Raises:
         BadInput: The keys, types or shapes are not those of the model's kind of data.
@@ -34,40 +34,31 @@ def batch_of(model, given) -> dict:
     wanted = data.signature(model, model.stage)
     batch = named(type(model).__name__, given, wanted)
     for key, spec in wanted.items():
-        value = tf.convert_to_tensor(batch[key])
-        if key == "label":
-            batch[key] = labels_of(value, model.num_classes)
-        else:
-            batch[key] = converted(model, key, value, spec)
+        if key != "label":  # `one_hot` checks labels
+            batch[key] = converted(model, key, tf.convert_to_tensor(batch[key]), spec)
     return batch
 
 
 def named(kind, given, wanted) -> dict:
     """A batch as a dict with the wanted keys."""
     keys = ", ".join(repr(key) for key in wanted)
-    form = f"a dict with {keys}" + (f", or a tuple ({', '.join(wanted)})" if wanted else "")
-    if not isinstance(given, (dict, tuple, list)):
-        given = (given,)
-    if not isinstance(given, dict):
-        parts = [part for part in given if part is not None]
-        if parts and isinstance(parts[0], dict):  # as fit(x, y) makes it
-            rest = [key for key in wanted if key not in parts[0]]
-            given = parts[0] | dict(zip(rest, parts[1:], strict=False))
-            parts = [*parts[:1], *parts[1 + len(rest) :]]
-            extra = len(parts) - 1
-        else:
-            given, extra = dict(zip(wanted, parts, strict=False)), len(parts) - len(wanted)
-        if extra > 0:
-            raise BadInput(
-                f"{kind} takes batches that are {form}; this one has {extra} parts more. Leave "
-                "them out, or make the model conditional: num_classes=..."
-            )
-    if missing := [key for key in wanted if key not in given]:
+    form = f"a dict with {keys}, or a tuple ({', '.join(wanted)})"
+    parts = list(given) if isinstance(given, (tuple, list)) else [given]
+    parts = [part for part in parts if part is not None]
+    batch = dict(parts.pop(0)) if parts and isinstance(parts[0], dict) else {}
+    missing = [key for key in wanted if key not in batch]
+    if len(parts) > len(missing):
+        raise BadInput(
+            f"{kind} takes batches that are {form}; this one has {len(parts) - len(missing)} parts "
+            "more. Leave them out, or make the model conditional: num_classes=..."
+        )
+    batch |= dict(zip(missing, parts, strict=False))
+    if missing := [key for key in wanted if key not in batch]:
         raise BadInput(
             f"{kind} takes batches that are {form}; in this one {missing[0]!r} is missing. It has "
-            f"{', '.join(map(repr, given)) or 'nothing'}."
+            f"{', '.join(map(repr, batch)) or 'nothing'}."
         )
-    return dict(given)
+    return batch
 
 
 def converted(model, key, value, spec):
@@ -82,9 +73,7 @@ def converted(model, key, value, spec):
     elif value.dtype.is_floating:
         value = tf.cast(value, "float32")
         if spec.shape.rank == 3:
-            beyond = tf.reduce_any(
-                tf.abs(value) > LARGEST
-            )  # false for NaN, which is found elsewhere
+            beyond = tf.reduce_any(tf.abs(value) > LARGEST)  # not NaN, which a run finds itself
             rule = f"{kind} is float in [-1, 1], or uint8 in 0..255; its largest value is"
             ensure(tf.logical_not(beyond), rule, tf.reduce_max(tf.abs(value)))
     else:

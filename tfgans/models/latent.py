@@ -40,7 +40,7 @@ class LatentModel(BaseModel):
         n = len(next(iter(batch.values())))
         return self(self.latents(n), *self.condition_of(batch))
 
-    def sample(self, n, seed=None, *, labels=None, condition=None):
+    def sample(self, n, seed=None, *, labels=None, condition=None, **options):
         """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed.
 
         The values of a generator without a bound at its end, such as StyleGAN2's, are clipped.
@@ -51,9 +51,11 @@ class LatentModel(BaseModel):
             labels: For a model with classes: class numbers [n], one class number for all, or label
                 vectors [n, num_classes]; without them each class in turn.
             condition: For a model with a condition: its vectors, [n, condition_dim].
+            options: Further arguments of `call`.
         """
         with drawing(seed, n):
-            return self.bounded(self(self.latents(n), *self.condition_for(n, labels, condition)))
+            inputs = self.latents(n), *self.condition_for(n, labels, condition)
+            return self.bounded(self(*inputs, **options))
 
     def bounded(self, made):
         """Images clipped to [-1, 1]; tokens as they are."""

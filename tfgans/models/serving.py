@@ -36,20 +36,17 @@ def for_no_rows_too(function, signature):
 
     One row goes through the networks in its place, and is cut off again.
     """
-    names = [spec.name for spec in signature]
     batches = [k for k, spec in enumerate(signature) if spec.shape.rank]
-    if not batches and COUNT.name not in names:
+    counts = [k for k, spec in enumerate(signature) if spec.name == COUNT.name]
+    if not batches and not counts:
         return function
 
     def endpoint(*inputs):
         inputs = list(inputs)
-        if COUNT.name in names:
-            n = inputs[names.index(COUNT.name)]
-        else:
-            n = tf.shape(inputs[batches[0]], "int64")[0]
+        n = inputs[counts[0]] if counts else tf.shape(inputs[batches[0]], "int64")[0]
         missing = tf.cast(n == 0, "int64")
-        if COUNT.name in names:
-            inputs[names.index(COUNT.name)] = n + missing
+        for k in counts:
+            inputs[k] += missing
         for k in batches:
             rest = [[0, 0]] * (inputs[k].shape.rank - 1)
             inputs[k] = tf.pad(inputs[k], [[0, missing], *rest])

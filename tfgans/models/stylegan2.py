@@ -28,7 +28,7 @@ from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.models.latent import LatentModel
-from tfgans.models.serving import COUNT, SEED, drawing, to_uint8
+from tfgans.models.serving import COUNT, SEED, to_uint8
 from tfgans.ops.modulated_conv import demodulation, filtered_conv, modulated_conv, within_range
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.ops.pointwise import biased_leaky_relu, clip, styled_activation
@@ -562,9 +562,7 @@ class StyleGAN2(LatentModel):
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
         """As `LatentModel.sample`, with the truncation psi: a number, or one for each image."""
-        with drawing(seed, n):
-            label = self.condition_for(n, labels)
-            return self.bounded(self(self.latents(n), *label, truncation=truncation))
+        return super().sample(n, seed, labels=labels, truncation=truncation)
 
     def endpoints(self):
         generator = self.generator_ema

@@ -60,13 +60,10 @@ class WGAN(LatentModel):
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.clip, self.n_critic, self.long_n_critic = clip, n_critic, long_n_critic
         self.long_rounds, self.long_every = long_rounds, long_every
-        self.generator = build_generator(image_shape, latent_dim, width, kernel_size=4)
-        self.discriminator = build_discriminator(image_shape, width, kernel_size=4)
-        for network in (self.generator, self.discriminator):
-            for layer in network.layers:
-                if isinstance(layer, keras.layers.BatchNormalization):
-                    # Torch's constant: features of a clipped critic vary as little as that.
-                    layer.epsilon = 1e-5
+        # Torch's epsilon: features of a clipped critic vary as little as that.
+        torch = {"kernel_size": 4, "epsilon": 1e-5}
+        self.generator = build_generator(image_shape, latent_dim, width, **torch)
+        self.discriminator = build_discriminator(image_shape, width, **torch)
 
     def default_optimizers(self):
         def rmsprop():

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans.data import ending
+from tfgans.data import at_exit
 
 SLOW = """
 import sys, time
 import numpy as np, tensorflow as tf
 from concurrent.futures import ThreadPoolExecutor
-from tfgans.data import ending
+from tfgans.data import at_exit
 
 pool = ThreadPoolExecutor()
 
@@ -23,7 +23,7 @@ def slow(step):
     return [np.zeros(2, "float32")]
 
 def batch(step):
-    return ending.call(slow, {"x": tf.TensorSpec([2])}, step)
+    return at_exit.call(slow, {"x": tf.TensorSpec([2])}, step)
 
 def main():
     data = tf.data.Dataset.counter().map(batch, num_parallel_calls=2).prefetch(50)
@@ -53,10 +53,10 @@ def test_an_error_is_raised_where_the_batch_is_taken_and_the_next_one_is_read():
             raise KeyError("no such batch")
         return [np.float32(step / 2)]
 
-    data = tf.data.Dataset.range(3).map(lambda s: ending.call(half, {"x": tf.TensorSpec([])}, s))
+    data = tf.data.Dataset.range(3).map(lambda s: at_exit.call(half, {"x": tf.TensorSpec([])}, s))
     iterator = iter(data)
     assert next(iterator)["x"].numpy() == 0
     with pytest.raises(tf.errors.InvalidArgumentError, match="KeyError.*no such batch"):
         next(iterator)
     assert next(iterator)["x"].numpy() == 1
-    assert ending.count().numpy() == 0
+    assert at_exit.count().numpy() == 0

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.models.wgan_gp import WGANGP
-from tfgans.penalties import between, gradient_norm, input_gradient
+from tfgans.penalties import between, gradient_norm, input_gradient, spectral_energy
 
 
 def small(**settings):
@@ -88,3 +88,47 @@ def test_mistakes_in_a_users_model(mistaken, error, message):
 
 def test_the_right_model_trains():
     fit(small())
+
+
+def test_spectral_energy_and_its_slope():
+    """lambda / 2 sigma^2 of a random 6x4 matrix: its slope is lambda sigma v u^T; W is not divided.
+
+    `numpy.linalg.svd` gives sigma and the vectors, and finite differences the slope.
+    """
+    w = keras.Variable(np.random.RandomState(0).randn(6, 4).astype("float32"))
+    vector = keras.Variable(np.ones([4, 1], "float32"), trainable=False)
+    before = w.numpy()
+    for _ in range(200):
+        spectral_energy([w], [vector])
+    with tf.GradientTape() as tape:
+        energy = spectral_energy([w], [vector], weight=0.01)
+    slope = tape.gradient(energy, w.value).numpy()
+    left, values, right = np.linalg.svd(before.astype("float64"))
+    assert float(energy) == pytest.approx(0.005 * values[0] ** 2, rel=1e-5)
+    np.testing.assert_allclose(slope, 0.01 * values[0] * np.outer(left[:, 0], right[0]), atol=1e-6)
+
+    def energy_of(matrix):
+        return 0.005 * np.linalg.svd(matrix)[1][0] ** 2
+
+    for i, j in ((0, 0), (2, 3), (5, 1)):
+        step = np.zeros([6, 4])
+        step[i, j] = 1e-5
+        difference = energy_of(before + step) - energy_of(before - step)
+        assert slope[i, j] == pytest.approx(difference / 2e-5, abs=1e-6)
+    np.testing.assert_array_equal(w.numpy(), before)
+
+
+def test_spectral_energy_sums_over_layers_and_takes_one_step_each_time():
+    """Convolutions count as matrices [inputs, outputs]; their vectors move, weights do not."""
+    kernels = [keras.Variable(np.random.randn(*shape)) for shape in ([3, 3, 2, 4], [5, 2])]
+    vectors = [keras.Variable(np.ones([k.shape[-1], 1])) for k in kernels]
+    both = float(spectral_energy(kernels, vectors, weight=2.0))
+    expected = 0.0
+    for kernel, vector in zip(kernels, vectors, strict=True):
+        w = kernel.numpy().reshape(-1, kernel.shape[-1])
+        v = w @ np.ones([w.shape[1], 1])
+        v /= np.linalg.norm(v)
+        u = w.T @ v / np.linalg.norm(w.T @ v)
+        expected += np.sum(v * (w @ u)) ** 2
+        np.testing.assert_allclose(vector, u, atol=1e-6)
+    assert both == pytest.approx(expected, rel=1e-5)

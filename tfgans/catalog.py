@@ -17,6 +17,7 @@ from tfgans import config, data, memory, models, training
 ROOT = pathlib.Path(__file__).parents[1]
 FAMILIES = {  # kind of data -> heading
     "images": "Images from latent vectors",
+    "semi_labeled": "Images and classes, with few labels",
     "single": "Images from one image",
     "paired": "Images from images, learned from pairs",
     "unpaired": "Images from images, learned without pairs",

@@ -1,12 +1,14 @@
 """The parts that gradient penalties share, with errors for known mistakes that would be silent.
 
-The penalty itself, a formula, stands in the file of its paper.
+The penalty itself, a formula, stands in the file of its paper. `spectral_energy` is here because no
+model of ours has it: it is for those of others.
 """
 
 import keras
 import tensorflow as tf
 
 from tfgans.errors import BadInput
+from tfgans.ops.singular_value import singular_value
 
 
 def between(real, fake, weight):
@@ -69,3 +71,26 @@ def gradient_norm(gradient, axis=(1, 2, 3)):
         sqrt(sum of squares + 1e-12), [N] by default.
     """
     return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=axis) + 1e-12)
+
+
+def spectral_energy(kernels, vectors, weight=0.01):
+    """Half the sum of the squared largest singular values (Yoshida & Miyato, arXiv:1705.10941).
+
+    A term of a loss, which makes these values small, where `SpectralNorm` divides by them.
+
+    Args:
+        kernels: The kernels of some layers, each [..., outputs].
+        vectors: A saved vector of power iteration for each of them, [outputs, 1], not 0, as
+            `model.add_state(name, 1.0, [outputs, 1], aggregation="only_first_replica")` makes it.
+            They move by one step.
+        weight: Factor of the sum, the paper's lambda.
+
+    Returns:
+        weight / 2 * sum of sigma(W)^2, a scalar. Its slope in a kernel is weight * sigma * v u^T.
+    """
+    energies = []
+    for kernel, vector in zip(kernels, vectors, strict=True):
+        sigma, u = singular_value(tf.convert_to_tensor(kernel), vector)
+        vector.assign(u)
+        energies.append(tf.square(sigma))
+    return 0.5 * weight * tf.add_n(energies)

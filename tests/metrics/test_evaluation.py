@@ -101,6 +101,8 @@ def test_numbers_have_their_names(evaluator, real):
     """Pairs of numbers that a swap would exchange, for a generator that copies some real images."""
 
     class Copier:
+        label_dim = 0
+
         def sample(self, n, seed):
             rng = np.random.default_rng(seed)
             images = real[rng.integers(20, size=n)] / 127.5 - 1
@@ -207,7 +209,7 @@ def test_labels_are_drawn_from_the_data_and_class_distances_need_them(tmp_path, 
     class Copier:
         """A generator that copies the data of the class it is told."""
 
-        shift, seen = 0, []
+        shift, seen, label_dim = 0, [], 3
 
         def sample(self, n, seed, labels):
             self.seen.append(labels)
@@ -327,6 +329,8 @@ def test_bad_requests_are_refused_before_any_work(model, saved, tmp_path, evalua
         metrics.evaluate(saved, "synthetic", ["swd"])  # the pyramid needs 16 x 16
 
     class Broken:
+        label_dim = 0
+
         def sample(self, n, seed):
             return np.full([n, 8, 8, 1], np.nan, "float32")
 

@@ -7,13 +7,8 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models import improved_gan
-from tfgans.models.improved_gan import (
-    ImprovedGAN,
-    MinibatchDiscrimination,
-    VirtualBatchNorm,
-    WeightNorm,
-)
+from tfgans.layers.weight_norm import WeightNorm, initialize
+from tfgans.models.improved_gan import ImprovedGAN, MinibatchDiscrimination, VirtualBatchNorm
 from tfgans.optimizers import HoldThenDecay
 
 CONTRACT = {
@@ -237,8 +232,8 @@ def test_first_batch_sets_the_scales():
         if "dropout" in layer.name:
             layer.rate = 0.0
     with random.scope(0):
-        improved_gan.initialize(model.generator, model.latents(64))
-        improved_gan.initialize(model.discriminator, images)
+        initialize(model.generator, model.latents(64))
+        initialize(model.discriminator, images)
         x = images
         for layer in model.discriminator.layers[1:]:
             x = layer(x)

@@ -16,10 +16,11 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.spectral_norm import SpectralNorm
+from tfgans.layers.weight_norm import WeightNorm
 from tfgans.models import cyclegan, progan, wgan_gp
 from tfgans.models.cyclegan import CycleGAN, ImagePool
 from tfgans.models.gan import GAN
-from tfgans.models.improved_gan import ImprovedGAN, VirtualBatchNorm, WeightNorm
+from tfgans.models.improved_gan import ImprovedGAN, VirtualBatchNorm
 from tfgans.models.infogan import InfoGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.wgan_gp import WGANGP

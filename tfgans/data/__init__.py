@@ -14,7 +14,7 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data import at_exit, images, paired, single, tokens, unpaired
+from tfgans.data import at_exit, images, paired, semi_labeled, single, tokens, unpaired
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -34,6 +34,7 @@ __all__ = [
 KINDS = {
     "images": images,
     "paired": paired,
+    "semi_labeled": semi_labeled,
     "single": single,
     "tokens": tokens,
     "unpaired": unpaired,

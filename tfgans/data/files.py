@@ -1,8 +1,9 @@
 """Folders and zips of image files.
 
 Labels are read from `dataset.json` (`{"labels": [["a/1.png", 3], ...]}`, with a class number or a
-list of floats for each file name). Without it, the sorted first-level folders are the classes. If
-these are `train` beside `val` or `test`, only `train` is read, and its folders are the classes.
+list of floats for each file name), or from CelebA's `list_attr_celeba.txt`. Without them, the
+sorted first-level folders are the classes. If these are `train` beside `val` or `test`, only
+`train` is read, and its folders are the classes.
 """
 
 import collections
@@ -18,6 +19,7 @@ import tensorflow as tf
 from PIL import Image, TiffImagePlugin
 
 from tfgans.data import endings
+from tfgans.data.attributes import CELEBA, read_celeba
 from tfgans.data.orientation import FIELD, PNG_MAGIC, SIDEWAYS, orientation, turned
 from tfgans.data.source import BrokenImage, DataError, Images, as_labels
 
@@ -47,7 +49,9 @@ class FileImages(Images):
         hidden = [name for name in files if _hidden(name)]
         images = [name for name in files if endings.ends(name, endings.IMAGES)]
         self.names = sorted(set(images) - set(hidden))
-        tables = [name for name in files if posixpath.basename(name).lower() == LABELS_FILE]
+        tables = [
+            name for name in files if posixpath.basename(name).lower() in (LABELS_FILE, CELEBA)
+        ]
         self.table_name = min(tables, key=lambda name: (name.count("/"), name), default=None)
         self.others = sorted(set(files) - set(hidden) - set(images) - {self.table_name})
         if not self.names:
@@ -145,9 +149,15 @@ class FileImages(Images):
 
     @functools.cached_property
     def table(self) -> dict | None:
-        """File name -> label, from dataset.json; None if there is none or it holds no labels."""
+        """File name -> label, from dataset.json or CelebA's table; None if there are no labels."""
         if self.table_name is None:
             return None
+        if posixpath.basename(self.table_name).lower() == CELEBA:
+            return {
+                key: self.celeba[1][posixpath.basename(key)]
+                for key in self.keys
+                if posixpath.basename(key) in self.celeba[1]
+            }
         try:
             with self.open(self.table_name) as file:
                 labels = json.load(file)["labels"]
@@ -157,6 +167,18 @@ class FileImages(Images):
                 f"{self.path}: {self.table_name} is not valid ({error!r}).",
                 'Wanted: {"labels": [["folder/file.png", 3], ...]} or {"labels": null}.',
             ) from error
+
+    @functools.cached_property
+    def celeba(self) -> tuple:
+        """The names of CelebA's attributes, and file name -> vector."""
+        with self.open(self.table_name) as file:
+            text = file.read().decode("utf-8", "replace")
+        return read_celeba(text, f"{self.path}: {self.table_name}")
+
+    @functools.cached_property
+    def attribute_names(self) -> list | None:
+        given = self.table_name and posixpath.basename(self.table_name).lower() == CELEBA
+        return self.celeba[0] if given else None
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from tfgans.data.attributes import SyntheticAttributes, choose
 from tfgans.data.convert import aligned, crop_resize, mirrored, prepare, to_channels, to_float
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
@@ -23,7 +24,7 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Images:
     shape = given.get("image_shape")
     if settings.path == "synthetic":
         shape = shape or defaults["image_shape"]
-        if settings.labels and not given.get("num_classes"):
+        if settings.labels and not settings.attributes and not given.get("num_classes"):
             raise DataError(
                 "Synthetic images can have any number of classes.",
                 "Give a number: --set model.num_classes=2",
@@ -31,7 +32,7 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Images:
     source = open_source(settings, shape, given.get("num_classes", 0))
     if settings.path != "synthetic" and shape is None:
         given["image_shape"] = list(common_shape(source))
-    if settings.labels and "num_classes" not in given:
+    if (settings.labels or settings.attributes) and "num_classes" not in given:
         given["num_classes"] = source.num_classes
     return source
 
@@ -53,7 +54,7 @@ def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Image
     """Opens the images of a configuration.
 
     Args:
-        config: Its path, labels and value_range are used.
+        config: Its path, labels, attributes and value_range are used.
         image_shape: (height, width, channels) of the model, for "synthetic".
         num_classes: Number of the model's classes. Above 0, labels are needed: class numbers below
             it, or vectors of this length.
@@ -61,9 +62,14 @@ def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Image
     Raises:
         DataError: The path holds no usable images, or lacks labels that are needed.
     """
-    if config.path == "synthetic":
+    if config.path == "synthetic" and not config.attributes:
         return SyntheticImages(image_shape, num_classes)
-    source = open_images(config.path, config.value_range)
+    if config.path == "synthetic":
+        source = SyntheticAttributes(image_shape)
+    else:
+        source = open_images(config.path, config.value_range)
+    if config.attributes:
+        choose(source, config.attributes)
     if num_classes or config.labels:
         _check_labels(source, num_classes)
     return source
@@ -118,7 +124,7 @@ class Reader:
 
     unit = "images"
     real = "image"
-    settings = ("labels", "flip")
+    settings = ("labels", "attributes", "flip")
     draws = 1  # mirror if < 0.5
 
     def __init__(self, model, source: Images, config: Data, stage: int):

@@ -11,10 +11,15 @@ class Data:
         path: A folder, zip, TFRecord, IDX, CIFAR or NumPy path, or "synthetic".
         batch_size: Images per update, over all replicas together.
         labels: If true, labels are read too, and the model is conditional on them.
+        attributes: Names of the attributes that make up the label vectors, of CelebA's table or of
+            synthetic shapes (red, filled, dark); implies `labels`.
         flip: If true, images are mirrored with probability 1/2, both images of a pair alike.
         jitter: Number of pixels. Images are resized to this much more than the model's height and
             width, and cropped at random, both images of a pair alike.
         direction: "a_to_b" or "b_to_a": from the input image of a pair to the target.
+        labeled_per_class: Number of images of each class whose label is used, where only few are;
+            0 for all.
+        labeled_seed: Seed of the choice of these images.
         broken: Action for an unreadable image: "skip" reports it and takes the next one, "fail"
             stops the run.
         value_range: [lowest, highest] value of the stored pixels, needed for float arrays only.
@@ -23,8 +28,11 @@ class Data:
     path: str | None = None
     batch_size: int = 64
     labels: bool = False
+    attributes: list | None = None
     flip: bool = False
     jitter: int = 0
     direction: str = "a_to_b"
+    labeled_per_class: int = 0
+    labeled_seed: int = 0
     broken: str = "skip"
     value_range: list | None = None

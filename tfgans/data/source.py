@@ -49,12 +49,14 @@ class Images:
         value_range: (lowest, highest) value a pixel can have.
         labels: None, class numbers (int32 [n]) or vectors (float32 [n, d]).
         label_names: Name of each class, or None.
+        attribute_names: Name of each number of the label vectors, or None.
         in_memory: True if `read` also takes an array of indices (and never fails).
         found_broken: Index -> BrokenImage, of images that training found broken.
     """
 
     labels = None
     label_names = None
+    attribute_names = None
     without_labels = "its format holds none"  # the reason, for images without labels
     in_memory = False
     conversion_reported = False  # true once the conversion of these images is printed

@@ -156,8 +156,8 @@ def endpoint(space, edits):
     It takes z [n, latent_dim], label [n, num_classes] unless the space has one class for all
     images, truncation [n] and strengths [n, len(edits)]. It gives image [n, H, W, C] in [-1, 1].
     """
-    names = {"z": space.dims["z"], "label": space.model.num_classes}
-    if space.label is not None or not space.model.num_classes:
+    names = {"z": space.dims["z"], "label": space.model.label_dim}
+    if space.label is not None or not space.model.label_dim:
         names.pop("label")
     signature = [tf.TensorSpec([None, width], name=name) for name, width in names.items()]
     signature.append(tf.TensorSpec([None], name="truncation"))

@@ -28,12 +28,12 @@ class Space:
     def __init__(self, model, label=None):
         if model.data_kind == "tokens" or not isinstance(model, LatentModel):
             raise BadInput(f"{type(model).__name__} does not make images from latents.")
-        if label is not None and label not in range(model.num_classes):
-            raise BadInput(f"There is no class {label}: the model has {model.num_classes} classes.")
+        if label is not None and label not in range(model.label_dim):
+            raise BadInput(f"There is no class {label}: the model has {model.label_dim} classes.")
         self.model, self.label = model, label
         self.generator = model.sampling_generator
         self.has_styles = hasattr(self.generator, "styles")
-        if model.num_classes and label is None and not self.has_styles:
+        if model.label_dim and label is None and not self.has_styles:
             raise BadInput(f"{type(model).__name__} needs one class for all images: give a label.")
         self.num_ws = self.generator.synthesis.num_ws if self.has_styles else 1
         style_dim = model.style_dim if self.has_styles else model.latent_dim
@@ -66,10 +66,10 @@ class Space:
 
     def labels(self, seeds):
         """One-hot labels [n, num_classes] of the seeds, or None without classes."""
-        if not self.model.num_classes:
+        if not self.model.label_dim:
             return None
-        classes = [i % self.model.num_classes if self.label is None else self.label for i in seeds]
-        return np.eye(self.model.num_classes, dtype="float32")[classes]
+        classes = [i % self.model.label_dim if self.label is None else self.label for i in seeds]
+        return np.eye(self.model.label_dim, dtype="float32")[classes]
 
     def w(self, z, label=None):
         """z [n, latent_dim], label [n, num_classes] -> w [n, D]."""

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgans.ops.exporting import replaced
+from tfgans.ops.singular_value import singular_value
 
 
 class SpectralNorm(keras.layers.Wrapper):
@@ -36,19 +37,11 @@ class SpectralNorm(keras.layers.Wrapper):
     def call(self, x, training=False):
         stored = self.layer.weights[0]
         kernel = tf.convert_to_tensor(stored)
-        w = tf.reshape(kernel, [-1, kernel.shape[-1]])  # [inputs, outputs]
-        fixed = tf.stop_gradient(w)
-        v = unit(tf.matmul(fixed, self.u))
-        u = unit(tf.matmul(fixed, v, transpose_a=True))
-        sigma = tf.reduce_sum(v * tf.matmul(w, u))
+        sigma, u = singular_value(kernel, self.u)
         if training:
             self.u.assign(u)
         with replaced([(stored, kernel / sigma)]):  # the layer finds this in place of its kernel
             return self.layer(x)
-
-
-def unit(x):
-    return x / (tf.norm(x) + 1e-12)
 
 
 def standard_normal():

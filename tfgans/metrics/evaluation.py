@@ -225,9 +225,9 @@ class Evaluator:
             return self.extractor
         return self.distance if metric.needs in PATHS else None
 
-    def labels_of_data(self, generator, n):
-        """Draws n labels from the data; None for a model without classes."""
-        if not self.num_classes:
+    def labels_of_data(self, model, generator, n):
+        """Draws n labels from the data; None for a model that is not conditional on them."""
+        if not model.label_dim:
             return None
         return self.source.labels[generator.integers(len(self.source), size=n)]
 
@@ -243,7 +243,7 @@ class Evaluator:
         options = {} if self.truncation is None else {"truncation": self.truncation}
         generator = np.random.default_rng([seed, 2])
         for begin in range(0, samples, BATCH):
-            labels = self.labels_of_data(generator, BATCH)
+            labels = self.labels_of_data(subject, generator, BATCH)
             if labels is not None:
                 options["labels"] = labels
             images = np.asarray(
@@ -393,17 +393,20 @@ def check_model(model, metrics=(), truncation=None):
     """
     kind = type(model).__name__
     translates = isinstance(model, TranslationModel)
-    if model.data_kind != "images" and not translates:
+    if model.data_kind not in ("images", "semi_labeled") and not translates:
         raise BadInput(
             f"{kind} takes data of the kind {model.data_kind!r}; metrics measure models that are "
             "trained on a set of images, on pairs or on two domains."
         )
+    for name in metrics:
+        if name in METRICS and METRICS[name].needs == "labels" and not model.label_dim:
+            raise BadInput(f"{name} needs a model with classes; {kind} has none.")
     known = () if translates else inspect.signature(model.sample).parameters
     if truncation is not None and "truncation" not in known:
         raise BadInput(f"{kind} has no truncation.")
     for name in metrics if translates else ():
-        if name in METRICS and METRICS[name].needs in (*OF_MODEL, "labels"):
-            raise BadInput(f"{name} needs a model's latents or classes; {kind} has none.")
+        if name in METRICS and METRICS[name].needs in OF_MODEL:
+            raise BadInput(f"{name} needs a model's latents; {kind} has none.")
     for name in metrics:
         if name in METRICS and METRICS[name].needs in PATHS:
             check_space(model, METRICS[name].needs[-1])

@@ -111,7 +111,7 @@ def path_metric(name, space, sampling):
 
     def values(evaluator, model, samples, seed):
         random = np.random.default_rng([seed, 3])
-        labels = evaluator.labels_of_data(random, samples)
+        labels = evaluator.labels_of_data(model, random, samples)
         distance = evaluator.distance
         return {name: ppl_of_model(model, distance, samples, space, sampling, labels, seed)}
 

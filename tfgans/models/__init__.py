@@ -12,15 +12,18 @@ from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.infogan import InfoGAN
 from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
+from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.ragan import RaGAN
+from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
+from tfgans.models.wrm import WRM
 from tfgans.storage import load, snapshots
 
 __all__ = ["MODELS", "get", "load", "snapshots"]
@@ -37,21 +40,27 @@ MODELS = {
     "infogan": InfoGAN,
     "lapgan": LAPGAN,
     "lsgan": LSGAN,
+    "lsgan_loss_sensitive": LossSensitiveGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
     "ragan": RaGAN,
+    "semi_gan": SemiGAN,
     "seqgan": SeqGAN,
     "singan": SinGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,
     "wgan": WGAN,
     "wgan_gp": WGANGP,
+    "wrm": WRM,
 }
 
 
 ALIASES = {  # other names in papers and in code -> ours
     "ali": "bigan",
+    "lsgan_qi": "lsgan_loss_sensitive",
     "pggan": "progan",
+    "sgan": "semi_gan",
+    "ssgan_semi": "semi_gan",
 }
 
 

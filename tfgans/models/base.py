@@ -38,6 +38,11 @@ class BaseModel(Stepping):
 
     # A model may say these differently.
 
+    @property
+    def label_dim(self):
+        """Length of the label vectors that outputs are made for; 0 where no label goes in."""
+        return self.num_classes
+
     def players(self):
         """Player -> the networks that move together under one optimizer."""
         return {"discriminator": [self.discriminator], "generator": [self.generator]}

@@ -23,12 +23,17 @@ imagenet/model.py for virtual batch normalization).
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
+from tfgans.layers.gaussian_noise import GaussianNoise
+from tfgans.layers.weight_norm import WeightNorm, initialize
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved, halvings
+
+
+def initializer():
+    return keras.initializers.RandomNormal(stddev=0.05)
 
 
 class MinibatchDiscrimination(keras.layers.Layer):
@@ -74,77 +79,6 @@ class MinibatchDiscrimination(keras.layers.Layer):
         closeness = tf.reduce_sum(tf.exp(-distances / unit), axis=1)
         self.log_scale.assign(self.log_scale - tf.math.log(unit)[:, tf.newaxis])
         self.bias.assign(-tf.reduce_mean(closeness, axis=0))
-
-
-class WeightNorm(keras.layers.Layer):
-    """Dense layer or convolution with the weight g w / |w| per output channel (arXiv:1602.07868).
-
-    Args:
-        filters: Channels of the output.
-        size: Side of the kernel; 0 for a dense layer.
-        strides: Strides of the convolution.
-        padding: "same" or "valid".
-        transposed: Transposed convolution.
-        start_std: Standard deviation of the outputs after `initialize`.
-        train_gain: Train g too.
-    """
-
-    def __init__(
-        self,
-        filters,
-        size=3,
-        strides=1,
-        padding="same",
-        transposed=False,
-        start_std=1.0,
-        train_gain=False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.filters, self.size, self.strides, self.padding = filters, size, strides, padding
-        self.transposed, self.start_std, self.train_gain = transposed, start_std, train_gain
-
-    def build(self, input_shape):
-        ends = [input_shape[-1], self.filters]  # [k, k, in, out], transposed [k, k, out, in]
-        ends = ends[::-1] if self.transposed else ends
-        shape = [self.size, self.size, *ends] if self.size else ends
-        self.axes = [0, 1, 3] if self.transposed else list(range(len(shape) - 1))
-
-        def weight(name, shape, initializer, trainable=True):
-            # float32 in half precision too: the norm divides, so gradients of `kernel` are large.
-            return self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=initializer,
-                trainable=trainable,
-                autocast=False,
-                aggregation="mean",
-            )
-
-        self.kernel = weight("kernel", shape, initializer())
-        self.gain = weight("gain", (self.filters,), "ones", self.train_gain)
-        self.bias = weight("bias", (self.filters,), "zeros")
-
-    def linear(self, x):
-        norm = tf.sqrt(1e-6 + tf.reduce_sum(tf.square(self.kernel), self.axes, keepdims=True))
-        kernel = tf.cast(self.kernel * (tf.reshape(self.gain, norm.shape) / norm), x.dtype)
-        if self.transposed:
-            return keras.ops.conv_transpose(x, kernel, self.strides, self.padding)
-        if self.size:
-            return keras.ops.conv(x, kernel, self.strides, self.padding)
-        return tf.matmul(x, kernel)
-
-    def call(self, x):
-        y = self.linear(x)
-        return y + tf.cast(self.bias, y.dtype)
-
-    def initialize(self, x):
-        """Makes the outputs for this batch have mean 0 and deviation `start_std` per channel."""
-        y = self.linear(tf.cast(x, "float32"))
-        mean, variance = tf.nn.moments(y, list(range(y.shape.rank - 1)))
-        ratio = self.start_std * tf.math.rsqrt(variance)
-        self.gain.assign(self.gain * ratio)
-        self.bias.assign(-mean * ratio)
 
 
 class PutReference(keras.layers.Layer):
@@ -217,25 +151,6 @@ class VirtualBatchNorm(keras.layers.Layer):
         return tf.cast(tf.concat([reference, live], axis=0), inputs.dtype) + self.bias
 
 
-class GaussianNoise(keras.layers.Layer):
-    """Adds noise in training.
-
-    Args:
-        stddev: Standard deviation of the noise.
-    """
-
-    def __init__(self, stddev, **kwargs):
-        super().__init__(**kwargs)
-        self.stddev = stddev
-
-    def call(self, x, training=False):
-        return x + self.stddev * random.normal(tf.shape(x), x.dtype) if training else x
-
-
-def initializer():
-    return keras.initializers.RandomNormal(stddev=0.05)
-
-
 def build_generator(image_shape, latent_dim, width, reference_size):
     """z [N, latent_dim] -> images in [-1, 1]: a grid of 4 to 7 pixels, doubled."""
     doublings, channels = halvings(image_shape, fewest=1), image_shape[2]
@@ -270,31 +185,27 @@ def build_generator(image_shape, latent_dim, width, reference_size):
     return keras.Model(z, image, name="generator")
 
 
-def build_discriminator(image_shape, width, kernels, kernel_dim):
-    """Images in [-1, 1] -> scores [N, 1], and the features [N, 2 width] that G can match."""
+def conv_trunk(x, width):
+    """Nine convolutions with weight normalization: [N, H, W, C] -> features [N, 2 width]."""
 
     def conv(x, filters, size=3, **kwargs):
         return keras.layers.LeakyReLU(0.2)(WeightNorm(filters, size, **kwargs)(x))
 
-    image = keras.Input(image_shape)
-    x = GaussianNoise(0.2)(image)
     for filters in (width, 2 * width):
         x = conv(conv(x, filters), filters)
         x = Dropout(0.5)(conv(x, filters, strides=2))
     x = conv(x, 2 * width, padding="valid")
     x = conv(conv(x, 2 * width, size=1), 2 * width, size=1)
-    features = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
+    return keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
+
+
+def build_discriminator(image_shape, width, kernels, kernel_dim):
+    """Images in [-1, 1] -> scores [N, 1], and the features [N, 2 width] that G can match."""
+    image = keras.Input(image_shape)
+    features = conv_trunk(GaussianNoise(0.2)(image), width)
     x = MinibatchDiscrimination(kernels, kernel_dim)(features) if kernels else features
     score = WeightNorm(1, size=0, start_std=0.1, train_gain=True, dtype="float32")(x)
     return keras.Model(image, [score, features], name="discriminator")
-
-
-def initialize(network, x):
-    """Runs a batch through a chain of layers; those that can initialize themselves do so."""
-    for layer in network.layers[1:]:
-        if hasattr(layer, "initialize"):
-            layer.initialize(x)
-        x = layer(x, training=True)
 
 
 @keras.saving.register_keras_serializable("tfgans")

@@ -63,14 +63,14 @@ class LatentModel(BaseModel):
 
     def condition_of(self, batch):
         """(label,) or (condition,) of a batch where this model is conditional, else ()."""
-        if self.num_classes:
+        if self.label_dim:
             return (batch["label"],)
         return (batch["condition"],) if self.condition_dim else ()
 
     def condition_for(self, n, labels=None, condition=None):
         """(label,) or (condition,) for n images, checked. Else ()."""
         for word, argument, given, known in (
-            ("classes", "labels", labels, self.num_classes),
+            ("classes", "labels", labels, self.label_dim),
             ("condition", "condition", condition, self.condition_dim),
         ):
             if given is not None and not known:
@@ -84,12 +84,12 @@ class LatentModel(BaseModel):
                     f"[{n}, {self.condition_dim}]; given was {came}."
                 )
             return (tf.convert_to_tensor(condition, "float32"),)
-        if not self.num_classes:
+        if not self.label_dim:
             return ()
         if labels is None:
-            label = tf.range(tf.cast(n, "int32")) % self.num_classes
-            return (tf.one_hot(label, self.num_classes),)
-        label = labels_of([labels] * n if np.ndim(labels) == 0 else labels, self.num_classes)
+            label = tf.range(tf.cast(n, "int32")) % self.label_dim
+            return (tf.one_hot(label, self.label_dim),)
+        label = labels_of([labels] * n if np.ndim(labels) == 0 else labels, self.label_dim)
         if len(label) != n:
             raise BadInput(f"{n} images need {n} labels, or one for all; given were {len(label)}.")
         return (label,)
@@ -97,8 +97,8 @@ class LatentModel(BaseModel):
     def endpoints(self):
         """serving_default and uint8 of z and its condition; sample of a seed and a number."""
         inputs = [tf.TensorSpec([None, self.latent_dim], name="z")]
-        if self.num_classes:
-            inputs.append(tf.TensorSpec([None, self.num_classes], name="label"))
+        if self.label_dim:
+            inputs.append(tf.TensorSpec([None, self.label_dim], name="label"))
         if self.condition_dim:
             inputs.append(tf.TensorSpec([None, self.condition_dim], name="condition"))
         found = {

@@ -1,0 +1,45 @@
+"""Trains a model without a folder of its own, and measures classifiers on images not trained on."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgans import training
+from tfgans.config import Config
+from tfgans.data import open_images
+from tfgans.data.images import prepared
+from tfgans.data.synthetic import SyntheticImages
+
+TRAINED_ON = 2**14  # synthetic images; those beyond are new
+
+
+def train(name, changes):
+    """A model after the training of its demo, with some changes as for `--set`."""
+    settings = Config.load(name, "demo", changes)
+    source = training.resolve(settings)
+    model = training.build(settings)
+    strategy = tf.distribute.get_strategy()
+    model.fit(
+        training.batches(strategy, model, source, settings),
+        steps_per_epoch=settings.train.steps,
+        shuffle=False,
+        verbose=0,
+    )
+    return model
+
+
+def held_out(path, model, count):
+    """Images that no training has seen, [n, H, W, C] in [-1, 1], and their classes.
+
+    Args:
+        path: A set of test images with labels, or "synthetic".
+        model: Its image_shape and num_classes are used.
+        count: Number of images, at most.
+    """
+    if path == "synthetic":
+        source = SyntheticImages(model.image_shape, model.num_classes, TRAINED_ON + count)
+        rows = np.arange(TRAINED_ON, TRAINED_ON + count)
+        image = source.read(rows) / (0.5 * source.value_range[1]) - 1.0
+        return image.astype("float32"), source.labels[rows]
+    source = open_images(path)
+    rows, images = zip(*prepared(source, model.image_shape), strict=True)
+    return np.stack(images[:count]), source.labels[list(rows[:count])]

@@ -1,0 +1,89 @@
+"""Weight normalization, and the initialization from a batch that belongs to it."""
+
+import keras
+import tensorflow as tf
+
+
+class WeightNorm(keras.layers.Layer):
+    """Dense layer or convolution with the weight g w / |w| per output channel (arXiv:1602.07868).
+
+    Args:
+        filters: Channels of the output.
+        size: Side of the kernel; 0 for a dense layer.
+        strides: Strides of the convolution.
+        padding: "same" or "valid".
+        transposed: Transposed convolution.
+        start_std: Standard deviation of the outputs after `initialize`.
+        train_gain: Train g too.
+        kernel_std: Standard deviation of the first w. It does not change the outputs, but how fast
+            w turns.
+    """
+
+    def __init__(
+        self,
+        filters,
+        size=3,
+        strides=1,
+        padding="same",
+        transposed=False,
+        start_std=1.0,
+        train_gain=False,
+        kernel_std=0.05,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.size, self.strides, self.padding = filters, size, strides, padding
+        self.transposed, self.start_std, self.train_gain = transposed, start_std, train_gain
+        self.kernel_std = kernel_std
+
+    def build(self, input_shape):
+        ends = [input_shape[-1], self.filters]  # [k, k, in, out], transposed [k, k, out, in]
+        ends = ends[::-1] if self.transposed else ends
+        shape = [self.size, self.size, *ends] if self.size else ends
+        self.axes = [0, 1, 3] if self.transposed else list(range(len(shape) - 1))
+
+        def weight(name, shape, initializer, trainable=True):
+            # float32 in half precision too: the norm divides, so gradients of `kernel` are large.
+            return self.add_weight(
+                name=name,
+                shape=shape,
+                initializer=initializer,
+                trainable=trainable,
+                autocast=False,
+                aggregation="mean",
+            )
+
+        self.kernel = weight(
+            "kernel", shape, keras.initializers.RandomNormal(stddev=self.kernel_std)
+        )
+        self.gain = weight("gain", (self.filters,), "ones", self.train_gain)
+        self.bias = weight("bias", (self.filters,), "zeros")
+
+    def linear(self, x):
+        norm = tf.sqrt(1e-6 + tf.reduce_sum(tf.square(self.kernel), self.axes, keepdims=True))
+        kernel = tf.cast(self.kernel * (tf.reshape(self.gain, norm.shape) / norm), x.dtype)
+        if self.transposed:
+            return keras.ops.conv_transpose(x, kernel, self.strides, self.padding)
+        if self.size:
+            return keras.ops.conv(x, kernel, self.strides, self.padding)
+        return tf.matmul(x, kernel)
+
+    def call(self, x):
+        y = self.linear(x)
+        return y + tf.cast(self.bias, y.dtype)
+
+    def initialize(self, x):
+        """Makes the outputs for this batch have mean 0 and deviation `start_std` per channel."""
+        y = self.linear(tf.cast(x, "float32"))
+        mean, variance = tf.nn.moments(y, list(range(y.shape.rank - 1)))
+        ratio = self.start_std * tf.math.rsqrt(variance)
+        self.gain.assign(self.gain * ratio)
+        self.bias.assign(-mean * ratio)
+
+
+def initialize(network, x):
+    """Runs a batch through a chain of layers; those that can initialize themselves do so."""
+    for layer in network.layers[1:]:
+        if hasattr(layer, "initialize"):
+            layer.initialize(x)
+        x = layer(x, training=True)

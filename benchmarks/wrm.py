@@ -34,9 +34,9 @@ def curve(model, images, labels):
     for epsilon in STRENGTHS:
         right, distances = [], []
         for k in range(0, len(images), 256):
-            part = tf.constant(images[k : k + 256]), tf.constant(labels[k : k + 256])
-            found, distance = attacked(*part, epsilon)
-            right.append(found == part[1])
+            part = images[k : k + 256], labels[k : k + 256]
+            found, distance = attacked(*map(tf.constant, part), epsilon)
+            right.append(found.numpy() == labels[k : k + 256])
             distances.append(distance)
         distance = float(np.sqrt(np.mean(np.concatenate(distances))))
         rows.append((epsilon, distance, float(np.mean(np.concatenate(right)))))

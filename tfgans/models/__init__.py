@@ -1,8 +1,10 @@
 """All models by name, `load` for trained ones, `snapshots` for those of a run."""
 
 from tfgans.errors import BadInput, nearest, plain
+from tfgans.models.acgan import ACGAN
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
+from tfgans.models.cgan import CGAN
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.dragan import DRAGAN
@@ -29,8 +31,10 @@ from tfgans.storage import load, snapshots
 __all__ = ["MODELS", "get", "load", "snapshots"]
 
 MODELS = {
+    "acgan": ACGAN,
     "began": BEGAN,
     "bigan": BiGAN,
+    "cgan": CGAN,
     "cyclegan": CycleGAN,
     "dcgan": DCGAN,
     "dragan": DRAGAN,

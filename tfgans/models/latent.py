@@ -9,6 +9,8 @@ from tfgans.models.base import BaseModel
 from tfgans.models.inputs import labels_of
 from tfgans.models.serving import COUNT, SEED, drawing, to_uint8
 
+WIDEST = 16  # columns of a preview
+
 
 class LatentModel(BaseModel):
     """A game whose generator turns latent vectors z into images.
@@ -39,6 +41,19 @@ class LatentModel(BaseModel):
         """Images of new latents under the conditions of a batch, [N, H, W, C] in [-1, 1]."""
         n = len(next(iter(batch.values())))
         return self(self.latents(n), *self.condition_of(batch))
+
+    def preview(self, batch):
+        """Pictures of new latents; with up to 16 classes one of them in each column.
+
+        The pictures of a row have the same latent.
+        """
+        columns = self.label_dim
+        if not 0 < columns <= WIDEST or np.ndim(batch["label"]) != 1:
+            return self.outputs(batch)
+        rows = max(len(batch["label"]) // columns, 1)
+        z = tf.repeat(self.latents(rows), columns, axis=0)
+        made = self(z, *self.condition_for(rows * columns))
+        return tf.reshape(made, [rows, columns, *made.shape[1:]])
 
     def sample(self, n, seed=None, *, labels=None, condition=None, **options):
         """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed.

@@ -19,6 +19,7 @@ from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
+from tfgans.models.vae import VAE
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
 from tfgans.storage import load, snapshots
@@ -44,6 +45,7 @@ MODELS = {
     "singan": SinGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,
+    "vae": VAE,
     "wgan": WGAN,
     "wgan_gp": WGANGP,
 }

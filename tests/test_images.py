@@ -39,6 +39,12 @@ def test_tables_keep_their_rows_and_gray_stands_beside_color():
     np.testing.assert_array_equal(sheet[4:, 10:], images.to_uint8(labels[1, ..., :3]))
 
 
+def test_rows_of_lists_take_turns():
+    above = np.arange(6.0).reshape(6, 1, 1, 1)
+    made = images.rows(above, -above, columns=3)
+    np.testing.assert_array_equal(made.ravel(), [0, 1, 2, 0, -1, -2, 3, 4, 5, -3, -4, -5])
+
+
 def test_alpha_shows_on_a_checkerboard_and_stays_in_single_pictures(tmp_path):
     clear = np.full([1, 16, 16, 4], -1.0)
     images.save_grid(clear, tmp_path / "grid.png")

@@ -3,7 +3,8 @@
 `CONTRACT` in tests/models/test_<name>.py says in what a model differs from the others, where it
 does:
 
-- games: list of model settings, each a game to play with planted scores; only the tiny one.
+- games: list of model settings, each a game to play with planted scores; only the tiny one. Empty
+  for a model without a discriminator.
 - replace_score: (rows, outputs, score) -> outputs of a discriminator with the score in their place,
   or None for no score; one channel is a score.
 - is_real: (rows, colors) -> which rows belong to the white batch.

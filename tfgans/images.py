@@ -56,6 +56,20 @@ def table(*columns) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
+def rows(*lists, columns: int = 8) -> np.ndarray:
+    """Puts lists of images below each other: a row of each list, then the next row of each.
+
+    Args:
+        lists: [n, H, W, C] each, with n a multiple of `columns`.
+        columns: Images per row.
+
+    Returns:
+        [n times the number of lists, H, W, C], for a grid with this number of columns.
+    """
+    parts = range(0, len(lists[0]), columns)
+    return np.concatenate([images[k : k + columns] for k in parts for images in lists])
+
+
 def picture(image) -> Image.Image:
     """Makes a PIL image of uint8 [H, W, C]: gray, gray with alpha, RGB or RGBA.
 

@@ -23,6 +23,7 @@ from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan2 import StyleGAN2
+from tfgans.models.vae import VAE
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
 from tfgans.models.wrm import WRM
@@ -53,6 +54,7 @@ MODELS = {
     "singan": SinGAN,
     "sngan": SNGAN,
     "stylegan2": StyleGAN2,
+    "vae": VAE,
     "wgan": WGAN,
     "wgan_gp": WGANGP,
     "wrm": WRM,

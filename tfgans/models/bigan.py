@@ -23,7 +23,7 @@ import math
 import keras
 import tensorflow as tf
 
-from tfgans import random
+from tfgans import images, random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.latent import LatentModel
@@ -284,8 +284,7 @@ class BiGAN(LatentModel):
         """Rows of eight: images above their reconstructions, three times; two rows of samples."""
         real = tf.convert_to_tensor(data["image"][:24])
         back = self.reconstruct(real)
-        rows = [images[k : k + 8] for k in (0, 8, 16) for images in (real, back)]
-        return tf.concat([*rows, self(self.latents(16))], axis=0)
+        return tf.concat([images.rows(real, back), self(self.latents(16))], axis=0)
 
     def endpoints(self):
         image = tf.TensorSpec([None, *self.image_shape], name="image")

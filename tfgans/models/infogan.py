@@ -49,8 +49,8 @@ def norm(x):
     )(x)
 
 
-def build_generator(image_shape, latent_dim, dense_width, width):
-    """z [N, latent_dim] -> images in [-1, 1]."""
+def build_generator(image_shape, latent_dim, dense_width, width, logits=False):
+    """z [N, latent_dim] -> images in [-1, 1], or the logits of their pixels in [0, 1]."""
     rows, columns = halved(image_shape, 2)
 
     def deconv(filters, **kwargs):
@@ -63,6 +63,8 @@ def build_generator(image_shape, latent_dim, dense_width, width):
     x = keras.layers.ReLU()(norm(dense(rows * columns * 2 * width)(x)))
     x = keras.layers.Reshape([rows, columns, 2 * width])(x)
     x = keras.layers.ReLU()(norm(deconv(width)(x)))
+    if logits:
+        return keras.Model(z, deconv(image_shape[2], dtype="float32")(x), name="decoder")
     x = deconv(image_shape[2], activation="sigmoid", dtype="float32")(x)
     image = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
     return keras.Model(z, image, name="generator")

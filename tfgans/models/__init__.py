@@ -6,6 +6,7 @@ from tfgans.models.bigan import BiGAN
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.dragan import DRAGAN
+from tfgans.models.ebgan import EBGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.improved_gan import ImprovedGAN
@@ -32,6 +33,7 @@ MODELS = {
     "cyclegan": CycleGAN,
     "dcgan": DCGAN,
     "dragan": DRAGAN,
+    "ebgan": EBGAN,
     "fgan": FGAN,
     "gan": GAN,
     "improved_gan": ImprovedGAN,

@@ -16,6 +16,7 @@ from tfgans.models.lsgan import LSGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.ragan import RaGAN
+from tfgans.models.self_mod import SelfMod
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
@@ -43,6 +44,7 @@ MODELS = {
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
     "ragan": RaGAN,
+    "self_mod": SelfMod,
     "seqgan": SeqGAN,
     "singan": SinGAN,
     "sngan": SNGAN,

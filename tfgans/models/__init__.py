@@ -8,6 +8,7 @@ from tfgans.models.cgan import CGAN
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.dragan import DRAGAN
+from tfgans.models.ebgan import EBGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.improved_gan import ImprovedGAN
@@ -18,6 +19,7 @@ from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.ragan import RaGAN
+from tfgans.models.self_mod import SelfMod
 from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
@@ -39,6 +41,7 @@ MODELS = {
     "cyclegan": CycleGAN,
     "dcgan": DCGAN,
     "dragan": DRAGAN,
+    "ebgan": EBGAN,
     "fgan": FGAN,
     "gan": GAN,
     "improved_gan": ImprovedGAN,
@@ -49,6 +52,7 @@ MODELS = {
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
     "ragan": RaGAN,
+    "self_mod": SelfMod,
     "semi_gan": SemiGAN,
     "seqgan": SeqGAN,
     "singan": SinGAN,

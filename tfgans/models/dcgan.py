@@ -55,12 +55,16 @@ def build_generator(image_shape, latent_dim, width, kernel_size=5, epsilon=1e-8)
     )(z)
     to_map = keras.layers.Reshape([*grid, widest])
     x = normalize(to_map(x), epsilon) if kernel_size == 4 else to_map(normalize(x, epsilon))
-    x = keras.layers.ReLU()(x)
+    image = deconvs(keras.layers.ReLU()(x), image_shape[2], stages, width, kernel_size, epsilon)
+    return keras.Model(z, image, name="generator")
+
+
+def deconvs(x, channels, stages, width, kernel_size, epsilon):
+    """Maps [N, H, W, C] -> images in [-1, 1], doubled `stages` times; see `build_generator`."""
     for left in reversed(range(stages - 1)):
         x = deconv(width << left, kernel_size)(x)
         x = keras.layers.ReLU()(normalize(x, epsilon))
-    image = deconv(image_shape[2], kernel_size, activation="tanh", dtype="float32")(x)
-    return keras.Model(z, image, name="generator")
+    return deconv(channels, kernel_size, activation="tanh", dtype="float32")(x)
 
 
 def deconv(filters, kernel_size, **kwargs):
@@ -92,8 +96,19 @@ def build_discriminator(
         epsilon: Constant of the normalization, see `build_generator`.
         normalized: Normalize after all convolutions but the first; otherwise after none.
     """
-    image = x = keras.Input(image_shape)
-    for stage in range(halvings(image_shape, fewest=1)):
+    image = keras.Input(image_shape)
+    stages = halvings(image_shape, fewest=1)
+    x = convs(image, stages, width, kernel_size, epsilon, use_bias, normalized)
+    x = keras.layers.Flatten()(x)
+    score = keras.layers.Dense(
+        1, use_bias=use_bias, kernel_initializer=initializer(), dtype="float32"
+    )(x)
+    return keras.Model(image, score, name="discriminator")
+
+
+def convs(x, stages, width, kernel_size, epsilon, use_bias=False, normalized=True):
+    """Images -> maps, halved `stages` times; see `build_discriminator`."""
+    for stage in range(stages):
         x = keras.layers.Conv2D(
             width << stage,
             kernel_size,
@@ -103,11 +118,7 @@ def build_discriminator(
             kernel_initializer=initializer(),
         )(x)
         x = keras.layers.LeakyReLU(0.2)(normalize(x, epsilon) if normalized and stage else x)
-    x = keras.layers.Flatten()(x)
-    score = keras.layers.Dense(
-        1, use_bias=use_bias, kernel_initializer=initializer(), dtype="float32"
-    )(x)
-    return keras.Model(image, score, name="discriminator")
+    return x
 
 
 @keras.saving.register_keras_serializable("tfgans")

@@ -55,12 +55,12 @@ def norm(x, label=None):
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=2e-5)(x)
 
 
-def up_block(x, label, channels):
-    """Residual block that doubles the resolution; with a label its normalization depends on it."""
+def up_block(x, channels, block_norm):
+    """Residual block that doubles the resolution; `block_norm` normalizes its maps."""
     # Doubling and a convolution of single pixels can change places.
     shortcut = keras.layers.UpSampling2D(2)(conv(channels, 1)(x))  # nearest
-    x = conv(channels, 3, 2**0.5, kind=UpConv2D)(relu(norm(x, label)))
-    x = conv(channels, 3, 2**0.5)(relu(norm(x, label)))
+    x = conv(channels, 3, 2**0.5, kind=UpConv2D)(relu(block_norm(x)))
+    x = conv(channels, 3, 2**0.5)(relu(block_norm(x)))
     return keras.layers.Add()([x, shortcut])
 
 
@@ -76,17 +76,30 @@ def down_block(x, channels, down, first=False):
     return keras.layers.Add()([x, shortcut])
 
 
-def build_generator(image_shape, latent_dim, channels, num_classes):
-    """z [N, latent_dim] (and label vectors [N, num_classes]) -> images in [-1, 1]."""
+def resnet(z, image_shape, channels, block_norm, last_norm):
+    """z [N, latent_dim] -> images in [-1, 1], through residual blocks.
+
+    Args:
+        z: Keras input.
+        image_shape: (height, width, channels) of the images.
+        channels: Channels of the first grid, then of each block that doubles it.
+        block_norm: Function that normalizes the maps of the blocks.
+        last_norm: The same before the last convolution.
+    """
     grid_channels, *blocks = channels
     grid = halved(image_shape, len(blocks))
-    z = keras.Input([latent_dim], name="z")
-    label = keras.Input([num_classes], name="label") if num_classes else None
     x = keras.layers.Dense(grid[0] * grid[1] * grid_channels, kernel_initializer=initializer())(z)
     x = keras.layers.Reshape([*grid, grid_channels])(x)
     for width in blocks:
-        x = up_block(x, label, width)
-    image = conv(image_shape[2], 3, activation="tanh", dtype="float32")(relu(norm(x)))
+        x = up_block(x, width, block_norm)
+    return conv(image_shape[2], 3, activation="tanh", dtype="float32")(relu(last_norm(x)))
+
+
+def build_generator(image_shape, latent_dim, channels, num_classes):
+    """z [N, latent_dim] (and label vectors [N, num_classes]) -> images in [-1, 1]."""
+    z = keras.Input([latent_dim], name="z")
+    label = keras.Input([num_classes], name="label") if num_classes else None
+    image = resnet(z, image_shape, channels, lambda x: norm(x, label), norm)
     return keras.Model([z, label] if num_classes else z, image, name="generator")
 
 

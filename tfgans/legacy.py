@@ -1,4 +1,4 @@
-"""Files of version 0.1, brought into today's form before Keras loads them."""
+"""Files of earlier versions, brought into today's form before Keras loads them."""
 
 import contextlib
 import io
@@ -24,7 +24,7 @@ def upgraded(path):
 
     Version 0.1 kept the convolutions of StyleGAN2 and ProGAN in lists of lists. Keras 3.15 stores
     each inner list as a container; earlier versions left them out, and their weights are lost.
-    SNGAN and BiGAN had schedules of their own.
+    SNGAN and BiGAN had schedules of their own. SNGAN with labels was also what is now ProjectionGAN.
     """
     with zipfile.ZipFile(path) as archive:
         changes = {CONFIG: renamed, WEIGHTS: flattened}
@@ -42,9 +42,11 @@ def upgraded(path):
 
 
 def renamed(content: bytes) -> bytes:
-    """The configuration with `HoldThenDecay` in place of schedules that are gone."""
+    """The configuration with today's classes in place of those that are gone."""
 
     def change(node):
+        if node.get("class_name") == "SNGAN" and "projection" in node["config"]:
+            return without_projection(node)
         more = SCHEDULES.get(node.get("class_name"))
         if more is None:
             return node
@@ -57,9 +59,19 @@ def renamed(content: bytes) -> bytes:
             "registered_name": "tfgans>HoldThenDecay",
         }
 
-    if not any(name.encode() in content for name in SCHEDULES):
+    if not any(name.encode() in content for name in (*SCHEDULES, '"projection"')):
         return content
     return json.dumps(json.loads(content, object_hook=change)).encode()
+
+
+def without_projection(node):
+    """An SNGAN of the time when its discriminator for labels was a choice."""
+    config = dict(node["config"])
+    if not (config.pop("projection") and config["num_classes"]):
+        return node | {"config": config}
+    del config["architecture"]
+    names = {"module": "tfgans.models.projection", "class_name": "ProjectionGAN"}
+    return node | names | {"config": config, "registered_name": "tfgans>ProjectionGAN"}
 
 
 def flattened(content: bytes) -> bytes:

@@ -1,26 +1,32 @@
-"""SNGAN: what spectral normalization does to the networks, projection, the game, the counts."""
+"""SNGAN: what spectral normalization does to the networks, labels, the game, the counts."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy.stats import norm
 
 from tfgans import random
 from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.spectral_norm import SpectralNorm
-from tfgans.models.sngan import SNGAN, build_discriminator, build_generator
+from tfgans.models.sngan import SNGAN, build_discriminator
 from tfgans.optimizers import HoldThenDecay
 
-CONTRACT = {"games": [{}, {"hinge": False}, {"num_classes": 2}]}
+CONTRACT = {
+    "games": [
+        {},
+        {"hinge": False},
+        {"num_classes": 2, "discriminator_channels": (4, 4, 4, 4)},
+    ]
+}
 
 
 def small(**settings):
     return SNGAN(**{
         "image_shape": (8, 8, 1), "latent_dim": 4, "generator_channels": (4, 4),
-        "discriminator_channels": (4, 6), "discriminator_downs": 1,
+        "discriminator_channels": (4, 4, 4, 6) if settings.get("num_classes") else (4, 6),
+        "discriminator_downs": 1,
     } | settings)  # fmt: skip
 
 
@@ -30,14 +36,11 @@ def randomize_biases(network):
             w.assign(tf.random.normal(w.shape))
 
 
-CONCATENATION = {
-    "num_classes": 3, "projection": False, "discriminator_channels": (4, 4, 4, 4),
-}  # fmt: skip
 CNN = {"architecture": "cnn", "generator_channels": (8, 4), "discriminator_channels": (4, 6)}
 NETWORKS = pytest.mark.parametrize(
     "settings",
-    [{}, {"num_classes": 3}, CONCATENATION, CNN],
-    ids=["resnet", "projection", "concatenation", "cnn"],
+    [{}, {"num_classes": 3}, CNN],
+    ids=["resnet", "labels", "cnn"],
 )
 
 
@@ -90,8 +93,8 @@ def test_one_power_iteration_per_move_for_real_and_fake_together():
 
 def test_features_are_summed_over_positions():
     """The same texture on four times the area scores four times as high."""
-    network = build_discriminator((8, 8, 1), (4,), 0, False, 0, True)
-    wide = build_discriminator((16, 16, 1), (4,), 0, False, 0, True)
+    network = build_discriminator((8, 8, 1), (4,), 0, False, 0)
+    wide = build_discriminator((16, 16, 1), (4,), 0, False, 0)
     wide.set_weights(network.get_weights())
     for net in (network, wide):  # 1x1 effective kernels: no influence of the border
         for layer in net.layers:
@@ -103,55 +106,6 @@ def test_features_are_summed_over_positions():
     small_score, wide_score = network(tf.ones([1, 8, 8, 1])), wide(tf.ones([1, 16, 16, 1]))
     assert np.abs(small_score).max() > 0.01
     np.testing.assert_allclose(wide_score, 4.0 * small_score, rtol=1e-4)
-
-
-def test_projection_is_an_inner_product_with_pooled_features():
-    model = small(num_classes=3, discriminator_bias=True)
-    network = model.discriminator
-    randomize_biases(network)
-    psi, embedding = network.get_layer("psi"), network.get_layer("embedding")
-    phi = keras.Model(network.inputs[0], psi.input)
-    image = tf.random.normal([2, 8, 8, 1])
-    scores = [network([image, tf.one_hot([k, k], 3)]).numpy()[:, 0] for k in range(3)]
-    v, features = embedding(tf.eye(3)).numpy(), phi(image).numpy()
-    for a, b in ((0, 1), (1, 2)):
-        np.testing.assert_allclose(scores[a] - scores[b], features @ (v[a] - v[b]), atol=1e-5)
-    mixed = network([image, tf.fill([2, 3], 1.0 / 3.0)]).numpy()[:, 0]
-    np.testing.assert_allclose(mixed, np.mean(scores, axis=0), atol=1e-5)
-    embedding.layer.kernel.assign(tf.ones_like(v))  # all classes alike: no dependence on y
-    same = [network([image, tf.one_hot([k, k], 3)]).numpy() for k in range(3)]
-    np.testing.assert_allclose(same[0], same[1], atol=1e-5)
-
-
-@pytest.mark.parametrize("projection, expected", [(True, 1.1635), (False, 1.3863)])
-def test_projection_is_the_form_of_the_optimal_discriminator(projection, expected):
-    """x | y ~ N(y, 1), y = +-1; fakes N(0, 1): v = +-1, psi's bias -0.5, loss 1.1635.
-
-    A linear D on [x, one-hot y] cannot do better than chance: 2 log 2.
-    """
-    x = norm.ppf((np.arange(1000) + 0.5) / 1000).astype("float32")[:, None]
-    x, label = tf.concat([x, x], 0), tf.one_hot([0] * 1000 + [1] * 1000, 2)
-    model = small(num_classes=2, hinge=False)
-    v, bias = tf.Variable(tf.zeros([2, 1])), tf.Variable(0.0)
-    linear = tf.Variable(0.0)
-
-    def discriminator(inputs, training):
-        x, y = inputs
-        return bias + (x * (y @ v) if projection else x * linear + y @ v)
-
-    model.discriminator = discriminator
-    model.generate = lambda n: (x, label)
-    real = x + (1.0 - 2.0 * label[:, 1:])
-    for _ in range(150):
-        with tf.GradientTape() as tape:
-            loss = tf.add_n(list(model.discriminator_loss(real, label).values()))
-        weights = [v, bias, linear]
-        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
-        for w, gradient in zip(weights, gradients, strict=True):
-            w.assign_sub(gradient)
-    assert float(loss) == pytest.approx(expected, abs=0.005)
-    if projection:
-        np.testing.assert_allclose([*v.numpy()[:, 0], bias.numpy()], [1, -1, -0.5], atol=0.05)
 
 
 def test_losses_of_an_undecided_discriminator():
@@ -246,45 +200,24 @@ def trainable(network):
 
 
 def test_networks_for_cifar_10():
-    """The counts of the authors' networks: with 10 classes 4,304,387 and 1,055,104."""
-    model = SNGAN(num_classes=10)
-    assert trainable(model.generator) == 4_304_387
-    assert trainable(model.discriminator) == 1_055_104
-    conditional = [w for w in model.generator.layers if isinstance(w, ConditionalBatchNorm)]
-    assert [tuple(w.gamma.shape) for w in conditional] == [(10, 256)] * 6  # not the last one
-    plain = SNGAN()
-    assert trainable(plain.generator) == 4_304_387 - 6 * (2 * 10 - 2) * 256
-    assert trainable(plain.discriminator) == 1_055_104 - 10 * 128
-    kernels = {layer.kernel.shape[:2]: layer.kernel.numpy() for layer in plain.generator.layers
+    """The counts of the authors' networks without labels."""
+    model = SNGAN()
+    assert trainable(model.generator) == 4_304_387 - 6 * (2 * 10 - 2) * 256
+    assert trainable(model.discriminator) == 1_055_104 - 10 * 128
+    kernels = {layer.kernel.shape[:2]: layer.kernel.numpy() for layer in model.generator.layers
                if isinstance(layer, keras.layers.Conv2D) and layer.filters == 256}  # fmt: skip
     assert kernels[3, 3].std() == pytest.approx((2.0 / (9 * 256)) ** 0.5, rel=0.02)
     assert kernels[1, 1].std() == pytest.approx((1.0 / 256) ** 0.5, rel=0.02)
-    assert plain.generator.get_layer(index=2).output.shape[1:] == (4, 4, 256)
+    assert model.generator.get_layer(index=2).output.shape[1:] == (4, 4, 256)
 
 
-def test_networks_for_imagenet():
-    """The authors' networks at 128x128 with 1000 classes: 41,996,931 and 30,041,857."""
-    settings = Config.load("sngan-imagenet").model
-    shape, classes = settings["image_shape"], settings["num_classes"]
-    zeros = keras.initializers.Zeros()  # 72 million random numbers take longer than the test
-    networks = []
-    original = keras.initializers.VarianceScaling.__call__
-    keras.initializers.VarianceScaling.__call__ = zeros.__call__
-    try:
-        networks.append(build_generator(shape, 128, settings["generator_channels"], classes))
-        networks.append(
-            build_discriminator(
-                shape,
-                settings["discriminator_channels"],
-                settings["discriminator_downs"],
-                settings["discriminator_bias"],
-                classes,
-                True,
-            )  # fmt: skip
-        )
-    finally:
-        keras.initializers.VarianceScaling.__call__ = original
-    assert [trainable(network) for network in networks] == [41_996_931, 30_041_857]
+def test_label_channels():
+    """128 channels of the embedded label join those of the third block."""
+    model = small(num_classes=3)
+    kernels = [w for w in model.discriminator.trainable_variables if len(w.shape) == 4]
+    assert [w.shape[-2] for w in kernels].count(4 + 128) == 3  # both convolutions, shortcut
+    with pytest.raises(BadInput, match="there are 2: give four numbers"):
+        small(num_classes=3, discriminator_channels=(4, 4))
 
 
 def test_plain_networks():

@@ -9,7 +9,7 @@ other layers make gamma and beta, and leave the rest to it:
 
 | Layer | gamma and beta | Papers |
 |---|---|---|
-| `ConditionalBatchNorm` | rows of tables, one for each class | SNGAN with projection, SAGAN |
+| `ConditionalBatchNorm` | rows of tables, one for each class | SNGAN, projection, SAGAN |
 | `LinearConditionalNorm` | linear in a vector or in a hidden layer | BigGAN, self-modulation |
 | `SpatialConditionalNorm` | convolutions of a label map | SPADE |
 

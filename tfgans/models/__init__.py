@@ -18,6 +18,7 @@ from tfgans.models.lsgan import LSGAN
 from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
+from tfgans.models.projection import ProjectionGAN
 from tfgans.models.ragan import RaGAN
 from tfgans.models.self_mod import SelfMod
 from tfgans.models.semi_gan import SemiGAN
@@ -51,6 +52,7 @@ MODELS = {
     "lsgan_loss_sensitive": LossSensitiveGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
+    "projection": ProjectionGAN,
     "ragan": RaGAN,
     "self_mod": SelfMod,
     "semi_gan": SemiGAN,
@@ -69,6 +71,7 @@ ALIASES = {  # other names in papers and in code -> ours
     "ali": "bigan",
     "lsgan_qi": "lsgan_loss_sensitive",
     "pggan": "progan",
+    "projection_gan": "projection",
     "sgan": "semi_gan",
     "ssgan_semi": "semi_gan",
 }

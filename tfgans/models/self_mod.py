@@ -88,7 +88,6 @@ class SelfMod(LatentModel):
             downs=discriminator_downs,
             bias=False,
             num_classes=0,
-            projection=False,
         )
 
     def default_optimizers(self):

@@ -1,13 +1,13 @@
 """SNGAN — Spectral Normalization for Generative Adversarial Networks.
 
-Miyato et al., ICLR 2018, arXiv:1802.05957; for labeled data with the projection discriminator of
-Miyato & Koyama, ICLR 2018, arXiv:1802.05637.
+Miyato et al., ICLR 2018, arXiv:1802.05957.
 
 New here: every weight matrix of the discriminator is divided by its largest singular value, which
 bounds the discriminator's Lipschitz constant without a penalty, at the cost of two products of a
 matrix and a vector. With labels, the generator's batch normalization takes its gain and bias from
-the class, and the discriminator adds the inner product of its features and an embedding of the
-class: D(x, y) = psi(phi(x)) + <v_y, phi(x)>.
+the class, and the discriminator gets an embedding of the class as further channels;
+`projection.py` has the better discriminator for labels that followed. `penalties.spectral_energy` makes
+the singular values small by a penalty instead (arXiv:1705.10941).
 
 Differs from the paper: real and generated images pass the discriminator together, so that both see
 the same normalized weights and the power iteration advances once per move; in the authors' code it
@@ -103,30 +103,41 @@ def build_generator(image_shape, latent_dim, channels, num_classes):
     return keras.Model([z, label] if num_classes else z, image, name="generator")
 
 
-def build_discriminator(image_shape, channels, downs, bias, num_classes, projection):
-    """Images (and label vectors) -> scores [N, 1]; the first `downs` blocks halve the image."""
-    image = keras.Input(image_shape, name="image")
-    label = keras.Input([num_classes], name="label") if num_classes else None
+def pooled_features(image, channels, downs, label=None):
+    """The sums of features over positions, [N, channels[-1]]; the first `downs` blocks halve.
+
+    A label is appended behind the third block.
+    """
     x = image
     for k, width in enumerate(channels):
-        if k == 3 and num_classes and not projection:
+        if k == 3 and label is not None:
             x = append_label(x, label)
         x = down_block(x, width, down=k < downs, first=k == 0)
     # The sum over positions, not the mean: [N, C].
-    x = keras.ops.sum(keras.ops.cast(relu(x), "float32"), axis=[1, 2])
+    return keras.ops.sum(keras.ops.cast(relu(x), "float32"), axis=[1, 2])
+
+
+def psi(x, bias):
+    """Features [N, C] -> scores [N, 1]."""
     one = keras.layers.Dense(1, use_bias=bias, kernel_initializer=initializer(), dtype="float32")
-    score = SpectralNorm(one, name="psi")(x)
-    if num_classes and projection:
-        embedding = keras.layers.Dense(
-            channels[-1], use_bias=False, kernel_initializer=initializer(), dtype="float32"
+    return SpectralNorm(one, name="psi")(x)
+
+
+def build_discriminator(image_shape, channels, downs, bias, num_classes):
+    """Images (and label vectors) -> scores [N, 1]; the first `downs` blocks halve the image."""
+    if num_classes and len(channels) < 4:
+        raise BadInput(
+            "The label enters SNGAN's discriminator behind the third block, and there are "
+            f"{len(channels)}: give four numbers or more in model.discriminator_channels."
         )
-        v = SpectralNorm(embedding, name="embedding")(label)
-        score += keras.layers.Dot(axes=1, dtype="float32")([v, x])
+    image = keras.Input(image_shape, name="image")
+    label = keras.Input([num_classes], name="label") if num_classes else None
+    score = psi(pooled_features(image, channels, downs, label), bias)
     return keras.Model([image, label] if num_classes else image, score, name="discriminator")
 
 
 def append_label(x, label):
-    """The embedded label as 128 more channels (the conditional network of the first paper)."""
+    """The embedded label as 128 more channels."""
     rows, columns = x.shape[1:3]
     embedding = keras.layers.Dense(128, use_bias=False, kernel_initializer=initializer())
     v = keras.layers.Reshape([1, 1, 128])(SpectralNorm(embedding, name="embedding")(label))
@@ -194,8 +205,6 @@ class SNGAN(LatentModel):
         discriminator_channels: Channels of each block, from the image on.
         discriminator_downs: Number of blocks that halve the image, the first ones ("resnet").
         discriminator_bias: The score has a bias ("resnet").
-        projection: With labels, D uses the inner product with an embedding of the class; False
-            for the embedding as 128 more channels behind the third block.
         hinge: Hinge loss; False for the non-saturating logistic loss of GAN.
         n_critic: Discriminator updates, each on its own batch, per generator update.
         decay_start: Step from which both learning rates fall.
@@ -212,7 +221,6 @@ class SNGAN(LatentModel):
         discriminator_channels=(128, 128, 128, 128),
         discriminator_downs=2,
         discriminator_bias=False,
-        projection=True,
         hinge=True,
         n_critic=5,
         decay_start=0,
@@ -224,7 +232,7 @@ class SNGAN(LatentModel):
         self.architecture, self.generator_channels = architecture, generator_channels
         self.discriminator_channels = discriminator_channels
         self.discriminator_downs, self.discriminator_bias = discriminator_downs, discriminator_bias
-        self.projection, self.hinge, self.n_critic = projection, hinge, n_critic
+        self.hinge, self.n_critic = hinge, n_critic
         self.decay_start, self.decay_end = decay_start, decay_end
         self.batches_per_step = n_critic
         if architecture == "resnet":
@@ -237,7 +245,6 @@ class SNGAN(LatentModel):
                 downs=discriminator_downs,
                 bias=discriminator_bias,
                 num_classes=num_classes,
-                projection=projection,
             )
         elif architecture == "cnn" and not num_classes:
             self.generator = build_plain_generator(image_shape, latent_dim, generator_channels)

@@ -161,7 +161,7 @@ def numbers(network):
 
 
 def test_d_trains_alone_before_the_game():
-    """In the first stage G is neither moved nor asked; afterwards both move, D first."""
+    """In the first stage D lowers the energy of real images, and G stands still; then both move."""
     model = small(pretrain_steps=2)
     model.compile(run_eagerly=True)
     assert model.stage_steps == (2,)
@@ -178,6 +178,10 @@ def test_d_trains_alone_before_the_game():
         "discriminator/real", "discriminator/fake", "generator/fake", "generator/pull_away",
     }  # fmt: skip
     assert not all(map(np.array_equal, before, numbers(model.generator)))
+    real = tf.random.uniform([4, 16, 16, 1], -1, 1)
+    with random.scope(0):
+        game = float(model.discriminator_loss(real)["real"])
+    assert float(model.pretraining_loss(real)["real"]) == pytest.approx(game) and game > 0
     assert small().stage == 1  # without pre-training the game begins at once
 
 

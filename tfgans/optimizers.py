@@ -53,6 +53,26 @@ class Adam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("tfgans")
+class RisingMomentumSGD(keras.optimizers.SGD):
+    """SGD whose momentum rises linearly to `final_momentum` over `rise_steps` updates."""
+
+    def __init__(self, learning_rate, momentum=0.5, final_momentum=0.7, rise_steps=1, **kwargs):
+        super().__init__(learning_rate, momentum=momentum, **kwargs)
+        self.final_momentum, self.rise_steps = final_momentum, rise_steps
+
+    def update_step(self, gradient, variable, learning_rate):
+        part = tf.minimum(tf.cast(self.iterations, "float32") / self.rise_steps, 1.0)
+        momentum = self.momentum + part * (self.final_momentum - self.momentum)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, momentum * velocity - tf.cast(learning_rate, "float32") * gradient)
+        self.assign_add(variable, velocity)
+
+    def get_config(self):
+        rise = {"final_momentum": self.final_momentum, "rise_steps": self.rise_steps}
+        return super().get_config() | rise
+
+
+@keras.saving.register_keras_serializable("tfgans")
 class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that is constant at first, and then falls until it is constant again.
 

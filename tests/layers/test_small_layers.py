@@ -1,4 +1,4 @@
-"""Pixel norm, minibatch statistics, dropout, equalized layers: numeric identities."""
+"""Pixel norm, minibatch statistics, dropout, maxout, equalized layers: numeric identities."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.layers.equalized import EqualizedDense
+from tfgans.layers.maxout import Maxout
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
@@ -51,6 +52,19 @@ def test_dropout_keeps_the_mean_and_is_off_at_inference():
     np.testing.assert_array_equal(layer(x), x)
     with random.scope(0):
         np.testing.assert_array_equal(Dropout(0.25, always=True)(x), y)
+
+
+def test_maxout_is_the_largest_affine_map():
+    layer = Maxout(3, 5, spread=1.0)
+    x, y = tf.random.normal([2, 16, 7])
+    layer.build(x.shape)
+    layer.bias.assign(tf.random.normal(layer.bias.shape))
+    kernel, bias = layer.kernel.numpy().reshape(7, 3, 5), layer.bias.numpy().reshape(3, 5)
+    pieces = np.einsum("ni,iuk->nuk", x, kernel) + bias
+    np.testing.assert_allclose(layer(x), pieces.max(axis=2), atol=1e-5)
+    middle = layer((x + y) / 2)
+    assert np.all(middle <= (layer(x) + layer(y)) / 2 + 1e-5)  # convex
+    assert np.abs(layer.kernel.numpy()).max() > 0.9
 
 
 def test_equalized_dense_moves_by_the_scaled_learning_rate():

@@ -173,8 +173,21 @@ def test_a_given_classifier_takes_the_place_of_ds(tmp_path):
     again.train_on_batch({"image": tf.random.normal([4, 16, 16, 1]), "label": [0, 1, 2, 0]})
 
 
+def test_a_classifier_of_other_classes_is_refused(tmp_path):
+    image = keras.Input([16, 16, 1])
+    x = keras.layers.Dense(5, "softmax")(keras.layers.Flatten()(image))
+    keras.Model(image, x).save(tmp_path / "judge.keras")
+    model = small(classifier=str(tmp_path / "judge.keras"))
+    model.compile()
+    with pytest.raises(BadInput, match="3 probabilities for each image, and gives .4, 5."):
+        with random.scope(0):
+            model.generator_loss(4)
+
+
 def test_sizes_that_do_not_fit():
     with pytest.raises(BadInput, match="makes images of 16x16 pixels, not 32x32"):
         small(image_shape=(32, 32, 1))
+    with pytest.raises(BadInput, match="num_classes = 1 or more"):
+        small(num_classes=0)
     with pytest.raises(BadInput, match="cifar"):
         small(architecture="cifer")

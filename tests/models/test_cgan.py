@@ -238,7 +238,7 @@ def test_setting_of_the_code():
 def test_bad_arguments_and_labels():
     with pytest.raises(BadInput, match="dense"):
         small("densely")
-    with pytest.raises(BadInput, match="at least two classes"):
+    with pytest.raises(BadInput, match="num_classes = 2 or more, not 1"):
         small(num_classes=1)
     model = small()
     with pytest.raises(BadInput, match="from 0 to 2"):

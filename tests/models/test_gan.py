@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.models.gan import GAN, Maxout, RisingMomentumSGD
+from tfgans.models.gan import GAN
+from tfgans.optimizers import RisingMomentumSGD
 
 CONTRACT = {"games": [{}, {"saturating": True}]}
 
@@ -72,19 +73,6 @@ def test_losses_at_the_start():
             d = model.discriminator_loss(tf.zeros([8, 4, 4, 1]))
             assert float(model.generator_loss(8)["fake"]) == pytest.approx(g, abs=1e-6)
         assert 2 * float(d["real"] + d["fake"]) == pytest.approx(1.386294, abs=1e-6)
-
-
-def test_maxout_is_the_largest_affine_map():
-    layer = Maxout(3, 5, spread=1.0)
-    x, y = tf.random.normal([2, 16, 7])
-    layer.build(x.shape)
-    layer.bias.assign(tf.random.normal(layer.bias.shape))
-    kernel, bias = layer.kernel.numpy().reshape(7, 3, 5), layer.bias.numpy().reshape(3, 5)
-    pieces = np.einsum("ni,iuk->nuk", x, kernel) + bias
-    np.testing.assert_allclose(layer(x), pieces.max(axis=2), atol=1e-5)
-    middle = layer((x + y) / 2)
-    assert np.all(middle <= (layer(x) + layer(y)) / 2 + 1e-5)  # convex
-    assert np.abs(layer.kernel.numpy()).max() > 0.9
 
 
 def test_networks_of_the_paper():

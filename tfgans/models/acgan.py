@@ -21,6 +21,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
+from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
@@ -136,6 +137,7 @@ class ACGAN(LatentModel):
                 nearest("architecture of AC-GAN", str(architecture), ["imagenet", "cifar"])
             )
         self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
+        need_classes(self)
         self.architecture, self.dense_width = architecture, dense_width
         self.generator_channels = generator_channels
         self.discriminator_channels = discriminator_channels
@@ -177,11 +179,21 @@ class ACGAN(LatentModel):
             "fake_class": self.class_loss(fake_label, fake_logits),
         }
 
+    def given_logits(self, image):
+        """What the given classifier says, as logits [N, num_classes]."""
+        probability = self.given(image)
+        if tuple(probability.shape) != (image.shape[0], self.num_classes):
+            raise BadInput(
+                f"{self.classifier} is to give {self.num_classes} probabilities for each image, "
+                f"and gives {list(probability.shape)} for {image.shape[0]} images."
+            )
+        return tf.math.log(tf.maximum(probability, 1e-12))  # softmax gives them back
+
     def generator_loss(self, n):
         fake, label = self.generate(n)
         score, logits = self.discriminator(fake, training=True)
         if self.classifier:
-            logits = tf.math.log(tf.maximum(self.given(fake), 1e-12))  # softmax gives them back
+            logits = self.given_logits(fake)
         return {
             "fake": tf.reduce_mean(tf.nn.softplus(-score)),
             "fake_class": self.class_loss(label, logits),

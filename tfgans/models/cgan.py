@@ -24,10 +24,12 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
+from tfgans.layers.maxout import Maxout
 from tfgans.models import dcgan
-from tfgans.models.gan import Maxout, RisingMomentumSGD, initializer
+from tfgans.models.gan import initializer
+from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
-from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.optimizers import Adam, HoldThenDecay, RisingMomentumSGD
 from tfgans.shapes import halved
 
 
@@ -147,9 +149,8 @@ class CGAN(LatentModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if num_classes < 2:
-            raise BadInput(f"CGAN needs at least two classes: num_classes is {num_classes}.")
         self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
+        need_classes(self, least=2)
         self.architecture, self.width, self.dense_width = architecture, width, dense_width
         self.generator_units, self.discriminator_units = generator_units, discriminator_units
         self.matching_aware, self.decay_weight = matching_aware, decay_weight

@@ -22,32 +22,9 @@ import keras
 import tensorflow as tf
 
 from tfgans.layers.dropout import Dropout
+from tfgans.layers.maxout import Maxout
 from tfgans.models.latent import LatentModel
-
-
-class Maxout(keras.layers.Layer):
-    """The largest of several affine maps for each unit (Goodfellow et al., ICML 2013).
-
-    Args:
-        units: Length of the output.
-        pieces: Affine maps per unit.
-        spread: Weights start in U(-spread, spread), biases at 0.
-    """
-
-    def __init__(self, units, pieces, spread, **kwargs):
-        super().__init__(**kwargs)
-        self.units, self.pieces, self.spread = units, pieces, spread
-
-    def build(self, input_shape):
-        shape = (input_shape[-1], self.units * self.pieces)
-        self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer=initializer(self.spread)
-        )
-        self.bias = self.add_weight(name="bias", shape=shape[1:], initializer="zeros")
-
-    def call(self, x):
-        x = tf.matmul(x, self.kernel) + self.bias
-        return tf.reduce_max(tf.reshape(x, [-1, self.units, self.pieces]), axis=2)
+from tfgans.optimizers import RisingMomentumSGD
 
 
 def initializer(spread):
@@ -81,26 +58,6 @@ def build_discriminator(image_shape, width, pieces):
     x = Dropout(0.5)(Maxout(width, pieces, 0.005)(Dropout(0.5)(x)))
     score = keras.layers.Dense(1, kernel_initializer=initializer(0.005), dtype="float32")(x)
     return keras.Model(image, score, name="discriminator")
-
-
-@keras.saving.register_keras_serializable("tfgans")
-class RisingMomentumSGD(keras.optimizers.SGD):
-    """SGD whose momentum rises linearly to `final_momentum` over `rise_steps` updates."""
-
-    def __init__(self, learning_rate, momentum=0.5, final_momentum=0.7, rise_steps=1, **kwargs):
-        super().__init__(learning_rate, momentum=momentum, **kwargs)
-        self.final_momentum, self.rise_steps = final_momentum, rise_steps
-
-    def update_step(self, gradient, variable, learning_rate):
-        part = tf.minimum(tf.cast(self.iterations, "float32") / self.rise_steps, 1.0)
-        momentum = self.momentum + part * (self.final_momentum - self.momentum)
-        velocity = self.momentums[self._get_variable_index(variable)]
-        self.assign(velocity, momentum * velocity - tf.cast(learning_rate, "float32") * gradient)
-        self.assign_add(variable, velocity)
-
-    def get_config(self):
-        rise = {"final_momentum": self.final_momentum, "rise_steps": self.rise_steps}
-        return super().get_config() | rise
 
 
 @keras.saving.register_keras_serializable("tfgans")

@@ -117,6 +117,15 @@ def labels_of(label, num_classes):
     )
 
 
+def need_classes(model, least=1):
+    """Raises BadInput where a model that is always conditional has fewer classes than `least`."""
+    if model.num_classes < least:
+        raise BadInput(
+            f"{type(model).__name__} takes num_classes = {least} or more, not {model.num_classes}. "
+            "With labeled data, `data.labels: true` sets it to their number of classes."
+        )
+
+
 def ensure(condition, rule, value):
     """Raises BadInput where a condition on values does not hold, now or when the graph runs."""
     if not tf.executing_eagerly():

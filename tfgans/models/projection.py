@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.layers.spectral_norm import SpectralNorm
+from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
 from tfgans.models.sngan import build_generator, initializer, pooled_features, psi
 from tfgans.models.wgan_gp import dequantized
@@ -79,6 +80,7 @@ class ProjectionGAN(LatentModel):
     ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
+        need_classes(self)
         self.generator_channels = generator_channels
         self.discriminator_channels = discriminator_channels
         self.discriminator_downs, self.discriminator_bias = discriminator_downs, discriminator_bias

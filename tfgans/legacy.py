@@ -24,7 +24,7 @@ def upgraded(path):
 
     Version 0.1 kept the convolutions of StyleGAN2 and ProGAN in lists of lists. Keras 3.15 stores
     each inner list as a container; earlier versions left them out, and their weights are lost.
-    SNGAN and BiGAN had schedules of their own. SNGAN with labels was also what is now ProjectionGAN.
+    SNGAN and BiGAN had schedules of their own. Until version 0.2 ProjectionGAN was an SNGAN.
     """
     with zipfile.ZipFile(path) as archive:
         changes = {CONFIG: renamed, WEIGHTS: flattened}

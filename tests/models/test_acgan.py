@@ -1,4 +1,4 @@
-"""AC-GAN: its losses by numbers, the class of real and generated images, sides, counts of weights."""
+"""AC-GAN: its losses by numbers, the class of real and generated images, sides, counts."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def small(**settings):
 
 
 def test_losses_of_zeros():
-    """K = 10: 2 ln 2 + 2 ln 10 for D, ln 2 + ln 10 for G; classes of real images alone give less."""
+    """K = 10: 2 ln 2 + 2 ln 10 for D, ln 2 + ln 10 for G; real images alone give less."""
     model = small(num_classes=10)
     model.discriminator = lambda image, training: (tf.zeros([4, 1]), tf.zeros([4, 10]))
     with random.scope(0):

@@ -1,4 +1,4 @@
-"""CGAN: the best D by numbers, labels in both players at every layer, wrong labels, the networks."""
+"""CGAN: the best D by numbers, labels in every layer of both players, wrong labels, networks."""
 
 import math
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 from differences import assert_derivative
 
 from tfgans import random
-from tfgans.models.wgan_gp import WGANGP
+from tfgans.errors import BadInput
+from tfgans.models.wgan_gp import WGANGP, relu
 
 
 def small(**settings):
@@ -133,3 +134,36 @@ def test_networks_of_the_paper():
     assert model.discriminator.count_params() == critic
     kinds = {type(layer) for layer in model.discriminator.layers}
     assert keras.layers.BatchNormalization not in kinds
+
+
+def test_other_normalizations():
+    """Layer normalization: each image by itself, over all its numbers, a gain for each channel."""
+    x = 3.0 * tf.random.normal([4, 5, 6, 2]) + tf.reshape([0.0, 1.0, 2.0, 3.0], [4, 1, 1, 1])
+    image = keras.Input([5, 6, 2])
+    layer = keras.Model(image, relu(image, "layer"))
+    assert [tuple(w.shape) for w in layer.weights] == [(2,), (2,)]
+    own = x.numpy()
+    mean, deviation = own.mean(axis=(1, 2, 3)), own.std(axis=(1, 2, 3))
+    normal = (own - mean[:, None, None, None]) / deviation[:, None, None, None]
+    np.testing.assert_allclose(layer(x), np.maximum(normal, 0.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("generator_norm, critic_norm", [("layer", "layer"), ("none", "none")])
+def test_networks_with_other_normalizations_train(generator_norm, critic_norm):
+    model = WGANGP(
+        (8, 8, 1), 4, 4, n_critic=1, generator_norm=generator_norm, critic_norm=critic_norm
+    )
+    for network, norm in ((model.generator, generator_norm), (model.discriminator, critic_norm)):
+        kinds = [type(layer).__name__ for layer in network.layers]
+        assert ("GroupNormalization" in kinds) == (norm == "layer")
+        assert "BatchNormalization" not in kinds
+    model.compile(run_eagerly=True)
+    logs = model.train_on_batch(tf.random.normal([4, 8, 8, 1]))
+    assert all(np.isfinite(value) for value in logs.values())
+
+
+def test_unknown_normalizations_are_refused():
+    with pytest.raises(BadInput, match="layer"):
+        WGANGP((8, 8, 1), 4, 4, generator_norm="layers")
+    with pytest.raises(BadInput, match="Known: layer, none"):
+        WGANGP((8, 8, 1), 4, 4, critic_norm="batch")

@@ -75,7 +75,7 @@ def build_generator(image_shape, latent_dim, num_classes, dense_width, channels,
     return keras.Model([z, label], image, name="generator")
 
 
-def build_discriminator(image_shape, num_classes, channels):
+def build_discriminator(image_shape, num_classes, channels, dropout):
     """Images in [-1, 1] -> scores [N, 1], and logits of the classes [N, num_classes]."""
     image = x = keras.Input(image_shape, name="image")
     for k, width in enumerate(channels):
@@ -84,7 +84,7 @@ def build_discriminator(image_shape, num_classes, channels):
         x = keras.layers.Conv2D(
             width, 3, 2 if halve else 1, use_bias=False, kernel_initializer=initializer()
         )(x)
-        x = Dropout(0.5)(keras.layers.LeakyReLU(0.2)(norm(x) if k else x))
+        x = Dropout(dropout)(keras.layers.LeakyReLU(0.2)(norm(x) if k else x))
     x = keras.layers.Flatten()(x)
     heads = [
         keras.layers.Dense(units, kernel_initializer=initializer(), dtype="float32")(x)
@@ -112,6 +112,7 @@ class ACGAN(LatentModel):
         generator_channels: Channels of the generator's layers between that and the image.
         discriminator_channels: Channels of the discriminator's layers from the image on; the first,
             third, fifth halve the image, the others cut its rim of one pixel.
+        dropout: Share of the features of D's layers that is dropped.
         class_weight: Weight of the losses of the class, for both players.
         classifier: Path of a .keras file with a classifier of images in [-1, 1] that gives
             probabilities, [N, num_classes]. G has to convince it in place of D, which then learns
@@ -127,6 +128,7 @@ class ACGAN(LatentModel):
         dense_width=768,
         generator_channels=(384, 256, 192, 64),
         discriminator_channels=(16, 32, 64, 128, 256, 512),
+        dropout=0.5,
         class_weight=1.0,
         classifier="",
         **kwargs,
@@ -141,11 +143,13 @@ class ACGAN(LatentModel):
         self.architecture, self.dense_width = architecture, dense_width
         self.generator_channels = generator_channels
         self.discriminator_channels = discriminator_channels
-        self.class_weight, self.classifier = class_weight, classifier
+        self.dropout, self.class_weight, self.classifier = dropout, class_weight, classifier
         self.generator = build_generator(
             image_shape, latent_dim, num_classes, dense_width, generator_channels, architecture
         )
-        self.discriminator = build_discriminator(image_shape, num_classes, discriminator_channels)
+        self.discriminator = build_discriminator(
+            image_shape, num_classes, discriminator_channels, dropout
+        )
         if classifier:
             self.given = self.frozen(classifier, given_classifier)
 
@@ -180,7 +184,7 @@ class ACGAN(LatentModel):
         }
 
     def given_logits(self, image):
-        """What the given classifier says, as logits [N, num_classes]."""
+        """The logits of the given classifier, [N, num_classes], up to a constant."""
         probability = self.given(image)
         if tuple(probability.shape) != (image.shape[0], self.num_classes):
             raise BadInput(

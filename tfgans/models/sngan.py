@@ -5,9 +5,9 @@ Miyato et al., ICLR 2018, arXiv:1802.05957.
 New here: every weight matrix of the discriminator is divided by its largest singular value, which
 bounds the discriminator's Lipschitz constant without a penalty, at the cost of two products of a
 matrix and a vector. With labels, the generator's batch normalization takes its gain and bias from
-the class, and the discriminator gets an embedding of the class as further channels;
-`projection.py` has the better discriminator for labels that followed. `penalties.spectral_energy` makes
-the singular values small by a penalty instead (arXiv:1705.10941).
+the class, and the discriminator gets an embedding of the class as further channels; `projection.py`
+has the better discriminator for labels that followed. `penalties.spectral_energy` makes the
+singular values small by a penalty instead (arXiv:1705.10941).
 
 Differs from the paper: real and generated images pass the discriminator together, so that both see
 the same normalized weights and the power iteration advances once per move; in the authors' code it

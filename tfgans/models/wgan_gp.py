@@ -17,11 +17,14 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput, nearest
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings
+
+NORMS = ("batch", "layer", "none")
 
 
 def initializer(he=True):
@@ -33,32 +36,35 @@ def conv(filters, kernel_size, he=True, kind=keras.layers.Conv2D, **kwargs):
     return kind(filters, kernel_size, padding="same", kernel_initializer=initializer(he), **kwargs)
 
 
-def relu(x, normalize=False):
-    if normalize:
+def relu(x, norm):
+    """A normalization and a rectifier."""
+    if norm == "batch":
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    if norm == "layer":  # over the whole of each image, with a gain and a bias for each channel
+        x = keras.layers.GroupNormalization(groups=1, epsilon=1e-5)(x)
     return keras.layers.ReLU()(x)
 
 
-def up_block(x, width):
-    """Pre-activated residual block that doubles the resolution, batch normalized."""
+def up_block(x, width, norm):
+    """Pre-activated residual block that doubles the resolution."""
     # Doubling and a convolution of single pixels can change places.
     shortcut = keras.layers.UpSampling2D(2)(conv(width, 1, he=False)(x))  # nearest
-    x = conv(width, 3, kind=UpConv2D)(relu(x, normalize=True))
-    x = conv(width, 3)(relu(x, normalize=True))
+    x = conv(width, 3, kind=UpConv2D)(relu(x, norm))
+    x = conv(width, 3)(relu(x, norm))
     return keras.layers.Add()([shortcut, x])
 
 
-def critic_block(x, width, down=False, first=False):
-    """Residual block of the critic, without normalization; the first one is not pre-activated."""
+def critic_block(x, width, norm, down=False, first=False):
+    """Residual block of the critic; the first one is not pre-activated."""
     shortcut = keras.layers.AveragePooling2D(2)(x) if down else x
     if first or down:
         shortcut = conv(width, 1, he=False)(shortcut)
-    x = conv(width, 3)(x if first else relu(x))
-    x = conv(width, 3, kind=DownConv2D if down else keras.layers.Conv2D)(relu(x))
+    x = conv(width, 3)(x if first else relu(x, norm))
+    x = conv(width, 3, kind=DownConv2D if down else keras.layers.Conv2D)(relu(x, norm))
     return keras.layers.Add()([shortcut, x])
 
 
-def build_generator(image_shape, latent_dim, width):
+def build_generator(image_shape, latent_dim, width, norm):
     """z [N, latent_dim] -> images in [-1, 1], from 4x4 by doubling."""
     doublings = halvings(image_shape)
     grid = halved(image_shape, doublings)
@@ -66,20 +72,20 @@ def build_generator(image_shape, latent_dim, width):
     x = keras.layers.Dense(grid[0] * grid[1] * width)(z)
     x = keras.layers.Reshape([*grid, width])(x)
     for _ in range(doublings):
-        x = up_block(x, width)
-    image = conv(image_shape[2], 3, he=False, activation="tanh", dtype="float32")(relu(x, True))
+        x = up_block(x, width, norm)
+    image = conv(image_shape[2], 3, he=False, activation="tanh", dtype="float32")(relu(x, norm))
     return keras.Model(z, image, name="generator")
 
 
-def build_critic(image_shape, width):
+def build_critic(image_shape, width, norm):
     """Images in [-1, 1] -> scores [N, 1]; halves the resolution down to 8x8."""
     downs = max(halvings(image_shape) - 1, 0)
     image = keras.Input(image_shape)
-    x = critic_block(image, width, down=downs > 0, first=True)
+    x = critic_block(image, width, norm, down=downs > 0, first=True)
     for _ in range(downs - 1):
-        x = critic_block(x, width, down=True)
-    x = critic_block(critic_block(x, width), width)
-    x = keras.layers.GlobalAveragePooling2D()(relu(x))
+        x = critic_block(x, width, norm, down=True)
+    x = critic_block(critic_block(x, width, norm), width, norm)
+    x = keras.layers.GlobalAveragePooling2D()(relu(x, norm="none"))
     return keras.Model(image, keras.layers.Dense(1, dtype="float32")(x), name="discriminator")
 
 
@@ -99,6 +105,9 @@ class WGANGP(LatentModel):
         width: Channels of all residual blocks.
         n_critic: Critic updates, each on its own batch, per generator update.
         penalty_weight: Weight of the gradient penalty, the paper's lambda.
+        generator_norm: Normalization of the generator: "batch", "layer" or "none".
+        critic_norm: Normalization of the critic: "none" or "layer", which the paper recommends
+            where one is needed; with "batch" the penalty would have no meaning.
         decay_steps: Steps over which both learning rates fall to 0.
     """
 
@@ -109,16 +118,22 @@ class WGANGP(LatentModel):
         width=128,
         n_critic=5,
         penalty_weight=10.0,
+        generator_norm="batch",
+        critic_norm="none",
         decay_steps=100_000,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.n_critic, self.penalty_weight = n_critic, penalty_weight
+        self.generator_norm, self.critic_norm = generator_norm, critic_norm
         self.decay_steps = decay_steps
+        for word, known in ((generator_norm, NORMS), (critic_norm, NORMS[1:])):
+            if word not in known:
+                raise BadInput(nearest("normalization of this network", str(word), known))
         self.batches_per_step = n_critic
-        self.generator = build_generator(image_shape, latent_dim, width)
-        self.discriminator = build_critic(image_shape, width)
+        self.generator = build_generator(image_shape, latent_dim, width, generator_norm)
+        self.discriminator = build_critic(image_shape, width, critic_norm)
 
     def default_optimizers(self):
         def adam(updates):

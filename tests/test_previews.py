@@ -1,13 +1,15 @@
-"""Previews that are sound and moving pictures."""
+"""Previews: sound, moving pictures, one class in each column."""
 
 import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from scipy.io import wavfile
 
-from tfgans import callbacks
+from tfgans import callbacks, random
+from tfgans.models.latent import LatentModel
 from tfgans.previews import Sound, Video, spectrograms
 
 
@@ -45,3 +47,23 @@ def test_video_is_a_moving_picture_and_a_strip(tmp_path):
     assert strip.shape == (16, 64, 3)
     assert (np.diff(strip[4, 4::8, 0].astype(int)) > 0).all()
     assert (np.diff(strip[12, 4::8, 0].astype(int)) < 0).all()
+
+
+@pytest.mark.parametrize("classes, columns", [(2, 8), (3, 6), (4, 8), (10, 10), (16, 16)])
+def test_each_column_of_a_preview_has_one_class(classes, columns):
+    """Pictures of all classes with one latent stand side by side."""
+
+    class Told(LatentModel):
+        latent_dim, num_classes = 1, classes
+
+        def call(self, z, label):
+            number = tf.cast(tf.argmax(label, axis=1), "float32")[:, tf.newaxis]
+            return tf.concat([z, number], axis=1)[:, tf.newaxis, tf.newaxis]
+
+    with random.scope(0):
+        table = Told().preview({"label": np.zeros(64, "int32")}).numpy()[:, :, 0, 0]
+    assert table.shape[1] == columns and 64 - columns < table.shape[0] * columns <= 64
+    np.testing.assert_array_equal(table[..., 1], [np.arange(columns) % classes] * len(table))
+    latents = table[..., 0].reshape(-1, classes)
+    np.testing.assert_array_equal(latents, latents[:, :1] * np.ones([1, classes]))
+    assert len(np.unique(latents[:, 0])) == len(latents)

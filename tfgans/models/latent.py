@@ -43,15 +43,16 @@ class LatentModel(BaseModel):
         return self(self.latents(n), *self.condition_of(batch))
 
     def preview(self, batch):
-        """Pictures of new latents; with up to 16 classes one of them in each column.
+        """Pictures of new latents; with up to 16 classes each column has one of them.
 
-        The pictures of a row have the same latent.
+        Pictures of all classes with the same latent stand side by side.
         """
-        columns = self.label_dim
-        if not 0 < columns <= WIDEST or np.ndim(batch["label"]) != 1:
+        classes = self.label_dim
+        if not 0 < classes <= WIDEST or np.ndim(batch["label"]) != 1:
             return self.outputs(batch)
+        columns = classes * max(WIDEST // (2 * classes), 1)
         rows = max(len(batch["label"]) // columns, 1)
-        z = tf.repeat(self.latents(rows), columns, axis=0)
+        z = tf.repeat(self.latents(rows * columns // classes), classes, axis=0)
         made = self(z, *self.condition_for(rows * columns))
         return tf.reshape(made, [rows, columns, *made.shape[1:]])
 

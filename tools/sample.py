@@ -14,6 +14,7 @@ import _start  # noqa: F401
 from tfgans import images, models
 from tfgans.data.tokens import to_text
 from tfgans.errors import BadInput, finite, run_tool, seed, whole
+from tfgans.models.translation import TranslationModel
 
 
 def main():
@@ -31,10 +32,12 @@ def main():
 
     model = models.load(args.model)
     if "sample" not in model.endpoints():
-        raise BadInput(
-            f"{type(model).__name__} makes images from images: "
-            f"python tools/translate.py {shlex.quote(args.model)} PATH"
-        )
+        kind, name = type(model).__name__, shlex.quote(args.model)
+        if isinstance(model, TranslationModel):
+            raise BadInput(
+                f"{kind} makes images from images: python tools/translate.py {name} PATH"
+            )
+        raise BadInput(f"{kind} samples nothing; it is for this: python tools/use.py {name}")
     options = {}
     for option, argument in (("truncation", "truncation"), ("label", "labels")):
         known = inspect.signature(model.sample).parameters

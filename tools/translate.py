@@ -10,6 +10,7 @@ A model of pairs may be given the files it was trained on, with both images of a
 
 import argparse
 import pathlib
+import shlex
 
 import _start  # noqa: F401
 import tensorflow as tf
@@ -64,7 +65,13 @@ def main():
     for i, image in prepared(source, shape):
         before = image[None]
         given = {"image": before, "seed": tf.constant(args.seed or 0, "int64")}
-        after = function(*(given[word] for word in wanted))["image"].numpy()
+        found = function(*(given[word] for word in wanted))
+        if "image" not in found:
+            raise BadInput(
+                f"{endpoint} of {type(model).__name__} gives no images but {', '.join(found)}: "
+                f"python tools/use.py {shlex.quote(args.model)} {endpoint} image=..."
+            )
+        after = found["image"].numpy()
         picture = after if args.single else images.table(before, after)
         file = out / f"{names[i]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

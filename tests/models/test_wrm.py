@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
+from tfgans import metrics
 from tfgans.errors import BadInput
 from tfgans.models.wrm import WRM, worst_case
 
@@ -170,3 +172,16 @@ def test_probabilities_of_classes():
 def test_images_that_are_too_small():
     with pytest.raises(BadInput, match="at least 27x27 pixels, not 26x27"):
         small(image_shape=(26, 27, 1))
+
+
+def test_tools_say_that_it_makes_no_new_images(run, tmp_path):
+    small().save(path := tmp_path / "judge.keras")
+    Image.new("L", (27, 27)).save(photo := tmp_path / "photo.png")
+    with pytest.raises(BadInput, match="WRM samples nothing; .*tools/use.py"):
+        run("sample", path)
+    with pytest.raises(BadInput, match="gives no images but probability: python tools/use.py"):
+        run("translate", path, photo)
+    with pytest.raises(BadInput, match="WRM makes no new images"):
+        metrics.check_model(small(), ["kid"])
+    run("use", path, "attack", f"image={photo}", "label=1")
+    assert [file.suffix for file in tmp_path.rglob("*attack*")] == [".png"]

@@ -398,6 +398,8 @@ def check_model(model, metrics=(), truncation=None):
             f"{kind} takes data of the kind {model.data_kind!r}; metrics measure models that are "
             "trained on a set of images, on pairs or on two domains."
         )
+    if not translates and "sample" not in model.endpoints():
+        raise BadInput(f"{kind} makes no new images; metrics measure models that do.")
     for name in metrics:
         if name in METRICS and METRICS[name].needs == "labels" and not model.label_dim:
             raise BadInput(f"{name} needs a model with classes; {kind} has none.")

@@ -21,7 +21,7 @@ X = np.random.RandomState(0).uniform(-1, 1, [N, *SHAPE]).astype("float32")
 Y = np.arange(N) % 3
 SMALL = {
     "wgan_gp": {"n_critic": 1},
-    "sngan": {"num_classes": 3},
+    "sngan": {"num_classes": 3, "discriminator_channels": [4, 4, 4, 4]},
     "progan": {"num_classes": 3},
     "stylegan2": {"num_classes": 3},
 }

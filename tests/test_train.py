@@ -303,7 +303,9 @@ def test_a_run_does_not_go_on_with_other_classes(old, new, message, tmp_path):
 
 def test_a_training_remembers_its_classes_and_says_that_images_are_gone(tmp_path, began, capsys):
     classes(tmp_path / "pets", "cat", "dog")
-    settings = Config.load("sngan", "tiny", [f"data.path={tmp_path / 'pets'}", "data.labels=true"])
+    changes = [f"data.path={tmp_path / 'pets'}", "data.labels=true"]
+    changes.append("model.discriminator_channels=[4, 4, 4, 4]")
+    settings = Config.load("sngan", "tiny", changes)
     run = tmp_path / "run"
     assert training.train(settings, run)
     (tmp_path / "pets" / "cat" / "0.png").unlink()

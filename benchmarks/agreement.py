@@ -11,17 +11,11 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from trained import held_out, train  # noqa: E402
+from trained import classes_of, held_out, train  # noqa: E402
 
 from tfgans import models  # noqa: E402
 
 JUDGE = ["model.epsilon=0", "model.image_shape=[32,32,1]", "train.steps=1500"]
-
-
-def named(judge, images):
-    """The class of each image."""
-    parts = [judge(images[k : k + 256]) for k in range(0, len(images), 256)]
-    return np.argmax(np.concatenate(parts), axis=1)
 
 
 def main():
@@ -31,12 +25,12 @@ def main():
     given = parser.parse_args()
     judge = train("wrm", JUDGE)
     images, labels = held_out("synthetic", judge, 4 * given.images)
-    print(f"polygons: {np.mean(named(judge, images) == labels):.1%}", flush=True)
+    print(f"polygons: {np.mean(classes_of(judge, images) == labels):.1%}", flush=True)
     for run in given.runs:
         model, shares = models.load(run), []
         for k in range(model.num_classes):
             images = model.sample(given.images, seed=k, labels=k)
-            shares.append(np.mean(named(judge, images) == k))
+            shares.append(np.mean(classes_of(judge, images) == k))
         each = ", ".join(f"{share:.1%}" for share in shares)
         print(f"{run}: {np.mean(shares):.1%} ({each})", flush=True)
 

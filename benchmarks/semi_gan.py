@@ -12,15 +12,11 @@ import statistics
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from trained import held_out, train  # noqa: E402
+from trained import classes_of, held_out, train  # noqa: E402
 
 
 def accuracy(model, images, labels):
-    found = [
-        np.argmax(model.classify(images[k : k + 256])["probability"], axis=1)
-        for k in range(0, len(images), 256)
-    ]
-    return float(np.mean(np.concatenate(found) == labels))
+    return float(np.mean(classes_of(lambda x: model.classify(x)["probability"], images) == labels))
 
 
 def main():

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgans import training
 from tfgans.config import Config
 from tfgans.data import open_images
+from tfgans.data.convert import to_float
 from tfgans.data.images import prepared
 from tfgans.data.synthetic import SyntheticImages
 
@@ -38,8 +39,19 @@ def held_out(path, model, count):
     if path == "synthetic":
         source = SyntheticImages(model.image_shape, model.num_classes, TRAINED_ON + count)
         rows = np.arange(TRAINED_ON, TRAINED_ON + count)
-        image = source.read(rows) / (0.5 * source.value_range[1]) - 1.0
-        return image.astype("float32"), source.labels[rows]
+        channels = model.image_shape[2]
+        return to_float(source.read(rows), source.value_range, channels), source.labels[rows]
     source = open_images(path)
     rows, images = zip(*prepared(source, model.image_shape), strict=True)
     return np.stack(images[:count]), source.labels[list(rows[:count])]
+
+
+def classes_of(classify, images):
+    """The most probable class of each image.
+
+    Args:
+        classify: Images [n, H, W, C] -> probabilities [n, K].
+        images: [N, H, W, C] in [-1, 1].
+    """
+    parts = [classify(images[k : k + 256]) for k in range(0, len(images), 256)]
+    return np.argmax(np.concatenate(parts), axis=1)

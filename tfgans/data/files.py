@@ -152,12 +152,10 @@ class FileImages(Images):
         """File name -> label, from dataset.json or CelebA's table; None if there are no labels."""
         if self.table_name is None:
             return None
-        if posixpath.basename(self.table_name).lower() == CELEBA:
-            return {
-                key: self.celeba[1][posixpath.basename(key)]
-                for key in self.keys
-                if posixpath.basename(key) in self.celeba[1]
-            }
+        if self.celeba:
+            _, rows = self.celeba
+            bases = {key: posixpath.basename(key) for key in self.keys}
+            return {key: rows[base] for key, base in bases.items() if base in rows}
         try:
             with self.open(self.table_name) as file:
                 labels = json.load(file)["labels"]
@@ -169,16 +167,17 @@ class FileImages(Images):
             ) from error
 
     @functools.cached_property
-    def celeba(self) -> tuple:
-        """The names of CelebA's attributes, and file name -> vector."""
+    def celeba(self) -> tuple | None:
+        """The names of CelebA's attributes, and file name -> vector; None without its table."""
+        if not self.table_name or posixpath.basename(self.table_name).lower() != CELEBA:
+            return None
         with self.open(self.table_name) as file:
             text = file.read().decode("utf-8", "replace")
         return read_celeba(text, f"{self.path}: {self.table_name}")
 
     @functools.cached_property
     def attribute_names(self) -> list | None:
-        given = self.table_name and posixpath.basename(self.table_name).lower() == CELEBA
-        return self.celeba[0] if given else None
+        return self.celeba and self.celeba[0]
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:

@@ -75,7 +75,9 @@ class Subset(Images):
     def __init__(self, source, rows):
         self.source, self.rows = source, rows
         self.labels, self.in_memory = source.labels[rows], source.in_memory
-        self.survey(source.path, source.value_range)
+        self.path, self.dtype, self.value_range = source.path, source.dtype, source.value_range
+        self.smallest, self.largest = source.smallest, source.largest
+        self.found_broken = {}
 
     def __len__(self):
         return len(self.rows)

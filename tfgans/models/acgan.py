@@ -18,16 +18,12 @@ Reference: none of the authors; clvrai/ACGAN-PyTorch (network.py).
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
+from tfgans.models.dcgan import initializer
 from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
-
-
-def initializer():
-    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def norm(x):
@@ -95,8 +91,7 @@ def build_discriminator(image_shape, num_classes, channels, dropout):
 
 def given_classifier(path):
     """A classifier in a .keras file: images [N, H, W, C] in [-1, 1] -> probabilities [N, K]."""
-    network = keras.saving.load_model(path, compile=False)
-    return lambda image: network(image)
+    return keras.saving.load_model(path, compile=False)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -161,7 +156,7 @@ class ACGAN(LatentModel):
 
     def generate(self, n):
         """n new images and their labels, each class with the same probability."""
-        label = tf.one_hot(random.uniform([n], 0, self.num_classes, "int32"), self.num_classes)
+        label = self.random_label(n)
         return self.generator([self.latents(n), label], training=True), label
 
     def class_loss(self, label, logits):

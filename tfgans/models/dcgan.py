@@ -29,6 +29,10 @@ def initializer(mean=0.0):
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
+# Sizes of kernels and constant of the normalization in the Torch code.
+TORCH = {"kernel_size": 4, "epsilon": 1e-5}
+
+
 def normalize(x, epsilon):
     return keras.layers.BatchNormalization(
         momentum=0.9, epsilon=epsilon, gamma_initializer=initializer(1.0)

@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from tfgans import images
 from tfgans.errors import BadInput, nearest
-from tfgans.models.dcgan import build_generator, convs, deconvs
+from tfgans.models.dcgan import TORCH, build_generator, convs, deconvs
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 from tfgans.shapes import halvings
@@ -41,9 +41,9 @@ def build_autoencoder(image_shape, width):
     """Images -> images rebuilt from a grid of 8 to 15 pixels, and codes [N, S], that grid."""
     stages = halvings(image_shape, least=8, fewest=1)
     image = keras.Input(image_shape)
-    x = convs(image, stages, width, kernel_size=4, epsilon=1e-5)
+    x = convs(image, stages, width, **TORCH)
     code = keras.layers.Flatten(dtype="float32")(x)
-    rebuilt = deconvs(x, image_shape[2], stages, width, kernel_size=4, epsilon=1e-5)
+    rebuilt = deconvs(x, image_shape[2], stages, width, **TORCH)
     return keras.Model(image, [rebuilt, code], name="discriminator")
 
 
@@ -82,9 +82,7 @@ class EBGAN(LatentModel):
         self.energy, self.margin, self.pull_away_weight = energy, margin, pull_away_weight
         self.pretrain_steps = pretrain_steps
         self.stage_steps = (pretrain_steps,)
-        self.generator = build_generator(
-            image_shape, latent_dim, width, kernel_size=4, epsilon=1e-5
-        )
+        self.generator = build_generator(image_shape, latent_dim, width, **TORCH)
         self.discriminator = build_autoencoder(image_shape, discriminator_width)
 
     def default_optimizers(self):

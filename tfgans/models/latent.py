@@ -29,6 +29,10 @@ class LatentModel(BaseModel):
             return random.normal([n, self.latent_dim])
         return random.uniform([n, self.latent_dim], *self.prior)
 
+    def random_label(self, n):
+        """Draws n label vectors, [n, num_classes], each class with the same probability."""
+        return tf.one_hot(random.uniform([n], 0, self.num_classes, "int32"), self.num_classes)
+
     def call(self, z):
         return self.sampling_generator(z, training=False)
 

@@ -23,13 +23,10 @@ from tfgans.models import dcgan
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
-# Sizes and constant of the normalization of DCGAN's Torch code.
-TORCH = {"kernel_size": 4, "epsilon": 1e-5}
-
 
 def build_loss(image_shape, width):
     """Images in [-1, 1] -> losses L(x) >= 0, [N, 1]: DCGAN's discriminator and a rectifier."""
-    network = dcgan.build_discriminator(image_shape, width, **TORCH)
+    network = dcgan.build_discriminator(image_shape, width, **dcgan.TORCH)
     loss = keras.layers.ReLU(dtype="float32")(network.output)
     return keras.Model(network.input, loss, name="discriminator")
 
@@ -62,7 +59,7 @@ class LossSensitiveGAN(LatentModel):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.margin, self.loss_weight = margin, loss_weight
-        self.generator = dcgan.build_generator(image_shape, latent_dim, width, **TORCH)
+        self.generator = dcgan.build_generator(image_shape, latent_dim, width, **dcgan.TORCH)
         self.discriminator = build_loss(image_shape, width)
 
     def default_optimizers(self):

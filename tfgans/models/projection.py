@@ -22,7 +22,6 @@ Reference: pfnet-research/sngan_projection.
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
@@ -106,7 +105,7 @@ class ProjectionGAN(LatentModel):
 
     def generate(self, n):
         """n new images and their labels, each class with the same probability."""
-        label = tf.one_hot(random.uniform([n], 0, self.num_classes, "int32"), self.num_classes)
+        label = self.random_label(n)
         return self.generator([self.latents(n), label], training=True), label
 
     def discriminator_loss(self, real, label):

@@ -23,11 +23,11 @@ Reference: pfnet-research/sngan_projection.
 import keras
 import tensorflow as tf
 
-from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
+from tfgans.models.cgan import with_label
 from tfgans.models.latent import LatentModel
 from tfgans.models.wgan_gp import dequantized
 from tfgans.optimizers import Adam, HoldThenDecay
@@ -138,11 +138,8 @@ def build_discriminator(image_shape, channels, downs, bias, num_classes):
 
 def append_label(x, label):
     """The embedded label as 128 more channels."""
-    rows, columns = x.shape[1:3]
     embedding = keras.layers.Dense(128, use_bias=False, kernel_initializer=initializer())
-    v = keras.layers.Reshape([1, 1, 128])(SpectralNorm(embedding, name="embedding")(label))
-    v = keras.layers.UpSampling2D([rows, columns])(v)
-    return keras.layers.Concatenate()([x, v])
+    return with_label(x, SpectralNorm(embedding, name="embedding")(label))
 
 
 def plain_initializer():
@@ -268,7 +265,7 @@ class SNGAN(LatentModel):
         z = self.latents(n)
         if not self.num_classes:
             return self.generator(z, training=True), None
-        label = tf.one_hot(random.uniform([n], 0, self.num_classes, "int32"), self.num_classes)
+        label = self.random_label(n)
         return self.generator([z, label], training=True), label
 
     def score(self, image, label):

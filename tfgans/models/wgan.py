@@ -23,7 +23,7 @@ import bisect
 import keras
 import tensorflow as tf
 
-from tfgans.models.dcgan import build_discriminator, build_generator
+from tfgans.models.dcgan import TORCH, build_discriminator, build_generator
 from tfgans.models.latent import LatentModel
 
 
@@ -61,9 +61,8 @@ class WGAN(LatentModel):
         self.clip, self.n_critic, self.long_n_critic = clip, n_critic, long_n_critic
         self.long_rounds, self.long_every = long_rounds, long_every
         # Torch's epsilon: features of a clipped critic vary as little as that.
-        torch = {"kernel_size": 4, "epsilon": 1e-5}
-        self.generator = build_generator(image_shape, latent_dim, width, **torch)
-        self.discriminator = build_discriminator(image_shape, width, **torch)
+        self.generator = build_generator(image_shape, latent_dim, width, **TORCH)
+        self.discriminator = build_discriminator(image_shape, width, **TORCH)
 
     def default_optimizers(self):
         def rmsprop():

@@ -19,6 +19,7 @@ Reference: duchi-lab/certifiable-distributional-robustness (attacks_tf.py, train
 import keras
 import tensorflow as tf
 
+from tfgans import images
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.optimizers import Adam
@@ -173,9 +174,7 @@ class WRM(BaseModel):
     def preview(self, batch):
         """Rows of eight: images above their attacked versions."""
         image, label = batch["image"][:32], batch["label"][:32]
-        hard = self.attack(image, label)
-        rows = [some[k : k + 8] for k in range(0, len(image), 8) for some in (image, hard)]
-        return tf.concat(rows, axis=0)
+        return images.rows(image, self.attack(image, label))
 
     def endpoints(self):
         image = tf.TensorSpec([None, *self.image_shape], name="image")

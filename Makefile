@@ -1,7 +1,8 @@
 # make demo         environment, install, five minutes of training
 # make test         environment, install, checks; with MODEL=gan only those of one model, with
 #                   PYTHON=python3.13 VENV=.venv-newest on another Python
-# make test-all     the slow checks too, the contract of all models, errors planted in all losses
+# make test-rest    what `make test` leaves out: the models that it does not need, longer checks
+# make test-all     both, the slow checks too, errors planted in all losses
 # make test-loading  loading, saving and resuming alone, such as on another Python
 # make test-oldest  the same with the oldest packages that setup.py allows
 # make bench        speed, beside a public peer
@@ -24,6 +25,9 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/$(PYTEST) -m "not slow" \
 		$(if $(MODEL),--model $(MODEL) tests/contract tests/models/test_$(MODEL).py)
+
+test-rest: $(VENV)/installed
+	$(BIN)/$(PYTEST) -m "not slow" --rest
 
 test-all: $(VENV)/installed
 	$(BIN)/$(PYTEST) --every-model
@@ -53,4 +57,4 @@ $(OLDEST)/installed: setup.py tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable ".[dev]"
 	touch $@
 
-.PHONY: demo test test-all test-loading test-oldest bench reference
+.PHONY: demo test test-rest test-all test-loading test-oldest bench reference

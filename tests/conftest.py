@@ -1,7 +1,8 @@
 """Two logical CPUs, so that distribution is tested on any machine; what many tests use.
 
-`make test` runs a part of the machine contract: on the models that cover it and on those that the
-changes since `main` can touch. `--every-model` runs all of it, `--model NAME` all about one model.
+`make test` runs the tests of some models: of those that cover the machinery, and of those that the
+changes since `main` can touch. So it takes as long for seventy models as for thirty. `--rest` runs
+what it leaves out, `--every-model` all of both, `--model NAME` all about one model.
 """
 
 import ast
@@ -53,34 +54,41 @@ COVERING = {
 
 
 def pytest_addoption(parser):
-    parser.addoption("--every-model", action="store_true", help="the whole machine contract")
-    parser.addoption("--model", help="the contract of one model alone")
+    parser.addoption("--every-model", action="store_true", help="the tests of all models")
+    parser.addoption("--rest", action="store_true", help="what `make test` leaves out")
+    parser.addoption("--model", help="the tests of one model alone")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     only, every = config.getoption("--model"), config.getoption("--every-model")
-    changed, kept, dropped = changes(), [], []
+    rest, changed, kept, dropped = config.getoption("--rest"), changes(), [], []
     for item in items:
-        if item.path.parent.name != "contract":
-            kept.append(item)
-            continue
-        given = item.callspec.params if hasattr(item, "callspec") else {}
-        name = given.get("name") or given.get("trained")
+        name = model_of(item)
+        if name and item.path.parent.name == "contract":
+            item.add_marker(pytest.mark.xdist_group(name))
         if only:
             wanted = name == only
         else:
-            wanted = (
-                item.path.name != "test_machine.py"
-                or every
-                or name in {None, *COVERING}
+            quick = not item.get_closest_marker("thorough") and (
+                name in {None, *COVERING}
+                or bool(item.get_closest_marker("of_all_models"))
                 or bool(changed & touching(name))
             )
+            wanted = every or quick != rest
         (kept if wanted else dropped).append(item)
-        if name:
-            item.add_marker(pytest.mark.xdist_group(name))
     config.hook.pytest_deselected(items=dropped)
     items[:] = kept
+
+
+def model_of(item):
+    """The name of the model that a test is about; None for a test of something else."""
+    if item.path.parent.name == "contract":
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        return given.get("name") or given.get("trained")
+    if item.path.parent.name == "models":
+        return item.path.stem.removeprefix("test_").removesuffix("_reference")
+    return None
 
 
 def pytest_collection_finish(session):

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tiny import contract
 
 from tfgans.layers.resampled_conv import UpConv2D
+from tfgans.layers.spectral_norm import SpectralNorm
 
 
 def stored(folder):
@@ -16,14 +17,19 @@ def stored(folder):
 
 def served(network):
     """Numbers that an export holds of a network: its weights, and prepared forms of some."""
-    return network.count_params() + sum(map(prepared, network._flatten_layers()))
+    layers = list(network._flatten_layers())
+    normalized = {id(layer.layer) for layer in layers if isinstance(layer, SpectralNorm)}
+    more = sum(prepared(layer) for layer in layers if id(layer) not in normalized)
+    return network.count_params() + more
 
 
 def prepared(layer):
-    """How many numbers an export holds of a layer beyond its weights."""
+    """How many numbers an export holds of a layer beyond its weights; fewer are negative."""
     room, _, name = type(layer).__module__.rpartition(".")
     if room == "tfgans.models":
         return contract(name, "prepared", {}).get(type(layer), lambda layer: 0)(layer)
+    if isinstance(layer, SpectralNorm):  # a kernel that is divided already needs no vector
+        return -math.prod(layer.u.shape)
     return enlarged(layer) if isinstance(layer, UpConv2D) else 0
 
 

@@ -280,6 +280,7 @@ def test_a_strategy_with_nothing_to_run_on_is_refused(monkeypatch, two_replicas)
         choose_strategy()
 
 
+@pytest.mark.thorough
 def test_a_missing_tpu_gets_one_clear_line(tmp_path):
     command = [sys.executable, str(TRAIN), "gan", "--tiny", "--strategy", "tpu"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -62,6 +62,7 @@ def test_filters_are_counted_once_more():
     assert need.process == sum(parts) + need.filters
 
 
+@pytest.mark.thorough
 def test_every_graph_of_a_training_is_counted():
     """StyleGAN2 has three: with both penalties, with none, with path length alone."""
     model = training.build(Config.load("stylegan2", "tiny"))
@@ -94,6 +95,7 @@ def test_parts_take_less_memory():
     assert parts < 0.4 * whole
 
 
+@pytest.mark.thorough
 def test_a_real_process_takes_what_was_estimated():
     spec = importlib.util.spec_from_file_location("benchmark", BENCHMARK)
     benchmark = importlib.util.module_from_spec(spec)

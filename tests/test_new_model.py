@@ -39,6 +39,7 @@ def run(copy, *words):
     )
 
 
+@pytest.mark.thorough
 def test_seven_steps_add_a_model(copy):
     models = copy / "tfgans" / "models"
     # 1 to 3: its file.

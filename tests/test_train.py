@@ -115,6 +115,7 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
+@pytest.mark.thorough
 def test_stylegan2_resumes_bit_for_bit_in_a_new_process(tmp_path):
     """6 = 3 + 3 with EMA, path length mean, w average and noise; penalties in steps 0, 2 and 4."""
     changes = ["train.tick=3", "train.steps=6", "model.r1_every=2", "model.path_length_every=2"]

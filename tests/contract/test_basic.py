@@ -17,6 +17,7 @@ ALL = pytest.mark.parametrize("name", MODELS)
 BASES = ("tfgans.models.base", "tfgans.models.latent", "tfgans.models.translation")
 
 
+@pytest.mark.of_all_models
 @ALL
 def test_one_word_names_everything(name):
     file = ROOT / "tfgans" / "models" / f"{name}.py"
@@ -33,6 +34,7 @@ def test_one_word_names_everything(name):
     assert own.keys() <= KEYS
 
 
+@pytest.mark.of_all_models
 @ALL
 def test_defines_its_own_game(name):
     cls = get(name)

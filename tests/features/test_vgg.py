@@ -130,6 +130,7 @@ def test_images_that_are_too_small_or_of_other_channels(lpips):
     assert np.isfinite(lpips(*np.zeros([2, 1, 16, 16, 1], "float32"))).all()
 
 
+@pytest.mark.thorough
 def test_the_examples_of_the_documentation(files, monkeypatch):
     """The examples with files of these names and fewer paths."""
     monkeypatch.chdir(files)

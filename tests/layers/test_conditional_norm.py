@@ -7,11 +7,13 @@ import tensorflow as tf
 
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import (
+    AffineNorm,
     ConditionalBatchNorm,
     ConditionalNorm,
     LinearConditionalNorm,
     SpatialConditionalNorm,
     accumulate_statistics,
+    standing_statistics,
 )
 from tfgans.ops.resample import resize_nearest
 
@@ -136,7 +138,7 @@ def test_standing_statistics_are_the_mean_over_batches(within, two_replicas):
     strategy = two_replicas if within else tf.distribute.get_strategy()
     with strategy.scope():
         image, v = keras.Input(SHAPE[1:]), keras.Input([3])
-        layer = LinearConditionalNorm(statistics="cross_replica", standing=True, spectral_norm=True)
+        layer = LinearConditionalNorm(statistics="cross_replica", standing=3, spectral_norm=True)
         network = keras.Model([image, v], layer(image, v))
         x, v, norm = features(60), numbers(4, 3), layer.norm
         network([features(50), v], training=True)
@@ -144,28 +146,42 @@ def test_standing_statistics_are_the_mean_over_batches(within, two_replicas):
         others = [w for w in network.weights if not any(w is s for s in standing)]
         before, moving = [w.numpy() for w in others], network([x, v]).numpy()
 
-        for first in (0, 10):  # the second time replaces the first
-            batches = [features(first + k) for k in range(5)]
-            accumulate_statistics(network, [[batch, v] for batch in batches])
-            means, variances = zip(*map(statistics_of, batches), strict=True)
-            mean, variance = np.mean(means, axis=0), np.mean(variances, axis=0)
-            np.testing.assert_allclose(norm.standing_mean, mean, rtol=1e-5)
-            np.testing.assert_allclose(norm.standing_variance, variance, rtol=1e-5)
-            gamma, beta = 1.0 + layer.to_gamma(v), layer.to_beta(v)
-            wanted = spread(gamma.numpy()) * normalized(x, mean, variance) + spread(beta.numpy())
-            found = network([x, v])
+        means, variances = np.zeros([3, 2]), np.zeros([3, 2])
+        for first, k in ((0, 1), (10, 1), (20, 0), (30, 2)):  # the second replaces the first
+            batches = [features(first + i) for i in range(5)]
+            accumulate_statistics(network, [[batch, v] for batch in batches], k)
+            means[k], variances[k] = np.mean([statistics_of(b) for b in batches], axis=0)
+            np.testing.assert_allclose(norm.standing_mean, means, rtol=1e-5)
+            np.testing.assert_allclose(norm.standing_variance, variances, rtol=1e-5)
+            with standing_statistics(1):
+                found = network([x, v])
+            if k < 2:  # not all sets are filled
+                np.testing.assert_allclose(found, moving, atol=1e-6)
+        gamma, beta = 1.0 + layer.to_gamma(v), layer.to_beta(v)
+        for position in (0, 2, 0.25, 1.5, [0.0, 1.0, 2.0, 1.25]):
+            at = np.broadcast_to(position, [4])
+            mean, variance = (
+                np.stack([np.interp(at, range(3), s[:, c]) for c in range(2)], axis=1)
+                for s in (means, variances)
+            )
+            unit = normalized(x, spread(mean), spread(variance))
+            wanted = spread(gamma.numpy()) * unit + spread(beta.numpy())
+            with standing_statistics(position):
+                found = network([x, v])
             np.testing.assert_allclose(found, wanted, atol=1e-4)
             assert np.abs(found - moving).max() > 0.1
+        np.testing.assert_allclose(network([x, v]), moving, atol=1e-6)
         assert len(others) == 8
         for weight, old in zip(others, before, strict=True):
             np.testing.assert_array_equal(weight, old, err_msg=weight.path)
-        norm.batches.assign(0.0)  # as `update_ema` does
-        np.testing.assert_allclose(network([x, v]), moving, atol=1e-6)
+        norm.batches.assign(tf.zeros([3]))  # as `update_ema` does
+        with standing_statistics(1):
+            np.testing.assert_allclose(network([x, v]), moving, atol=1e-6)
 
 
 def test_each_batch_is_normalized_by_itself_while_statistics_accumulate():
     image, label = keras.Input(SHAPE[1:]), keras.Input([3])
-    first, second = (ConditionalBatchNorm(standing=True) for _ in range(2))
+    first, second = (ConditionalBatchNorm(standing=1) for _ in range(2))
     network = keras.Model([image, label], second(first(image, label), label))
     label = np.eye(3, dtype="float32")[[0, 1, 2, 0]]
     accumulate_statistics(network, [[features(k), label] for k in range(3)])
@@ -386,3 +402,15 @@ def test_within_a_network_its_copy_and_its_half_precision(form, precision):
     np.testing.assert_allclose(
         tf.cast(found, "float32"), wanted, atol=tolerance * np.abs(wanted).max()
     )
+
+
+def test_affine_norm_is_plain_batch_normalization():
+    layer, plain, x = AffineNorm(momentum=0.8), keras.layers.BatchNormalization(), features()
+    plain.momentum, plain.epsilon = 0.8, 1e-5
+    for norm in (layer, plain):
+        norm.build(SHAPE)
+        norm.gamma.assign([2.0, -1.0])
+        norm.beta.assign([0.5, 3.0])
+    for training in (True, False):
+        found, wanted = layer(x, training=training), plain(x, training=training)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)

@@ -115,6 +115,7 @@ ALIKE, WON = "All samples look alike", "The discriminator has won"
 GONE = "The generator's gradient is gone"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name, changes, expected",
     [

@@ -478,6 +478,7 @@ def test_half_precision_leaves_z_and_labels_as_given():
     assert model(tf.zeros([2, model.latent_dim]), tf.constant([0, 1])).shape[0] == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("architecture", ["skip", "resnet"])
 def test_recomputed_parts_change_the_memory_and_not_the_numbers(architecture):
     settings = {"generator_architecture": architecture, "discriminator_architecture": architecture}

@@ -52,6 +52,7 @@ def test_release(converted):
     assert model.r1_gamma == 0.5
 
 
+@pytest.mark.thorough
 def test_training_goes_on(converted):
     folder, done = converted
     assert "tools/train.py runs/faces/start.yaml --run runs/faces --data PATH" in done.stdout

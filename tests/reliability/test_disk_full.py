@@ -35,6 +35,7 @@ def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [100, 80_000])  # too small for the settings, for a snapshot
 def test_training_says_so_and_goes_on_when_there_is_room(tmp_path, size, capsys):
     """`capsys` keeps the printed lines in memory: a file of them would be full too."""

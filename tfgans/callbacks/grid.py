@@ -37,6 +37,7 @@ class SampleGrid(OnTick):
             self.on_tick(0, {})
 
     def on_tick(self, step, logs):
+        self.model.settle()
         with random.scope(self.seed):
             seen = self.model.preview(self.data)
         if isinstance(seen, str):

@@ -19,7 +19,7 @@ class Log(OnTick):
     """Writes each tick to log.csv and TensorBoard, and draws curves.png.
 
     Beside the loss terms it logs the norm of each player's gradient (`gradient_norms`) as
-    "<player>/gradient".
+    "<player>/gradient", and the model's own `watched` numbers.
 
     Args:
         tick: Steps between rows.
@@ -41,6 +41,7 @@ class Log(OnTick):
     def on_tick(self, step, logs):
         norms = gradient_norms(self.model)
         logs = logs | {f"{player}/gradient": norm for player, norm in norms.items()}
+        logs |= self.model.watched()
         seconds = self.seconds + time.time() - self.began
         row = {"step": step, self.unit: step * self.batch_size, "seconds": round(seconds, 1)}
         self.rows.append(row | {name: f"{value:.6g}" for name, value in sorted(logs.items())})

@@ -32,6 +32,7 @@ class Measure(OnTick):
 
     def on_tick(self, step, logs):
         began = time.time()
+        self.model.settle()
         result = self.evaluator(self.model, metrics.describe(self.model, self.run))
         metrics.write_result(result, self.run / "metrics" / f"{step:08}.json")
         values = {f"metrics/{name}": f"{v['mean']:.6g}" for name, v in result["values"].items()}

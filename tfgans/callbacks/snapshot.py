@@ -23,6 +23,7 @@ class Snapshot(OnTick):
         self.run, self.keep = pathlib.Path(run), keep
 
     def on_tick(self, step, logs):
+        self.model.settle()
         storage.save(self.model, self.run / "snapshots" / f"{step:08}.keras")
         for old in storage.snapshots(self.run)[: -self.keep]:
             old.unlink()

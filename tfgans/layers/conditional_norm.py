@@ -12,10 +12,12 @@ other layers make gamma and beta, and leave the rest to it:
 | `ConditionalBatchNorm` | rows of tables, one for each class | SNGAN, projection, SAGAN |
 | `LinearConditionalNorm` | linear in a vector or in a hidden layer | BigGAN, self-modulation |
 | `SpatialConditionalNorm` | convolutions of a label map | SPADE |
+| `AffineNorm` | two weights, without a condition | BigGAN, before its last convolution |
 
 A network with styles of its own kind, as StyleGAN's AdaIN, calls `ConditionalNorm` itself.
 """
 
+import contextlib
 import contextvars
 
 import keras
@@ -27,7 +29,8 @@ from tfgans.ops.resample import resize_nearest
 
 STATISTICS = ("batch", "cross_replica", "instance")
 
-_accumulating = contextvars.ContextVar("accumulating", default=False)
+_accumulating = contextvars.ContextVar("accumulating", default=None)  # the set that is filled
+_position = contextvars.ContextVar("position", default=None)  # among the sets that are used
 
 
 class ConditionalNorm(keras.layers.Layer):
@@ -43,14 +46,15 @@ class ConditionalNorm(keras.layers.Layer):
             et al., 2016, arXiv:1607.08022).
         momentum: Decay of the moving averages, which "batch" and "cross_replica" use in inference.
         epsilon: Constant added to the variance.
-        standing: Keep standing statistics too. In inference they replace the moving averages once
-            `accumulate_statistics` has filled them.
+        standing: Number of sets of standing statistics to keep too. `accumulate_statistics` fills
+            a set, and inference inside `standing_statistics` uses it in place of the moving
+            averages.
 
     Raises:
         BadInput: `statistics` is another word.
     """
 
-    def __init__(self, statistics="batch", momentum=0.9, epsilon=1e-5, standing=False, **kwargs):
+    def __init__(self, statistics="batch", momentum=0.9, epsilon=1e-5, standing=0, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.statistics, self.momentum = statistics, momentum
         self.epsilon, self.standing = epsilon, standing
@@ -64,9 +68,10 @@ class ConditionalNorm(keras.layers.Layer):
         self.moving_mean = self.add_statistic("moving_mean", channels, "zeros")
         self.moving_variance = self.add_statistic("moving_variance", channels, "ones")
         if self.standing:
-            self.standing_mean = self.add_statistic("standing_mean", channels, "zeros")
-            self.standing_variance = self.add_statistic("standing_variance", channels, "zeros")
-            self.batches = self.add_statistic("batches", (), "zeros")
+            sets = (self.standing, *channels)
+            self.standing_mean = self.add_statistic("standing_mean", sets, "zeros")
+            self.standing_variance = self.add_statistic("standing_variance", sets, "zeros")
+            self.batches = self.add_statistic("batches", (self.standing,), "zeros")
 
     def add_statistic(self, name, shape, initializer):
         return self.add_weight(
@@ -78,11 +83,11 @@ class ConditionalNorm(keras.layers.Layer):
         gamma, beta = over_pixels(gamma), over_pixels(beta)
         if self.statistics == "instance":
             mean, variance = tf.nn.moments(x, [1, 2], keepdims=True)  # [N, 1, 1, C]
-        elif training or (self.standing and _accumulating.get()):
+        elif training or (self.standing and _accumulating.get() is not None):
             mean, variance = self.batch_statistics(x)  # [C]
             self.record(mean, variance, training)
         else:
-            mean, variance = self.stored_statistics()
+            mean, variance = self.stored_statistics()  # [C] or [N, 1, 1, C]
         x = gamma * tf.math.rsqrt(variance + self.epsilon) * (x - mean) + beta
         return tf.cast(x, self.compute_dtype)
 
@@ -100,16 +105,25 @@ class ConditionalNorm(keras.layers.Layer):
             self.moving_mean.assign(decay * self.moving_mean + (1.0 - decay) * mean)
             self.moving_variance.assign(decay * self.moving_variance + (1.0 - decay) * variance)
         else:
-            self.batches.assign_add(1.0)
-            self.standing_mean.assign_add((mean - self.standing_mean) / self.batches)
-            self.standing_variance.assign_add((variance - self.standing_variance) / self.batches)
+            one = tf.one_hot(_accumulating.get(), self.standing)  # [sets]
+            self.batches.assign_add(one)
+            share = (one / tf.maximum(self.batches, 1.0))[:, tf.newaxis]
+            self.standing_mean.assign_add(share * (mean - self.standing_mean))
+            self.standing_variance.assign_add(share * (variance - self.standing_variance))
 
     def stored_statistics(self):
         moving = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
-        if not self.standing:
+        position = _position.get()
+        if not self.standing or position is None:
             return moving
-        standing = self.standing_mean, self.standing_variance
-        return [tf.where(self.batches > 0, s, m) for s, m in zip(standing, moving, strict=True)]
+        # A set weighs 1 at its own position, and less up to 0 at those of its neighbors.
+        distance = tf.abs(tf.reshape(position, [-1, 1]) - tf.range(float(self.standing)))
+        share = tf.maximum(1.0 - distance, 0.0)  # [N or 1, sets]
+        filled = tf.reduce_all(self.batches > 0)
+        return [
+            tf.where(filled, tf.matmul(share, s), m)[:, tf.newaxis, tf.newaxis]
+            for s, m in zip((self.standing_mean, self.standing_variance), moving, strict=True)
+        ]
 
     def compute_output_shape(self, x_shape):
         return x_shape
@@ -127,11 +141,11 @@ def mean_over_replicas(tensor):
     return tensor if replica is None else replica.all_reduce("mean", tensor)
 
 
-def accumulate_statistics(network, batches):
-    """Sets the standing statistics of a network to the mean over batches (Brock et al., 2019).
+def accumulate_statistics(network, batches, which=0):
+    """Sets one set of standing statistics of a network to the mean over batches (Brock et al.).
 
-    BigGAN fills them anew for each truncation, from about 100 batches of truncated z. Each layer
-    with `standing=True` normalizes by the statistics of the batch and adds them to its mean.
+    BigGAN has a set for each truncation, each from about 100 batches of truncated z. Each layer
+    with `standing` normalizes by the statistics of the batch and adds them to the set's mean.
     Nothing else changes: the network runs in inference, so moving averages and the vectors of
     spectral normalization stay. `BaseModel.update_ema` clears the standing statistics of an
     averaged copy, because they belong to earlier weights.
@@ -139,17 +153,35 @@ def accumulate_statistics(network, batches):
     Args:
         network: A Keras model or layer, called outside of `strategy.run`.
         batches: Iterable of inputs of `network`, such as [z, label] with truncated z.
+        which: Number of the set.
     """
     for layer in network._flatten_layers():
         if isinstance(layer, ConditionalNorm) and layer.standing:
-            for statistic in (layer.standing_mean, layer.standing_variance, layer.batches):
-                statistic.assign(tf.zeros(statistic.shape))
-    before = _accumulating.set(True)
+            keep = 1.0 - tf.one_hot(which, layer.standing)
+            layer.batches.assign(layer.batches * keep)
+            for statistic in (layer.standing_mean, layer.standing_variance):
+                statistic.assign(statistic * keep[:, tf.newaxis])
+    before = _accumulating.set(which)
     try:
         for batch in batches:
             network(batch, training=False)
     finally:
         _accumulating.reset(before)
+
+
+@contextlib.contextmanager
+def standing_statistics(position):
+    """Inside, networks in inference use their standing statistics, once all sets are filled.
+
+    Args:
+        position: Number of a set, or a number between two, whose statistics are interpolated; a
+            scalar, or [N] for one of its own for each image of a batch.
+    """
+    before = _position.set(tf.cast(position, "float32"))
+    try:
+        yield
+    finally:
+        _position.reset(before)
 
 
 class Conditioned(keras.layers.Layer):
@@ -158,7 +190,7 @@ class Conditioned(keras.layers.Layer):
     Args: as `ConditionalNorm`.
     """
 
-    def __init__(self, statistics="batch", momentum=0.9, epsilon=1e-5, standing=False, **kwargs):
+    def __init__(self, statistics="batch", momentum=0.9, epsilon=1e-5, standing=0, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.norm = ConditionalNorm(
             statistics, momentum, epsilon, standing, dtype=self.dtype_policy
@@ -257,6 +289,23 @@ class LinearConditionalNorm(Conditioned):
             "spectral_norm": self.spectral_norm,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+
+class AffineNorm(Conditioned):
+    """gamma and beta are weights, [C], as in plain batch normalization; they start at 1 and 0.
+
+    Args: as `ConditionalNorm`.
+    """
+
+    def build(self, x_shape):
+        size = x_shape[-1:]
+        self.gamma = self.add_weight(name="gamma", shape=size, initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=size, initializer="zeros", autocast=False)
+        self.norm.build(x_shape)
+
+    def call(self, x, training=False):
+        gamma, beta = (tf.convert_to_tensor(w)[tf.newaxis] for w in (self.gamma, self.beta))
+        return self.norm(x, gamma, beta, training=training)
 
 
 class SpatialConditionalNorm(Conditioned):

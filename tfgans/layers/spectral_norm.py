@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfgans.ops.exporting import replaced
+from tfgans.ops.exporting import is_exporting, prepared, replaced
 from tfgans.ops.singular_value import singular_value
 
 
@@ -36,12 +36,22 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def call(self, x, training=False):
         stored = self.layer.weights[0]
-        kernel = tf.convert_to_tensor(stored)
-        sigma, u = singular_value(kernel, self.u)
-        if training:
-            self.u.assign(u)
-        with replaced([(stored, kernel / sigma)]):  # the layer finds this in place of its kernel
+        if is_exporting():
+            normalized = prepared(divided, stored, self.u)
+        else:
+            kernel = tf.convert_to_tensor(stored)
+            sigma, u = singular_value(kernel, self.u)
+            if training:
+                self.u.assign(u)
+            normalized = kernel / sigma
+        with replaced([(stored, normalized)]):  # the layer finds this in place of its kernel
             return self.layer(x)
+
+
+def divided(kernel, u):
+    """A kernel divided by its largest singular value, as inference has it."""
+    kernel = tf.convert_to_tensor(kernel)
+    return kernel / singular_value(kernel, u)[0]
 
 
 def standard_normal():

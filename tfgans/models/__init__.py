@@ -4,6 +4,7 @@ from tfgans.errors import BadInput, nearest, plain
 from tfgans.models.acgan import ACGAN
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
+from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dcgan import DCGAN
@@ -20,6 +21,7 @@ from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.projection import ProjectionGAN
 from tfgans.models.ragan import RaGAN
+from tfgans.models.sagan import SAGAN
 from tfgans.models.self_mod import SelfMod
 from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
@@ -38,6 +40,7 @@ MODELS = {
     "acgan": ACGAN,
     "began": BEGAN,
     "bigan": BiGAN,
+    "biggan": BigGAN,
     "cgan": CGAN,
     "cyclegan": CycleGAN,
     "dcgan": DCGAN,
@@ -54,6 +57,7 @@ MODELS = {
     "progan": ProGAN,
     "projection": ProjectionGAN,
     "ragan": RaGAN,
+    "sagan": SAGAN,
     "self_mod": SelfMod,
     "semi_gan": SemiGAN,
     "seqgan": SeqGAN,

@@ -204,15 +204,6 @@ class ACGAN(LatentModel):
         g = self.update("generator", self.generator_loss, n=real.shape[0])
         return d | g
 
-    def call(self, z, label=None):
-        """Makes images, [N, H, W, C] in [-1, 1].
-
-        Args:
-            z: [N, latent_dim].
-            label: Class numbers [N] or label vectors [N, num_classes].
-        """
-        return self.generator([z, self.one_hot(label)], training=False)
-
     def classify(self, image):
         """{"probability": [N, num_classes]} by D, for images [N, H, W, C] in [-1, 1]."""
         _, logits = self.discriminator(image, training=False)

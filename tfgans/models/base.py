@@ -83,6 +83,17 @@ class BaseModel(Stepping):
         """
         return self.outputs(batch)
 
+    def settle(self):
+        """Takes numbers that a use of the model needs and training does not, such as BigGAN's.
+
+        Called outside of training, before each preview, measurement, snapshot and release. What it
+        changes has no effect on training.
+        """
+
+    def watched(self):
+        """Name -> number that the log holds at each tick beside the losses, as "player/number"."""
+        return {}
+
     def endpoints(self):
         """All that the exported model offers: name -> (function, its input signature).
 

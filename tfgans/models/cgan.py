@@ -222,12 +222,3 @@ class CGAN(LatentModel):
         d = self.update("discriminator", self.discriminator_loss, real, label)
         g = self.update("generator", self.generator_loss, label)
         return d | g
-
-    def call(self, z, label=None):
-        """Makes images, [N, H, W, C] in [-1, 1].
-
-        Args:
-            z: [N, latent_dim].
-            label: Class numbers [N] or label vectors [N, num_classes].
-        """
-        return self.generator([z, self.one_hot(label)], training=False)

@@ -33,8 +33,16 @@ class LatentModel(BaseModel):
         """Draws n label vectors, [n, num_classes], each class with the same probability."""
         return tf.one_hot(random.uniform([n], 0, self.num_classes, "int32"), self.num_classes)
 
-    def call(self, z):
-        return self.sampling_generator(z, training=False)
+    def call(self, z, label=None):
+        """Makes images, [N, H, W, C] in [-1, 1].
+
+        Args:
+            z: [N, latent_dim].
+            label: For a model with classes: their numbers [N], or label vectors [N, num_classes].
+        """
+        if not self.label_dim and label is None:
+            return self.sampling_generator(z, training=False)
+        return self.sampling_generator([z, self.one_hot(label)], training=False)
 
     @property
     def sampling_generator(self):

@@ -136,12 +136,3 @@ class ProjectionGAN(LatentModel):
             real, label = dequantized(batch["image"]), self.one_hot(batch["label"])
             d = self.update("discriminator", self.discriminator_loss, real, label)
         return g | d
-
-    def call(self, z, label=None):
-        """Makes images, [N, H, W, C] in [-1, 1].
-
-        Args:
-            z: [N, latent_dim].
-            label: Class numbers [N] or label vectors [N, num_classes].
-        """
-        return self.generator([z, self.one_hot(label)], training=False)

@@ -45,6 +45,15 @@ def conv(filters, kernel_size, gain=1.0, kind=keras.layers.Conv2D, **kwargs):
     )
 
 
+def block_conv(filters, kernel_size, **kwargs):
+    """A convolution of a residual block: before a ReLU, that of 3x3 starts larger."""
+    return conv(filters, kernel_size, 2**0.5 if kernel_size == 3 else 1.0, **kwargs)
+
+
+def normalized_conv(filters, kernel_size, **kwargs):
+    return SpectralNorm(block_conv(filters, kernel_size, **kwargs))
+
+
 def relu(x):
     return keras.layers.ReLU()(x)
 
@@ -55,24 +64,32 @@ def norm(x, label=None):
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=2e-5)(x)
 
 
-def up_block(x, channels, block_norm):
+def up_block(x, channels, block_norm, conv=block_conv):
     """Residual block that doubles the resolution; `block_norm` normalizes its maps."""
     # Doubling and a convolution of single pixels can change places.
     shortcut = keras.layers.UpSampling2D(2)(conv(channels, 1)(x))  # nearest
-    x = conv(channels, 3, 2**0.5, kind=UpConv2D)(relu(block_norm(x)))
-    x = conv(channels, 3, 2**0.5)(relu(block_norm(x)))
+    x = conv(channels, 3, kind=UpConv2D)(relu(block_norm(x)))
+    x = conv(channels, 3)(relu(block_norm(x)))
     return keras.layers.Add()([x, shortcut])
 
 
-def down_block(x, channels, down, first=False):
-    """Spectrally normalized residual block; the first of a network is not pre-activated."""
-    hidden = channels if first else x.shape[-1]
+def down_block(x, channels, down, first=False, wide=False, conv=normalized_conv):
+    """Spectrally normalized residual block; the first of a network is not pre-activated.
+
+    Args:
+        x: [N, H, W, C].
+        channels: Channels of the result.
+        down: The block halves the resolution.
+        first: It is the first one.
+        wide: `channels` stand between the two convolutions, not C; in the first block always.
+        conv: Number of channels and size -> a normalized convolution.
+    """
+    hidden = channels if first or wide else x.shape[-1]
     shortcut = keras.layers.AveragePooling2D(2)(x) if down else x
     if first or down or channels != x.shape[-1]:
-        shortcut = SpectralNorm(conv(channels, 1))(shortcut)
-    x = SpectralNorm(conv(hidden, 3, 2**0.5))(x if first else relu(x))
-    kind = DownConv2D if down else keras.layers.Conv2D
-    x = SpectralNorm(conv(channels, 3, 2**0.5, kind=kind))(relu(x))
+        shortcut = conv(channels, 1)(shortcut)
+    x = conv(hidden, 3)(x if first else relu(x))
+    x = conv(channels, 3, kind=DownConv2D if down else keras.layers.Conv2D)(relu(x))
     return keras.layers.Add()([x, shortcut])
 
 
@@ -301,13 +318,3 @@ class SNGAN(LatentModel):
             label = self.one_hot(batch.get("label"))
             d = self.update("discriminator", self.discriminator_loss, real, label)
         return g | d
-
-    def call(self, z, label=None):
-        """Makes images, [N, H, W, C] in [-1, 1].
-
-        Args:
-            z: [N, latent_dim].
-            label: Class numbers [N] or label vectors [N, num_classes].
-        """
-        label = self.one_hot(label)
-        return self.generator(z if label is None else [z, label], training=False)

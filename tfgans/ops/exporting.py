@@ -70,7 +70,7 @@ def replaced(pairs):
 
 
 def prepared(function, weight, *settings):
-    """A tensor that depends on one weight alone; an export stores it in place of the weight.
+    """A tensor that depends on weights alone; an export stores it in place of the first of them.
 
     Equals: function(weight, *settings).
 
@@ -80,13 +80,14 @@ def prepared(function, weight, *settings):
             endpoints share it.
         weight: A Keras variable, or a tensor. With a tensor, or with a variable that is `replaced`,
             an export computes as training does.
-        settings: Hashable arguments.
+        settings: Further variables, or hashable arguments.
     """
     values = _prepared.get()
     alone = isinstance(weight, keras.Variable) and id(weight) not in _replaced.get()
     if values is None or not alone:
         return function(weight, *settings)
-    key = (function, id(weight), *settings)
+    given = (id(s) if isinstance(s, keras.Variable) else s for s in (weight, *settings))
+    key = (function, *given)
     if key not in values:
         # Another thread traces nothing. In a trace, the weight itself would be exported too.
         with concurrent.futures.ThreadPoolExecutor(1) as thread:

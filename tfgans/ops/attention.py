@@ -1,0 +1,40 @@
+"""Attention of positions to positions, in parts where the map of all weights would be large."""
+
+import tensorflow as tf
+
+from tfgans.ops.recompute import recomputed
+
+MOST = 2**22  # weights of one image that are held at once: 64x64 positions times 32x32
+
+
+def attend(query, key, value, most=MOST):
+    """softmax(query key^T) value: each query takes a mean of the values (not scaled by a root).
+
+    With more than `most` weights for an image, a part of the queries at a time is computed, and
+    computed again for the gradient. The result is the same.
+
+    Args:
+        query: [N, Q, D].
+        key: [N, K, D].
+        value: [N, K, C].
+        most: Weights of one image that are held at once.
+
+    Returns:
+        [N, Q, C].
+    """
+
+    def whole(query, key, value):
+        share = tf.cast(attention_weights(query, key), value.dtype)
+        return tf.matmul(share, value)
+
+    count = query.shape[1]
+    rows = max(most // key.shape[1], 1)
+    if rows >= count:
+        return whole(query, key, value)
+    parts = [query[:, k : k + rows] for k in range(0, count, rows)]
+    return tf.concat([recomputed(whole, (part, key, value), []) for part in parts], axis=1)
+
+
+def attention_weights(query, key):
+    """How much each query takes of each value, float32 [N, Q, K]; rows sum to 1."""
+    return tf.nn.softmax(tf.cast(tf.matmul(query, key, transpose_b=True), "float32"), axis=-1)

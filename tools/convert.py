@@ -1,6 +1,7 @@
 """Makes a release from an official checkpoint: `python tools/convert.py ffhq.pkl`.
 
-Reads pickles of StyleGAN2 (in PyTorch or TensorFlow) and of ProGAN. Nothing in the file is run.
+Reads pickles of StyleGAN2 (in PyTorch or TensorFlow) and of ProGAN, folders of BigGAN's modules of
+TensorFlow Hub, and Hugging Face's pytorch_model.bin of BigGAN-deep. Nothing in the file is run.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from tfgans.errors import BadInput, run_tool
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", help="an official .pkl")
+    parser.add_argument("file", help="an official .pkl, .bin or folder")
     parser.add_argument("out", nargs="?", help="release (default: saved_models/<name of the file>)")
     parser.add_argument("--run", metavar="DIR", help="also begin a run for tools/train.py")
     parser.add_argument(

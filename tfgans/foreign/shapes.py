@@ -41,7 +41,7 @@ def check_size(arrays, channels, others):
 def check_counts(settings):
     """Refuses numbers of layers, channels or classes that no network has."""
     image_channels = settings["image_shape"][2]
-    counts = {word: value for word, value in settings.items() if isinstance(value, int)}
+    counts = {word: value for word, value in settings.items() if type(value) is int}
     for word, count in (counts | {"image_channels": image_channels}).items():
         if count < (word not in MAY_BE_0):
             raise BadInput(f"its {word} would be {count}")

@@ -24,7 +24,7 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, nearest
 from tfgans.layers.conditional_norm import (
     AffineNorm,
     LinearConditionalNorm,
@@ -67,12 +67,12 @@ def linear_norm(x, condition, sets):
 
 
 def build_generator(
-    image_shape, latent_dim, num_classes, embedding_dim, channels, attention, deep, sets
+    image_shape, latent_dim, num_classes, embedding_dim, channels, attention, deep, wide_rgb, sets
 ):
     """z [N, latent_dim] and label vectors [N, num_classes] -> images in [-1, 1].
 
     Args:
-        image_shape, latent_dim, num_classes, embedding_dim, deep: See `BigGAN`.
+        image_shape, latent_dim, num_classes, embedding_dim, deep, wide_rgb: See `BigGAN`.
         channels: Channels of the first grid, then after each doubling.
         attention: Height of the maps that attend to themselves; 0 for none.
         sets: Number of sets of standing statistics.
@@ -106,7 +106,8 @@ def build_generator(
             x = up_block(x, width, block_norm, conv)
         x = with_attention(x, attention, kernel_initializer="orthogonal")
     x = AffineNorm(statistics="cross_replica", epsilon=1e-4, standing=sets)(x)
-    image = conv(image_shape[2], 3, activation="tanh", dtype="float32")(relu(x))
+    outputs = x.shape[-1] if wide_rgb else image_shape[2]
+    image = conv(outputs, 3, activation="tanh", dtype="float32")(relu(x))[..., : image_shape[2]]
     return keras.Model([z, label], image, name="generator")
 
 
@@ -217,9 +218,13 @@ class BigGAN(LatentModel):
         orthogonal_weight: Weight of the orthogonal penalty on G.
         n_critic: Discriminator updates, each on its own batch, per generator update.
         ema_decay: Decay of the averaged generator, from the first step on.
-        truncations: Limits of z for which the averaged generator has standing statistics, in
+        truncation_law: "redrawn": truncation t is the limit of z. "scaled": z with the limit 2 is
+            multiplied by t, up to 1, as the published modules have it.
+        truncations: Values of t for which the averaged generator has standing statistics, in
             ascending order; the last one stands for no truncation.
         standing_batches: Batches of 64 images in each of these statistics.
+        wide_rgb: The last convolution of G has as many outputs as inputs, as in the published
+            modules of BigGAN-deep; the first ones are the image.
     """
 
     def __init__(
@@ -237,8 +242,10 @@ class BigGAN(LatentModel):
         orthogonal_weight=1e-4,
         n_critic=2,
         ema_decay=0.9999,
+        truncation_law="redrawn",
         truncations=(0.04, 0.5, 1.0, 2.0, 4.0),
         standing_batches=16,
+        wide_rgb=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -255,8 +262,13 @@ class BigGAN(LatentModel):
         self.generator_attention = generator_attention
         self.discriminator_attention = discriminator_attention
         self.deep, self.orthogonal_weight, self.n_critic = deep, orthogonal_weight, n_critic
-        self.ema_decay, self.truncations = ema_decay, truncations
-        self.standing_batches = standing_batches
+        if truncation_law not in ("redrawn", "scaled"):
+            raise BadInput(
+                nearest("truncation_law of BigGAN", str(truncation_law), ["redrawn", "scaled"])
+            )
+        self.ema_decay, self.truncation_law = ema_decay, truncation_law
+        self.truncations, self.standing_batches = truncations, standing_batches
+        self.wide_rgb = wide_rgb
         self.batches_per_step = n_critic
         self.generator = build_generator(
             image_shape,
@@ -266,6 +278,7 @@ class BigGAN(LatentModel):
             generator_channels,
             generator_attention,
             deep,
+            wide_rgb,
             sets=len(truncations),
         )
         self.discriminator = build_discriminator(
@@ -327,14 +340,22 @@ class BigGAN(LatentModel):
         Args:
             z: [N, latent_dim], standard normal.
             label: Class numbers [N] or label vectors [N, num_classes].
-            truncation: Limit of the coordinates of z, a number above 0 or [N]; the smaller, the
-                more typical the images. None for the full variety.
+            truncation: A number above 0 or [N], see `truncation_law`; the smaller, the more typical
+                the images. None for the full variety.
         """
-        position = float(len(self.truncations) - 1)
-        if truncation is not None:
-            z, position = truncated(z, truncation), self.position(truncation)
+        if truncation is None:
+            truncation = self.truncations[-1]
+        else:
+            z = self.cut(z, truncation)
+        position = self.position(truncation)
         with standing_statistics(position):
             return self.generator_ema([z, self.one_hot(label)], training=False)
+
+    def cut(self, z, truncation):
+        """Latents of a truncation, a scalar or [N]."""
+        if self.truncation_law == "redrawn":
+            return truncated(z, truncation)
+        return truncated(z, 2.0) * tf.reshape(tf.cast(truncation, "float32"), [-1, 1])
 
     def position(self, truncation):
         """Where a limit lies among `truncations`, from 0 to their number less 1, [N] or []."""
@@ -362,9 +383,9 @@ class BigGAN(LatentModel):
     def settle(self):
         """Takes the standing statistics of the averaged generator, a set for each truncation."""
         with self.distribute_strategy.scope(), random.scope(0):
-            for k, limit in enumerate(self.truncations):
+            for k, t in enumerate(self.truncations):
                 batches = (
-                    [truncated(self.latents(SETTLE_BATCH), limit), self.random_label(SETTLE_BATCH)]
+                    [self.cut(self.latents(SETTLE_BATCH), t), self.random_label(SETTLE_BATCH)]
                     for _ in range(self.standing_batches)
                 )
                 accumulate_statistics(self.generator_ema, batches, k)

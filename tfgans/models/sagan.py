@@ -96,7 +96,8 @@ def build_discriminator(image_shape, num_classes, channels, attention):
 def need_attention(network, side):
     """Raises BadInput where self-attention is wanted and no block has maps of that height."""
     if side and not any(isinstance(layer, SelfAttention) for layer in network.layers):
-        found = {layer.output.shape[1] for layer in network.layers if len(layer.output.shape) == 4}
+        blocks = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
+        found = {layer.output.shape[1] for layer in blocks}
         raise BadInput(
             f"No block of the {network.name} has maps {side} pixels high behind it; there are maps "
             f"of {', '.join(map(str, sorted(found)))}. Choose attention among them, or 0 for none."

@@ -11,7 +11,7 @@ from tfgans.errors import BadInput
 from tfgans.foreign import pickles, torch_files
 from tfgans.foreign.pickles import Record
 from tfgans.foreign.shapes import check_counts
-from tfgans.pretrained import progan, stylegan2
+from tfgans.pretrained import biggan, progan, stylegan2
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
@@ -21,26 +21,30 @@ def load(path, **changes) -> keras.Model:
     """Makes a model from an official checkpoint. Nothing in the file is run.
 
     It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada and
-    progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2. The averaged
-    generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with
-    G and D. The contents of the file are printed.
+    progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
+    BigGAN's modules of TensorFlow Hub; and Hugging Face's BigGAN-deep. The averaged generator
+    ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with G and D.
+    The contents of the file are printed.
 
     Args:
-        path: Path of the `.pkl` file.
+        path: Path of the `.pkl` or `.bin` file, or of the module's folder.
         changes: Arguments of the model's constructor that the file does not hold, such as
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
-        A `StyleGAN2` or `ProGAN`, not compiled.
+        A `StyleGAN2`, `ProGAN` or `BigGAN`, not compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
             that official files do not have.
     """
     path = pathlib.Path(path).expanduser()
-    data = path.read_bytes()
+    data = b"" if path.is_dir() else path.read_bytes()
     with pickles.refusals(path):
-        family, networks = read(data)
+        if path.is_dir() or path.suffix in (".bin", ".pt", ".pth"):
+            family, networks = biggan, biggan.read(path)
+        else:
+            family, networks = read(data)
         found, notes = ", ".join(networks), []
         for absent, other in (("G", "G_ema"), ("G_ema", "G")):
             if absent not in networks:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy.stats import truncnorm
 
-from tfgans import random
+from tfgans import latents, random
 from tfgans.callbacks import Log
 from tfgans.config import Config
 from tfgans.errors import BadInput
@@ -332,6 +332,34 @@ def test_singular_values_show_a_collapse(tmp_path):
     log.on_train_begin()
     log.on_tick(1, {"generator/fake": 0.5})
     assert "generator/sigma" in (tmp_path / "log.csv").read_text()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_sefa_sees_all_operations_on_z(deep):
+    """A is the slope of the grid and of all gains and biases in z."""
+    model = small(deep=deep)
+    network = model.generator_ema
+    norms = [n for n in network.layers if isinstance(n, LinearConditionalNorm)]
+    places = [network.get_layer("first").output, *(n.input[1] for n in norms)]
+    seen = keras.Model(network.inputs, places)
+
+    def operations(z):
+        grid, *conditions = seen([z[None], tf.eye(3)[1:2]])
+        parts = [grid]
+        for norm, v in zip(norms, conditions, strict=True):
+            parts += [norm.to_gamma(v), norm.to_beta(v)]
+        return tf.concat(parts, axis=1)[0]
+
+    z = tf.random.normal([6])
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        made = operations(z)
+    weights = latents.sefa.first_weights(latents.Space(model, label=1), [0])
+    np.testing.assert_allclose(weights, tape.jacobian(made, z), atol=1e-5)
+    values, directions = latents.sefa.sefa(weights)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(6), atol=1e-6)
+    space = latents.Space(model, label=1)
+    assert latents.walk(space, [0, 1], 2, "z", None).shape[1:] == (1, 6)
 
 
 def test_settings_that_do_not_fit():

@@ -20,11 +20,13 @@ def first_weights(space, layers):
     """The matrix A of a generator, [outputs, D]: the first operation of the layers on their code.
 
     In a style generator A holds the style weights of the convolutions, without those of ToRGB; in
-    any other it holds the weights of the first dense layer.
+    BigGAN those of all operations on z; in any other the weights of the first dense layer.
     """
     if space.has_styles:
         convs = space.generator.synthesis.convs
         return np.concatenate([convs[k].affine.kernel.numpy().T for k in layers if k < len(convs)])
+    if hasattr(space.model, "weights_on_z"):
+        return space.model.weights_on_z()
     dims = space.dims["z"]
     kernels = [w for w in space.generator.weights if len(w.shape) == 2 and w.shape[0] >= dims]
     if not kernels:

@@ -21,6 +21,7 @@ Reference: ajbrock/BigGAN-PyTorch, google/compare_gan.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgans import random
@@ -92,7 +93,7 @@ def build_generator(
     else:
         first, *chunks = keras.ops.split(z, len(channels), axis=1)
         conditions = [keras.ops.concatenate([chunk, embedding], axis=1) for chunk in chunks]
-    x = dense(grid[0] * grid[1] * grid_channels)(first)
+    x = dense(grid[0] * grid[1] * grid_channels, name="first")(first)
     x = keras.layers.Reshape([*grid, grid_channels])(x)
     for width, condition in zip(widths, conditions, strict=True):
 
@@ -402,6 +403,27 @@ class BigGAN(LatentModel):
         z, label = self.latents(columns), *self.condition_for(columns)
         rows = [self(z, label, tf.fill([columns], limit)) for limit in (0.04, 0.5, 1.0, 2.0)]
         return tf.concat([made, tf.stack(rows)], axis=0)
+
+    def weights_on_z(self):
+        """The matrix of all first operations on z, [outputs, latent_dim], for SeFa.
+
+        These are the first layer, and the gains and biases of all blocks, each on its part of z.
+        """
+        generator, dims = self.generator_ema, self.latent_dim
+        size = dims if self.deep else dims // len(self.generator_channels)
+        norms = [n for n in generator.layers if isinstance(n, LinearConditionalNorm)]
+        places = [(generator.get_layer("first"), 0)]
+        for k, norm in enumerate(norms):
+            begin = 0 if self.deep else size * (1 + k // 2)  # two in each block
+            places += [(norm.to_gamma, begin), (norm.to_beta, begin)]
+        found = []
+        for layer, begin in places:
+            inputs = layer.layer.kernel.shape[0]
+            slope = layer(tf.eye(inputs)) - layer(tf.zeros([1, inputs]))  # without the bias
+            rows = np.zeros([slope.shape[1], dims])
+            rows[:, begin : begin + size] = tf.transpose(slope[:size])
+            found.append(rows)
+        return np.concatenate(found)
 
     def singular_values(self, count=3):
         """The largest singular values of all matrices of G and D, largest first.

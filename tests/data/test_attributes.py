@@ -57,6 +57,21 @@ def test_the_oracle_follows_a_change_of_one_attribute():
     np.testing.assert_array_equal(read_attributes(other[None])[0], changed)
 
 
+def test_each_attribute_is_its_name():
+    """Pixels by themselves: red or blue at the strongest tint, a hole or none, a ground's gray."""
+    source = SyntheticAttributes((32, 32, 3), count=64)
+    for i in range(64):
+        image = source.read(i).astype(int)
+        named = dict(zip(source.attribute_names, source.labels[i], strict=True))
+        tint = image[..., 0] - image[..., 2]
+        y, x = np.unravel_index(np.abs(tint).argmax(), tint.shape)
+        assert (tint[y, x] > 100) == named["red"] and (tint[y, x] < -100) != named["red"]
+        assert (abs(tint[16, 16]) > 100) == named["filled"]
+        assert (image[0, 0].max() < 60) == named["dark"] and (image[0, 0].min() > 200) != named[
+            "dark"
+        ]
+
+
 def test_attributes_are_independent():
     labels = SyntheticAttributes((16, 16, 3), count=4096).labels
     for k in range(3):

@@ -92,6 +92,20 @@ def test_the_choice_is_a_function_of_the_labels_and_the_seed():
     np.testing.assert_array_equal(labeled_rows(labels, 4, 0, 0), np.arange(1000))
 
 
+def test_labeled_seed_chooses_other_images(tmp_path):
+    path, found = folder(tmp_path / "set", [20, 20, 20]), []
+    for seed in (0, 1):
+        chosen, source, model = opened(path, labeled_per_class=3, labeled_seed=seed)
+        reader = data.reader(model, source, chosen.data)
+        rows = labeled_rows(source.labels, 3, 3, seed)
+        read = reader.read(range(9), lambda p, n, *stream: p % n, np.ones([9, 2]))
+        gray = grays(read["image"])
+        np.testing.assert_array_equal(20 * (gray // 50) + gray % 50, rows)
+        np.testing.assert_array_equal(read["label"], gray // 50)
+        found.append(set(rows.tolist()))
+    assert found[0] != found[1]
+
+
 def test_batches_are_a_function_of_the_step(tmp_path):
     """A run that begins at step 3, and a worker with half of each batch, see the same examples."""
     chosen, source, model = opened(

@@ -17,6 +17,7 @@ from tfgans.models.infogan import InfoGAN
 from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
+from tfgans.models.o_gan import OGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.projection import ProjectionGAN
@@ -53,6 +54,7 @@ MODELS = {
     "lapgan": LAPGAN,
     "lsgan": LSGAN,
     "lsgan_loss_sensitive": LossSensitiveGAN,
+    "o_gan": OGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
     "projection": ProjectionGAN,

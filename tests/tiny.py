@@ -18,12 +18,15 @@ does:
 - prepared: class of a layer -> layer -> how many numbers an export holds beyond its weights.
 """
 
+import contextlib
 import importlib
 import pathlib
 import sys
 
+import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 from tfgans import training
 from tfgans.config import Config
@@ -113,3 +116,17 @@ def state(model):
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
     return [v.numpy() for v in variables]
+
+
+@contextlib.contextmanager
+def without_numbers():
+    """Networks that are built inside have shapes and no numbers: large ones are quick to count."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    # Else the next scope would fill them.
+    global_state.set_global_attribute("uninitialized_variables", [])
+
+
+def trainable(network):
+    """The number of trained weights of a network."""
+    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import trainable
 
 from tfgans import random
 from tfgans.config import Config
@@ -170,10 +171,6 @@ def test_learning_rate():
     schedule = HoldThenDecay.from_config(optimizer._learning_rate.get_config())
     for step, part in ((0, 1.0), (78_000, 1.0), (117_000, 0.1), (156_000, 0.01), (10**6, 0.01)):
         assert float(schedule(step)) == pytest.approx(2e-4 * part, rel=1e-4)
-
-
-def trainable(network):
-    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)
 
 
 def test_networks_for_mnist():

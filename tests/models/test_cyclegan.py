@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import trainable
 
 from tfgans import random
 from tfgans.errors import BadInput
@@ -25,10 +26,6 @@ CONTRACT = {
 
 def small(**settings):
     return CycleGAN(image_shape=(12, 12, 3), width=4, blocks=1, patch_layers=1, **settings)
-
-
-def trainable(network):
-    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)
 
 
 def pictures(n=2, seed=0):

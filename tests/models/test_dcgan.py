@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import trainable
 
 from tfgans import random
 from tfgans.errors import BadInput
@@ -12,10 +13,6 @@ from tfgans.models.dcgan import DCGAN, build_discriminator, build_generator
 
 def small(**settings):
     return DCGAN(image_shape=(8, 8, 1), latent_dim=4, width=4, **settings)
-
-
-def trainable(network):
-    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import trainable
 
 from tfgans import random
 from tfgans.errors import BadInput
@@ -164,10 +165,6 @@ def test_a_category_finds_the_modes_of_a_mixture(weight):
         assert float(logs["generator/categorical"]) < -0.8
     else:
         assert float(bound["categorical"]) < 0.1
-
-
-def trainable(network):
-    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)
 
 
 def test_networks_for_mnist():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import trainable
 
 from tfgans import random
 from tfgans.config import Config
@@ -192,10 +193,6 @@ def test_encode_and_reconstruct():
         np.testing.assert_allclose(back, model.reconstruct(image[k : k + 8]), atol=1e-5)
     with random.scope(0):
         np.testing.assert_allclose(picture[48:], model(model.latents(16)), atol=1e-5)
-
-
-def trainable(network):
-    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)
 
 
 def test_setting_for_celeba_hq(monkeypatch):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import trainable
 
 from tfgans import random
 from tfgans.errors import BadInput
@@ -17,10 +18,6 @@ def small(**settings):
     model = Pix2Pix(image_shape=(16, 16, 3), width=4, patch_layers=1, **settings)
     model.compile()
     return model
-
-
-def trainable(network):
-    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)
 
 
 def pictures(n=2, channels=3, seed=0):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import trainable
 
 from tfgans import random
 from tfgans.config import Config
@@ -193,10 +194,6 @@ def test_learning_rates_end_together():
             assert float(schedule(step * updates)) == pytest.approx(2e-4 * part, abs=1e-9)
         again = HoldThenDecay.from_config(schedule.get_config())
         assert float(again(425_000 * updates)) == pytest.approx(1e-4, abs=1e-9)
-
-
-def trainable(network):
-    return sum(int(np.prod(w.shape)) for w in network.trainable_variables)
 
 
 def test_networks_for_cifar_10():

@@ -30,6 +30,7 @@ from tfgans.ops.resample import resize_nearest
 STATISTICS = ("batch", "cross_replica", "instance")
 
 _accumulating = contextvars.ContextVar("accumulating", default=None)  # the set that is filled
+_mixture = contextvars.ContextVar("mixture", default=None)  # weights of the rows at each pixel
 _position = contextvars.ContextVar("position", default=None)  # among the sets that are used
 
 
@@ -80,7 +81,7 @@ class ConditionalNorm(keras.layers.Layer):
 
     def call(self, x, gamma, beta, training=False):
         x, gamma, beta = (tf.cast(tensor, "float32") for tensor in (x, gamma, beta))
-        gamma, beta = over_pixels(gamma), over_pixels(beta)
+        gamma, beta = (mixed(over_pixels(rows), x) for rows in (gamma, beta))
         if self.statistics == "instance":
             mean, variance = tf.nn.moments(x, [1, 2], keepdims=True)  # [N, 1, 1, C]
         elif training or (self.standing and _accumulating.get() is not None):
@@ -133,6 +134,30 @@ def over_pixels(vector_or_map):
     """[N, C] -> [N, 1, 1, C]; [N, H, W, C] stays."""
     is_map = vector_or_map.shape.rank == 4
     return vector_or_map if is_map else vector_or_map[:, tf.newaxis, tf.newaxis]
+
+
+def mixed(rows, x):
+    """Gains or biases, [k, ...]; inside `mixed_over`, their mean at each pixel, [1, H, W, C]."""
+    weights = _mixture.get()
+    if weights is None:
+        return rows
+    share = tf.image.resize(weights, x.shape[1:3], "area")  # sums stay 1
+    rows = tf.broadcast_to(rows, [*share.shape[2:], *share.shape[:2], rows.shape[3]])
+    return tf.einsum("hwk,khwc->hwc", share, rows)[None]
+
+
+@contextlib.contextmanager
+def mixed_over(weights):
+    """Inside, all rows of a batch have the same mixture of their gains and biases.
+
+    Args:
+        weights: [H, W, k] for a batch of k rows, with the sum 1 at each pixel; resized to each map.
+    """
+    before = _mixture.set(tf.cast(weights, "float32"))
+    try:
+        yield
+    finally:
+        _mixture.reset(before)
 
 
 def mean_over_replicas(tensor):

@@ -47,6 +47,9 @@ class SpectralNorm(keras.layers.Wrapper):
         with replaced([(stored, normalized)]):  # the layer finds this in place of its kernel
             return self.layer(x)
 
+    def compute_output_spec(self, x, training=False):
+        return self.layer.compute_output_spec(x)  # without tracing the power iteration
+
 
 def divided(kernel, u):
     """A kernel divided by its largest singular value, as inference has it."""

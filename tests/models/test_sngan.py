@@ -243,3 +243,24 @@ def test_what_cannot_be_built_is_said():
         small(**CNN, num_classes=3)
     with pytest.raises(BadInput, match="'vgg'"):
         small(architecture="vgg")
+
+
+@pytest.mark.parametrize("kind", ["layer", "none"])
+def test_generator_with_another_normalization(kind):
+    """Its images do not depend on the rest of a batch, in training neither."""
+    model = SNGAN(
+        image_shape=(8, 8, 1), latent_dim=4, generator_channels=(4, 4),
+        discriminator_channels=(4, 4), discriminator_downs=1, generator_norm=kind,
+    )  # fmt: skip
+    z = tf.random.normal([3, 4])
+    together = model.generator(z, training=True)
+    np.testing.assert_allclose(together[:1], model.generator(z[:1], training=True), atol=1e-5)
+    norms = [layer for layer in model.generator.layers if "Normalization" in type(layer).__name__]
+    assert len(norms) == (3 if kind == "layer" else 0)
+    for norm in norms:  # each image as a whole
+        x = 3.0 + 2.0 * tf.random.normal([2, *norm.input.shape[1:]])
+        mean, variance = tf.nn.moments(norm(x), [1, 2, 3])
+        np.testing.assert_allclose(mean, 0.0, atol=1e-4)
+        np.testing.assert_allclose(variance, 1.0, atol=1e-3)
+    with pytest.raises(BadInput, match="with classes .* it is batch: not 'layer'"):
+        SNGAN(num_classes=3, generator_norm="layer")

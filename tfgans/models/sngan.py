@@ -29,7 +29,7 @@ from tfgans.layers.resampled_conv import DownConv2D, UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.cgan import with_label
 from tfgans.models.latent import LatentModel
-from tfgans.models.wgan_gp import dequantized
+from tfgans.models.wgan_gp import NORMS, dequantized, layer_norm
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
 
@@ -58,7 +58,11 @@ def relu(x):
     return keras.layers.ReLU()(x)
 
 
-def norm(x, label=None):
+def norm(x, label=None, kind="batch"):
+    if kind == "none":
+        return x
+    if kind == "layer":
+        return layer_norm(x)
     if label is not None:
         return ConditionalBatchNorm(momentum=0.9, epsilon=2e-5)(x, label)
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=2e-5)(x)
@@ -112,11 +116,16 @@ def resnet(z, image_shape, channels, block_norm, last_norm):
     return conv(image_shape[2], 3, activation="tanh", dtype="float32")(relu(last_norm(x)))
 
 
-def build_generator(image_shape, latent_dim, channels, num_classes):
-    """z [N, latent_dim] (and label vectors [N, num_classes]) -> images in [-1, 1]."""
+def build_generator(image_shape, latent_dim, channels, num_classes, kind="batch"):
+    """z [N, latent_dim] (and label vectors [N, num_classes]) -> images in [-1, 1].
+
+    `kind` is the kind of normalization: "batch", or without classes "layer" or "none".
+    """
     z = keras.Input([latent_dim], name="z")
     label = keras.Input([num_classes], name="label") if num_classes else None
-    image = resnet(z, image_shape, channels, lambda x: norm(x, label), norm)
+    image = resnet(
+        z, image_shape, channels, lambda x: norm(x, label, kind), lambda x: norm(x, kind=kind)
+    )
     return keras.Model([z, label] if num_classes else z, image, name="generator")
 
 
@@ -219,6 +228,8 @@ class SNGAN(LatentModel):
         discriminator_channels: Channels of each block, from the image on.
         discriminator_downs: Number of blocks that halve the image, the first ones ("resnet").
         discriminator_bias: The score has a bias ("resnet").
+        generator_norm: Normalization of the generator ("resnet"): "batch", which takes its gain and
+            bias from the class where there are classes; without classes also "layer" or "none".
         hinge: Hinge loss; False for the non-saturating logistic loss of GAN.
         n_critic: Discriminator updates, each on its own batch, per generator update.
         decay_start: Step from which both learning rates fall.
@@ -235,6 +246,7 @@ class SNGAN(LatentModel):
         discriminator_channels=(128, 128, 128, 128),
         discriminator_downs=2,
         discriminator_bias=False,
+        generator_norm="batch",
         hinge=True,
         n_critic=5,
         decay_start=0,
@@ -246,12 +258,17 @@ class SNGAN(LatentModel):
         self.architecture, self.generator_channels = architecture, generator_channels
         self.discriminator_channels = discriminator_channels
         self.discriminator_downs, self.discriminator_bias = discriminator_downs, discriminator_bias
-        self.hinge, self.n_critic = hinge, n_critic
+        self.generator_norm, self.hinge, self.n_critic = generator_norm, hinge, n_critic
         self.decay_start, self.decay_end = decay_start, decay_end
         self.batches_per_step = n_critic
+        if generator_norm not in (NORMS[:1] if num_classes or architecture == "cnn" else NORMS):
+            raise BadInput(
+                f"The generator's normalization is one of {', '.join(NORMS)}, and with classes or "
+                f"the plain networks it is batch: not {generator_norm!r}."
+            )
         if architecture == "resnet":
             self.generator = build_generator(
-                image_shape, latent_dim, generator_channels, num_classes
+                image_shape, latent_dim, generator_channels, num_classes, generator_norm
             )
             self.discriminator = build_discriminator(
                 image_shape,

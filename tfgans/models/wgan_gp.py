@@ -36,12 +36,17 @@ def conv(filters, kernel_size, he=True, kind=keras.layers.Conv2D, **kwargs):
     return kind(filters, kernel_size, padding="same", kernel_initializer=initializer(he), **kwargs)
 
 
+def layer_norm(x):
+    """Normalizes the whole of each image, with a gain and a bias for each channel."""
+    return keras.layers.GroupNormalization(groups=1, epsilon=1e-5)(x)
+
+
 def relu(x, norm):
     """A normalization and a rectifier."""
     if norm == "batch":
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
-    if norm == "layer":  # over the whole of each image, with a gain and a bias for each channel
-        x = keras.layers.GroupNormalization(groups=1, epsilon=1e-5)(x)
+    if norm == "layer":
+        x = layer_norm(x)
     return keras.layers.ReLU()(x)
 
 

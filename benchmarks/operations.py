@@ -30,6 +30,7 @@ PUBLISHED = """
     stylegan2-paper256 stylegan2-auto-128 stylegan2-auto-64 stylegan2-auto-32 stylegan2-cifar progan
     progan-cifar sngan-imagenet sngan sngan-cnn wgan_gp cyclegan pix2pix dcgan lsgan began bigan
     bigan-ali infogan improved_gan lapgan fgan gan seqgan singan
+    sagan biggan biggan-256 biggan-512 biggan-deep projection acgan
 """.split()
 COLUMNS = ("training", "image", "plain", "path", "both", "bytes")
 BATCH = 4  # the group of the minibatch standard deviation

@@ -84,7 +84,7 @@ def test_positions_have_no_order():
 
 def test_weights_sum_to_one_over_what_is_looked_at():
     layer, x = layer_on([64, 64, 8]), tf.random.normal([1, 64, 64, 8])
-    weights = layer.weights_of(x).numpy()
+    weights = layer.attention(x).numpy()
     assert weights.shape == (1, 64, 64, 32, 32)  # 4096 x 1024
     np.testing.assert_allclose(weights.sum(axis=(3, 4)), 1.0, atol=1e-5)
     assert np.abs(weights.sum(axis=(1, 2)) / 4 - 1.0).max() > 0.01

@@ -366,4 +366,10 @@ def test_settings_that_do_not_fit():
         small(generator_attention=5)
     with pytest.raises(BadInput, match="from 0 to 2"):
         small().sample(1, labels=[3])
+    with pytest.raises(BadInput, match="truncation is above 0"):
+        small().sample(2, truncation=-0.5)
+    with pytest.raises(BadInput, match="at most 1: not 1.5"):
+        small(truncation_law="scaled").sample(1, truncation=1.5)
+    with pytest.raises(BadInput, match="redrawn"):
+        small(truncation_law="redraw")
     assert small(deep=True, latent_dim=7).sample(2, seed=0, truncation=0.3).shape == (2, 8, 8, 1)

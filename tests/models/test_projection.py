@@ -1,6 +1,7 @@
 """Projection: the inner product with pooled features, the best D, labels, the game, the counts."""
 
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 from scipy.stats import norm
 from tiny import trainable, without_numbers
 
-from tfgans import random, storage
+from tfgans import random, storage, training
 from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
@@ -203,6 +204,25 @@ def test_a_model_that_was_saved_as_sngan(tmp_path):
     data = {"image": tf.random.uniform([8, 8, 8, 1], -1, 1), "label": tf.range(8) % 3}
     model.run_eagerly = True
     model.train_on_batch(data)
+
+
+def test_a_run_that_was_begun_as_sngan_goes_on(tmp_path):
+    """Its config.yaml has to say `architecture: projection` now."""
+    saved = pathlib.Path(__file__).parents[1] / "reliability/version_0_2/sngan.keras"
+    (tmp_path / "snapshots").mkdir()
+    shutil.copy(saved, tmp_path / "snapshots/00000002.keras")
+    model = storage.read(saved)
+    settings = Config.from_dict({
+        "architecture": "projection",
+        "model": {k: v for k, v in model.get_config().items() if k not in ("name", "dtype")},
+        "data": {"path": "synthetic", "labels": True, "batch_size": 8},
+        "train": {"steps": 3, "tick": 3},
+    })  # fmt: skip
+    assert training.train(settings, tmp_path)
+    after = storage.read(tmp_path / "snapshots/00000003.keras")
+    assert int(after.step.numpy()) == 3
+    for old, new in zip(model.weights_of("generator"), after.weights_of("generator"), strict=True):
+        assert np.abs(old - new).max() < 0.01  # one step from where it was
 
 
 def test_labels_that_do_not_fit():

@@ -66,7 +66,7 @@ class SelfAttention(keras.layers.Layer):
             for part in (query, key, value)
         ]
 
-    def weights_of(self, x):
+    def attention(self, x):
         """Where each position of x [N, H, W, C] looks, float32 [N, H, W, H', W'].
 
         For each position the weights of all that it looks at sum to 1; H' and W' are H // 2 and

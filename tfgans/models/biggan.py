@@ -367,7 +367,12 @@ class BigGAN(LatentModel):
         return found
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
-        """As `LatentModel.sample`, with the limit of z: a number, or one for each image."""
+        """As `LatentModel.sample`, with the truncation: a number, or one for each image."""
+        most = 1.0 if self.truncation_law == "scaled" else np.inf
+        if truncation is not None and not (0.0 < np.min(truncation) <= np.max(truncation) <= most):
+            raise BadInput(
+                f"The truncation is above 0 and, with the law 'scaled', at most 1: not {truncation}."
+            )
         return super().sample(n, seed, labels=labels, truncation=truncation)
 
     def endpoints(self):

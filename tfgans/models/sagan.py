@@ -193,7 +193,7 @@ class SAGAN(LatentModel):
         layer = self.generator.get_layer("attention")
         network = keras.Model(self.generator.inputs, [self.generator.output, layer.input])
         image, maps = network([z, self.one_hot(label)], training=False)
-        return image, layer.weights_of(maps)
+        return image, layer.attention(maps)
 
     def endpoints(self):
         """Those of `LatentModel`, and the maps of attention beside the images."""

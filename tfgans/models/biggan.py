@@ -371,7 +371,8 @@ class BigGAN(LatentModel):
         most = 1.0 if self.truncation_law == "scaled" else np.inf
         if truncation is not None and not (0.0 < np.min(truncation) <= np.max(truncation) <= most):
             raise BadInput(
-                f"The truncation is above 0 and, with the law 'scaled', at most 1: not {truncation}."
+                "The truncation is above 0 and, with the law 'scaled', at most 1: "
+                f"not {truncation}."
             )
         return super().sample(n, seed, labels=labels, truncation=truncation)
 

@@ -41,7 +41,7 @@ LOSSES = {  # name -> model, its settings, D with batch normalization
     "began": ("began", {"gamma": 0.75, "k_rate": 1e-3}, False),
     "vae": ("vae", {"dense_width": DENSE, "width": WIDTH}, True),
 }
-RATES = (2e-4, 1e-3)
+RATES = (1e-3, 3e-3)
 FIELDS = ("loss", "rate", "seed", "seconds", "precision", "recall", "f1", "fid")
 MEASURED = 64  # images for precision and recall; FID takes 1,024
 
@@ -144,7 +144,7 @@ def runs(rows, seeds, losses):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("study"))
-    parser.add_argument("--steps", type=int, default=1500, help="updates of the discriminator")
+    parser.add_argument("--steps", type=int, default=6000, help="updates of the discriminator")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES))
     given = parser.parse_args()

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 from tiny import contract
 
+from tfgans.layers.equalized import EqualizedConv2D
 from tfgans.layers.resampled_conv import UpConv2D
 
 
@@ -24,7 +25,8 @@ def prepared(layer):
     room, _, name = type(layer).__module__.rpartition(".")
     if room == "tfgans.models":
         return contract(name, "prepared", {}).get(type(layer), lambda layer: 0)(layer)
-    return enlarged(layer) if isinstance(layer, UpConv2D) else 0
+    doubles = isinstance(layer, UpConv2D) or (isinstance(layer, EqualizedConv2D) and layer.up)
+    return enlarged(layer) if doubles else 0
 
 
 def enlarged(layer):

@@ -1,6 +1,7 @@
 """Makes a release from an official checkpoint: `python tools/convert.py ffhq.pkl`.
 
-Reads pickles of StyleGAN2 (in PyTorch or TensorFlow) and of ProGAN. Nothing in the file is run.
+Reads pickles of StyleGAN2 (in PyTorch or TensorFlow), StyleGAN and ProGAN. Nothing in the file is
+run.
 """
 
 import argparse

@@ -373,8 +373,8 @@ class StyleGAN(LatentModel):
         truncated_layers: Layers that truncation changes, coarsest first.
         r1_gamma: gamma of the R1 penalty.
         w_avg_decay: Decay of the running mean of w.
-        learning_rates: [shorter side in pixels, learning rate], by rising side: the rate of images
-            of this side and of larger ones. The first one is that of smaller images too.
+        learning_rates: Learning rate at each resolution, from that of the first stage on; the last
+            one holds for all further ones.
         ema_kimg: Half-life of the averaged generator, in thousands of images.
     """
 
@@ -383,7 +383,7 @@ class StyleGAN(LatentModel):
         mapping_layers=8, channel_base=16384, channel_max=512, minibatch_group=4, first_level=1,
         stable_steps=18_750, fade_steps=18_750, style_mixing=0.9, truncated_layers=8,
         r1_gamma=10.0, w_avg_decay=0.995,
-        learning_rates=((8, 0.001), (128, 0.0015), (256, 0.002), (512, 0.003)), ema_kimg=10.0,
+        learning_rates=(0.001, 0.001, 0.001, 0.001, 0.0015, 0.002, 0.003), ema_kimg=10.0,
         **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
@@ -414,16 +414,17 @@ class StyleGAN(LatentModel):
         self.generator_ema = self.ema_of(self.generator)
 
     def default_optimizers(self):
+        rate = self.rate(self.stage_of(int(self.step.numpy())))
+
         def adam():
-            return Adam(self.rate(stage=0), beta_1=0.0, beta_2=0.99)
+            return Adam(rate, beta_1=0.0, beta_2=0.99)
 
         return {"discriminator": adam(), "generator": adam()}
 
     def rate(self, stage):
         """The paper's learning rate at the resolution of a stage."""
-        shorter = min(self.stage_shape(stage)[:2])
-        reached = [rate for side, rate in self.learning_rates if side <= shorter]
-        return reached[-1] if reached else self.learning_rates[0][1]
+        resolution = self.growth.level(stage) - self.first_level
+        return self.learning_rates[min(resolution, len(self.learning_rates) - 1)]
 
     def stage_begins(self, stage):
         factor = self.rate(stage) / self.rate(stage - 1)

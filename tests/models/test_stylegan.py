@@ -17,6 +17,8 @@ CONTRACT = {
     "replace_score": lambda image, outputs, score: tf.repeat(score, outputs.shape[-1], axis=1),
     "like_one_device": {"minibatch_group": 1, "stable_steps": 1},
     "per_part": ["w_avg"],
+    "exported_atol": 1e-5,  # the first norm divides roundings of the constant by a small deviation
+    "rate": 1e-4,  # gradients of the first noise are large: the constant has no deviation
 }
 
 SMALL = {
@@ -251,17 +253,17 @@ def fakes_ws(model, n=2, label=None):
 def test_mixing_cuts_once_per_batch_among_the_layers_of_the_stage():
     model = small()
     model.generator.synthesis.images = lambda ws, level, fade: found.append(ws.numpy())
-    for step, active in ((0, 4), (2, 6), (6, 6)):  # 8x8; 16x16 fades in, is alone
+    for step, active in ((0, 4), (2, 6)):  # 8x8; 16x16 fades in
         at(model, step)
         cuts = []
-        for draw in range(60):
+        for draw in range(50):
             found = []
             with random.scope(0, draw):
                 model.fakes(2, None)
             changes = [np.any(found[0][:, k] != found[0][:, k - 1], axis=1) for k in range(1, 6)]
             assert not any(c.any() != c.all() for c in changes)
             cuts += [k for k, changed in enumerate(changes, 1) if changed.all()]
-        assert 48 < len(cuts) < 60 and set(cuts) == set(range(1, active))
+        assert 38 < len(cuts) < 50 and set(cuts) == set(range(1, active))
 
 
 def test_w_avg_follows_the_first_latents_of_both_players():

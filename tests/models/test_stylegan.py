@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from tfgans import latents, random
+from tfgans import images, latents, random
 from tfgans.errors import BadInput
 from tfgans.latents import edits, find, sefa
 from tfgans.models.progan import double, halve, lrelu
@@ -480,3 +481,18 @@ def test_a_search_finds_an_image_of_the_generator(space):
     target = space.images(space.of_seeds([3], truncation=0.5))
     search = latents.Projector(space, target, steps=60).run(every=60)
     assert len(search.noise) == 6 and search.history[-1][2][0] < 0.5 * search.history[0][2][0]
+
+
+def test_tools_take_a_trained_model(space, tool, tmp_path):
+    space.model.save(tmp_path / "small.keras")
+    images.save_grid(space.images(space.of_seeds([3])), tmp_path / "image.png")
+    for args in (
+        ("mix", "small.keras", "--rows", 1, "--columns", 3, 4, "--layers", "coarse"),
+        ("walk", "small.keras", "w", "--seeds", 0, 1, "--frames", 2),
+        ("edit", "small.keras", "sefa", "--layers", "0-5", "-n", 2, "--strengths", -1, 1),
+        ("project", "small.keras", "image.png", "--steps", 2, "--out", "found"),
+    ):
+        done = tool(tmp_path, *args)
+        assert done.returncode == 0 and "Written: " in done.stdout, done.stderr
+    with Image.open(tmp_path / "samples" / "small-mix-coarse.png") as table:
+        assert table.size == (3 * 16, 2 * 16)

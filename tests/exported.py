@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 from tiny import contract
 
+from tfgans.layers.equalized import EqualizedConv2D
 from tfgans.layers.resampled_conv import UpConv2D
 from tfgans.layers.spectral_norm import SpectralNorm
 
@@ -30,7 +31,8 @@ def prepared(layer):
         return contract(name, "prepared", {}).get(type(layer), lambda layer: 0)(layer)
     if isinstance(layer, SpectralNorm):  # a kernel that is divided already needs no vector
         return -math.prod(layer.u.shape)
-    return enlarged(layer) if isinstance(layer, UpConv2D) else 0
+    doubles = isinstance(layer, UpConv2D) or (isinstance(layer, EqualizedConv2D) and layer.up)
+    return enlarged(layer) if doubles else 0
 
 
 def enlarged(layer):

@@ -13,6 +13,7 @@ does:
 - like_one_device: settings in which no loss looks across the batch.
 - rate: learning rate where devices are compared, 1e-3.
 - atol: name of a variable -> by how much it may differ between devices, 1e-6.
+- exported_atol: by how much an export may differ, 2e-6.
 - per_part: names of variables that follow each part of a batch by itself.
 - served: names of the networks in an export; the generator that samples.
 - prepared: class of a layer -> layer -> how many numbers an export holds beyond its weights.

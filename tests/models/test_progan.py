@@ -7,19 +7,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported import enlarged
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.progan import (
-    SQRT2,
-    Discriminator,
-    EqualizedConv2D,
-    Generator,
-    ProGAN,
-    double,
-    halve,
-)
+from tfgans.layers.equalized import SQRT2, EqualizedConv2D
+from tfgans.models.progan import Discriminator, Generator, ProGAN, double, halve
 from tfgans.optimizers import Adam
 
 CONTRACT = {
@@ -27,7 +19,6 @@ CONTRACT = {
     "replace_score": lambda image, outputs, score: tf.concat([score, outputs[:, 1:]], axis=1),
     # The second of the steps is of the second stage.
     "like_one_device": {"minibatch_group": 1, "stable_steps": 1},
-    "prepared": {EqualizedConv2D: lambda layer: enlarged(layer) if layer.up else 0},
 }
 
 

@@ -255,9 +255,6 @@ def test_other_networks_are_refused(tmp_path):
     file = torch_pickle({"G_ema": torch_network("Generator", lacking)})
     assert "lacks 'synthesis.b8.conv1.noise_const', which" in refusal(tmp_path, file)
 
-    style = {"synthesis": Network("G_synthesis", {"4x4/Const/StyleMod/weight": np.zeros(2)}, 3)}
-    first = tuple(Network(name, {}, 3, style) for name in ("G", "D", "Gs"))
-    assert "StyleGAN of 2018" in refusal(tmp_path, dumps(first))
     labels = {"mapping": Network("G_mapping", {"LabelConcat/weight": np.zeros(2)}, 4)}
     summed = tuple(Network(name, {}, 4, labels) for name in ("G", "D", "Gs"))
     assert "it uses labels as the code of 2019" in refusal(tmp_path, dumps(summed))

@@ -59,7 +59,7 @@ def mixing_table(space, rows, columns, layers, truncation=None):
     """
     if space.num_ws == 1:
         raise BadInput(
-            f"{type(space.model).__name__} has no styles to mix: take a model like StyleGAN2."
+            f"{type(space.model).__name__} has no styles to mix: take a StyleGAN or StyleGAN2."
         )
     a, b = (space.of_seeds(seeds, truncation).numpy() for seeds in (rows, columns))
     mixed = mix(a[:, None], b[None], layers)

@@ -7,6 +7,11 @@ not depend on the scale of the gradient, so all weights move at the same relativ
 import keras
 import tensorflow as tf
 
+from tfgans.layers.resampled_conv import down_conv, up_conv
+from tfgans.ops.exporting import prepared
+
+SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
+
 
 class EqualizedDense(keras.layers.Layer):
     """Dense layer on the last axis with equalized learning rate.
@@ -37,3 +42,52 @@ class EqualizedDense(keras.layers.Layer):
     def call(self, x):
         x = tf.matmul(x * self.scale, self.kernel)  # the input is smaller than the kernel
         return x if self.bias_start is None else x + self.bias * (self.lr_mul * self.post_gain)
+
+
+class EqualizedConv2D(keras.layers.Layer):
+    """Convolution with equalized learning rate, `SAME`.
+
+    Args:
+        channels: Channels of the input.
+        filters: Channels of the output.
+        kernel_size: Side of the kernel.
+        gain: Factor of the weight beside He's 1 / sqrt(inputs).
+        up: Double the resolution (nearest neighbor) before.
+        down: Halve it (mean) after, before the bias.
+        use_bias: Add a bias.
+    """
+
+    def __init__(
+        self,
+        channels,
+        filters,
+        kernel_size,
+        gain=SQRT2,
+        up=False,
+        down=False,
+        use_bias=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.up, self.down, self.use_bias = up, down, use_bias
+        self.scale = gain / (kernel_size * kernel_size * channels) ** 0.5
+        shape = (kernel_size, kernel_size, channels, filters)
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=normal)
+        if use_bias:
+            self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
+        self.built = True
+
+    def call(self, x):
+        if self.up:
+            x = up_conv(x, self.kernel, self.scale)
+        elif self.down:
+            x = down_conv(x, self.kernel, self.scale)
+        else:
+            kernel = prepared(_scaled, self.kernel, x.dtype, self.scale)
+            x = tf.nn.conv2d(x, kernel, 1, "SAME")
+        return x + self.bias if self.use_bias else x
+
+
+def _scaled(kernel, dtype, scale):
+    return tf.cast(kernel, dtype) * scale

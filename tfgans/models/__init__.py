@@ -28,6 +28,7 @@ from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
+from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.vae import VAE
 from tfgans.models.wgan import WGAN
@@ -65,6 +66,7 @@ MODELS = {
     "seqgan": SeqGAN,
     "singan": SinGAN,
     "sngan": SNGAN,
+    "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "vae": VAE,
     "wgan": WGAN,

@@ -27,17 +27,13 @@ import keras
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.layers.equalized import EqualizedDense
+from tfgans.layers.equalized import SQRT2, EqualizedConv2D, EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
-from tfgans.layers.resampled_conv import down_conv, up_conv
 from tfgans.models.latent import LatentModel
-from tfgans.ops.exporting import prepared
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.optimizers import Adam
 from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings
-
-SQRT2 = 2.0**0.5  # He's gain of layers that a leaky ReLU follows
 
 
 def double(x):
@@ -55,43 +51,90 @@ def blend(new, old, fade):
     return new + (old - new) * tf.cast(fade, new.dtype)
 
 
-class EqualizedConv2D(keras.layers.Layer):
-    """Convolution with equalized learning rate, `SAME`, with bias.
-
-    Args:
-        channels: Channels of the input.
-        filters: Channels of the output.
-        kernel_size: Side of the kernel.
-        gain: Factor of the weight beside He's 1 / sqrt(inputs).
-        up: Double the resolution (nearest neighbor) before.
-        down: Halve it (mean) after, before the bias.
-    """
-
-    def __init__(self, channels, filters, kernel_size, gain=SQRT2, up=False, down=False, **kwargs):
-        super().__init__(**kwargs)
-        self.up, self.down = up, down
-        self.scale = gain / (kernel_size * kernel_size * channels) ** 0.5
-        shape = (kernel_size, kernel_size, channels, filters)
-        normal = keras.initializers.RandomNormal(stddev=1.0)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=normal)
-        self.bias = self.add_weight(name="bias", shape=(filters,), initializer="zeros")
-        self.built = True
-
-    def call(self, x):
-        if self.up:
-            return up_conv(x, self.kernel, self.scale) + self.bias
-        if self.down:
-            return down_conv(x, self.kernel, self.scale) + self.bias
-        kernel = prepared(_scaled, self.kernel, x.dtype, self.scale)
-        return tf.nn.conv2d(x, kernel, 1, "SAME") + self.bias
-
-
-def _scaled(kernel, dtype, scale):
-    return tf.cast(kernel, dtype) * scale
-
-
 def lrelu(x):
     return tf.nn.leaky_relu(x, 0.2)
+
+
+def faded_image(maps, to_rgb, fade=None):
+    """The image of the last of some feature maps, blended with that of the map before.
+
+    Args:
+        maps: Feature maps, coarsest first, each twice as large as the one before.
+        to_rgb: Their layers to image channels.
+        fade: Share of the coarser image; None for the new one alone.
+    """
+    k = len(maps) - 1
+    image = to_rgb[k](maps[k])
+    return image if fade is None else blend(image, double(to_rgb[k - 1](maps[k - 1])), fade)
+
+
+def grown_image(maps, to_rgb, lod):
+    """The full-size image with the detail that networks have learned so far; see `faded_image`.
+
+    Args:
+        lod: Level of detail: 0 is full size, k has 2^k times fewer pixels a side, a fraction is a
+            blend of two. It may be a variable.
+    """
+    image = None
+    for k, x in enumerate(maps):
+        new = to_rgb[k](x)
+        fade = tf.clip_by_value(lod - (len(maps) - 1 - k), 0.0, 1.0)
+        image = new if image is None else blend(new, double(image), fade)
+    return image
+
+
+class Growth:
+    """The schedule of networks that grow: the resolution of each stage, and its fade.
+
+    Stage 0 trains at the first resolution. Then two stages belong to each: in stages 1, 3, 5, ...
+    it fades in, in stages 2, 4, 6, ... it is alone.
+
+    Args:
+        image_shape: (height, width, channels) of the full-size images.
+        stable_steps: Steps at each resolution but the last without fading.
+        fade_steps: Steps in which a resolution fades in.
+        first: Doublings from the coarsest grid to the first resolution.
+
+    Attributes:
+        levels: Doublings from the coarsest grid to a full-size image.
+        stage_steps: Lengths in steps of all stages but the last.
+    """
+
+    def __init__(self, image_shape, stable_steps, fade_steps, first=0):
+        self.image_shape, self.fade_steps, self.first = image_shape, fade_steps, first
+        self.levels = halvings(image_shape)
+        self.stage_steps = (stable_steps, fade_steps) * (self.levels - first)
+
+    def level(self, stage):
+        """Doublings from the coarsest grid to the images of a stage."""
+        return self.first + (stage + 1) // 2
+
+    def shape(self, stage):
+        """(height, width, channels) of the images of a stage."""
+        missing = self.levels - self.level(stage)
+        height, width, channels = self.image_shape
+        return height >> missing, width >> missing, channels
+
+    def fade(self, stage, step):
+        """Share of the coarser image, falling from 1 to 0 in a stage that fades; None in others."""
+        if stage % 2 == 0:
+            return None
+        begun = sum(self.stage_steps[:stage])
+        return 1.0 - tf.cast(step - begun, "float32") / self.fade_steps
+
+    def lod(self, stage, step):
+        """Level of detail: the number of missing doublings, a fraction in a stage that fades."""
+        missing = tf.constant(self.levels - self.level(stage), "float32")
+        fade = self.fade(stage, step)
+        return missing if fade is None else missing + fade
+
+    def shown(self, real, stage, step):
+        """Real images at the resolution of a stage, as blurred as the fakes."""
+        shape, fade = self.shape(stage), self.fade(stage, step)
+        if real.shape[1] is None:  # `tfgans.data` gives each stage its own size
+            real = tf.ensure_shape(real, [None, *shape])
+        real = halve(real, real.shape[1] // shape[0])
+        return real if fade is None else blend(real, double(halve(real)), fade)
 
 
 class Generator(keras.layers.Layer):
@@ -161,19 +204,10 @@ class Generator(keras.layers.Layer):
 
     def images(self, z, label, level, fade=None):
         """Images after `level` doublings, blended with those of the level before where it fades."""
-        *_, old, new = [None, *self.features(z, label, level)]
-        image = self.to_rgb[level](new)
-        if fade is None:
-            return image
-        return blend(image, double(self.to_rgb[level - 1](old)), fade)
+        return faded_image(self.features(z, label, level), self.to_rgb, fade)
 
     def call(self, z, label=None):
-        image = None
-        for k, x in enumerate(self.features(z, label, self.levels)):
-            new = self.to_rgb[k](x)
-            fade = tf.clip_by_value(self.lod - (self.levels - k), 0.0, 1.0)
-            image = new if image is None else blend(new, double(image), fade)
-        return image
+        return grown_image(self.features(z, label, self.levels), self.to_rgb, self.lod)
 
 
 class Discriminator(keras.layers.Layer):
@@ -216,21 +250,21 @@ class Discriminator(keras.layers.Layer):
         level = (image.shape[1] // self.rows).bit_length() - 1
         x = lrelu(self.from_rgb[level](image))
         for k in reversed(range(level)):
-            for conv in self.convs[2 * k : 2 * k + 2]:
-                x = lrelu(conv(x))
+            x = self.block(*self.convs[2 * k : 2 * k + 2], x)
             if fade is not None and k == level - 1:
                 x = blend(x, lrelu(self.from_rgb[k](halve(image))), fade)
         x = lrelu(self.conv(self.stddev(x)))
         x = tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
         return self.output_dense(lrelu(self.dense(x)))
 
+    def block(self, conv, down, x):
+        """The two convolutions of a resolution, the second of which halves it."""
+        return lrelu(down(lrelu(conv(x))))
+
 
 @keras.saving.register_keras_serializable("tfgans")
 class ProGAN(LatentModel):
-    """Progressively growing GAN, for 1024x1024 images by default.
-
-    Stage 0 trains at the first resolution. Then two stages belong to each: in stages 1, 3, 5, ...
-    it fades in, in stages 2, 4, 6, ... it is alone.
+    """Progressively growing GAN, for 1024x1024 images by default; `Growth` says the stages.
 
     Args:
         image_shape: (height, width, channels) of the images; sides a multiple of a power of two
@@ -279,7 +313,8 @@ class ProGAN(LatentModel):
             image_shape, num_classes, channel_base, channel_max, minibatch_group
         )
         self.generator_ema = self.ema_of(self.generator)
-        self.stage_steps = (stable_steps, fade_steps) * self.generator.levels
+        self.growth = Growth(image_shape, stable_steps, fade_steps)
+        self.stage_steps = self.growth.stage_steps
 
     def default_optimizers(self):
         def adam():
@@ -292,36 +327,22 @@ class ProGAN(LatentModel):
             forget(getattr(optimizer, "inner_optimizer", optimizer))  # inside of loss scaling
 
     def stage_shape(self, stage):
-        missing = self.generator.levels - (stage + 1) // 2
-        height, width, channels = self.image_shape
-        return height >> missing, width >> missing, channels
+        return self.growth.shape(stage)
 
     @property
     def level(self):
-        """Doublings from the first grid to the images of this stage."""
-        return (self.stage + 1) // 2
+        return self.growth.level(self.stage)
 
     @property
     def fade(self):
-        """Share of the coarser image, falling from 1 to 0 in a stage that fades; None in others."""
-        if self.stage % 2 == 0:
-            return None
-        begun = sum(self.stage_steps[: self.stage])
-        return 1.0 - tf.cast(self.step - begun, "float32") / self.fade_steps
+        return self.growth.fade(self.stage, self.step)
 
     @property
     def lod(self):
-        """Level of detail: the number of missing doublings, a fraction in a stage that fades."""
-        missing = tf.constant(self.generator.levels - self.level, "float32")
-        return missing if self.fade is None else missing + self.fade
+        return self.growth.lod(self.stage, self.step)
 
     def shown(self, real):
-        """Real images at the resolution of this stage, as blurred as the fakes."""
-        shape = self.stage_shape(self.stage)
-        if real.shape[1] is None:  # `tfgans.data` gives each stage its own size
-            real = tf.ensure_shape(real, [None, *shape])
-        real = halve(real, real.shape[1] // shape[0])
-        return real if self.fade is None else blend(real, double(halve(real)), self.fade)
+        return self.growth.shown(real, self.stage, self.step)
 
     def fakes(self, n, label):
         return self.generator.images(self.latents(n), label, self.level, self.fade)

@@ -28,7 +28,14 @@ from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
 from tfgans.models.latent import LatentModel
-from tfgans.models.serving import COUNT, SEED, to_uint8
+from tfgans.models.stylegan import (
+    Network,
+    Noisy,
+    StyleGenerator,
+    initializer,
+    part,
+    style_endpoints,
+)
 from tfgans.ops.modulated_conv import demodulation, filtered_conv, modulated_conv, within_range
 from tfgans.ops.pixel_norm import pixel_norm
 from tfgans.ops.pointwise import biased_leaky_relu, clip, styled_activation
@@ -53,27 +60,6 @@ def clamped(x, clamp=None, gain=1.0):
     if clamp is None and x.dtype == tf.float16:
         clamp = 256.0  # as the official code wherever it uses float16
     return x if clamp is None else clip(x, clamp * gain)
-
-
-def initializer():
-    return keras.initializers.RandomNormal(stddev=1.0)
-
-
-def part(layer, *input_shape):
-    """Builds a layer that belongs to a network: each network is whole when constructed."""
-    layer.build(input_shape)
-    return layer
-
-
-class Network(keras.layers.Layer):
-    """A layer whose casts are written out: styles, statistics and RGB sums stay float32."""
-
-    def __init__(self, dtype="float32", **kwargs):
-        super().__init__(autocast=False, dtype=dtype, **kwargs)
-        self.built = True
-
-    def add_weight(self, **kwargs):
-        return super().add_weight(autocast=False, **kwargs)
 
 
 class Mapping(Network):
@@ -147,7 +133,7 @@ class ModulatedConv2D(Network):
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer())
 
 
-class StyledConv(ModulatedConv2D):
+class StyledConv(Noisy, ModulatedConv2D):
     """Modulated and demodulated 3x3 convolution, noise, bias, activation."""
 
     def __init__(self, channels, filters, size, style_dim, **kwargs):
@@ -167,16 +153,6 @@ class StyledConv(ModulatedConv2D):
         noise, bias = act_gain * (noise * self.noise_strength), act_gain * self.bias
         x = styled_activation(x, scale, noise, bias)  # leaky_relu(scale x + noise + bias)
         return clamped(x, self.clamp, gain)
-
-    def noise_image(self, n, noise):
-        """The noise [n or 1, H, W, 1] for a word; noise that is no word is returned as it is."""
-        if not isinstance(noise, str):
-            return noise
-        if noise == "random":
-            return random.normal([n, *self.size, 1])
-        if noise == "const":
-            return tf.reshape(self.noise, [1, *self.size, 1])
-        return tf.zeros([1, *self.size, 1])
 
 
 class ToRGB(ModulatedConv2D):
@@ -252,46 +228,18 @@ class Synthesis(Recomputing, Network):
         return image
 
 
-class Generator(Network):
-    """Mapping and synthesis, with the running average of w for truncation; see `StyleGAN2`."""
+class Generator(StyleGenerator):
+    """Mapping and synthesis of this paper; see `StyleGAN2`."""
 
     def __init__(
         self, image_shape, latent_dim, num_classes, style_dim, mapping_layers, channel_base,
         channel_max, architecture, clamp, recompute_from=None, name="generator", **kwargs,
     ):  # fmt: skip
-        super().__init__(name=name, **kwargs)
-        self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
-        self.synthesis = Synthesis(
+        mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
+        synthesis = Synthesis(
             image_shape, style_dim, channel_base, channel_max, architecture, clamp, recompute_from
         )
-        self.w_avg = self.add_weight(
-            name="w_avg",
-            shape=(style_dim,),
-            initializer="zeros",
-            trainable=False,
-            aggregation="mean",
-        )
-
-    def styles(self, z, label=None, truncation=None, cutoff=None):
-        """z, label -> one w per layer, [N, num_ws, style_dim].
-
-        Args:
-            z: [N, latent_dim].
-            label: [N, num_classes] where the network is conditional.
-            truncation: psi, a number or [N]: w_avg + psi (w - w_avg); None leaves w alone.
-            cutoff: Truncate only the first `cutoff` layers.
-        """
-        num_ws = self.synthesis.num_ws
-        ws = tf.repeat(self.mapping(z, label=label)[:, None], num_ws, axis=1)
-        if truncation is None:
-            return ws
-        psi = tf.reshape(tf.cast(truncation, "float32"), [-1, 1, 1])
-        truncated = (1.0 - psi) * self.w_avg + psi * ws  # exact for psi = 0 and 1
-        cutoff = num_ws if cutoff is None else cutoff
-        return tf.concat([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
-
-    def call(self, z, label=None, truncation=None, cutoff=None, noise="const"):
-        return self.synthesis(self.styles(z, label, truncation, cutoff), noise=noise)
+        super().__init__(mapping, synthesis, style_dim, name=name, **kwargs)
 
 
 class Discriminator(Recomputing, Network):
@@ -468,19 +416,9 @@ class StyleGAN2(LatentModel):
 
     def training_styles(self, n, label):
         """Styles for n images: moves w_avg, mixes two latents with probability `style_mixing`."""
-        generator = self.generator
-        count = 2 if self.style_mixing else 1  # all latents in one go through the mapping network
-        z = tf.concat([self.latents(n) for _ in range(count)], axis=0)
-        label = None if label is None else tf.tile(label, [count, 1])
-        ws = tf.split(generator.styles(z, label), count)
-        mean = tf.reduce_mean(ws[0][:, 0], axis=0)
-        generator.w_avg.assign(mean + self.w_avg_decay * (generator.w_avg - mean))
-        if count == 1:
-            return ws[0]
-        num_ws = generator.synthesis.num_ws
-        cut = random.uniform([], 1, num_ws, "int32")
-        cut = tf.where(random.uniform([]) < self.style_mixing, cut, num_ws)
-        return tf.where(tf.range(num_ws)[:, None] < cut, ws[0], ws[1])
+        zs = [self.latents(n) for _ in range(2 if self.style_mixing else 1)]
+        mixing, decay, num_ws = self.style_mixing, self.w_avg_decay, self.generator.synthesis.num_ws
+        return self.generator.training_styles(zs, label, mixing, decay, active=num_ws)
 
     def score(self, image, label):
         """D's scores of images, which are augmented where `augment` is set."""
@@ -565,34 +503,4 @@ class StyleGAN2(LatentModel):
         return super().sample(n, seed, labels=labels, truncation=truncation)
 
     def endpoints(self):
-        generator = self.generator_ema
-        z = tf.TensorSpec([None, self.latent_dim], name="z")
-        label = tf.TensorSpec([None, self.num_classes], name="label")
-        truncation = tf.TensorSpec([None], name="truncation")
-        w = tf.TensorSpec([None, generator.synthesis.num_ws, self.style_dim], name="w")
-
-        def mapping(z, label, truncation):
-            return {"w": generator.styles(z, label, truncation)}
-
-        @tf.function(input_signature=[w], autograph=False)  # once in the file
-        def synthesis(w):
-            return {"image": generator.synthesis(w, noise="const")}
-
-        def image(z, label, truncation):
-            return synthesis(mapping(z, label, truncation)["w"])
-
-        def uint8(z, label, truncation):
-            return {"image": to_uint8(image(z, label, truncation)["image"])}
-
-        def endpoint(function):
-            if self.num_classes:
-                return function, [z, label, truncation]
-            return lambda z, truncation: function(z, None, truncation), [z, truncation]
-
-        return {
-            "serving_default": endpoint(image),
-            "uint8": endpoint(uint8),
-            "mapping": endpoint(mapping),
-            "synthesis": (synthesis, [w]),
-            "sample": (lambda seed, n: {"image": self.sample(n, seed)}, [SEED, COUNT]),
-        }
+        return style_endpoints(self)

@@ -11,7 +11,7 @@ from tfgans.errors import BadInput
 from tfgans.foreign import pickles, torch_files
 from tfgans.foreign.pickles import Record
 from tfgans.foreign.shapes import check_counts
-from tfgans.pretrained import biggan, progan, stylegan2
+from tfgans.pretrained import biggan, progan, stylegan, stylegan2
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
@@ -20,7 +20,7 @@ NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_fil
 def load(path, **changes) -> keras.Model:
     """Makes a model from an official checkpoint. Nothing in the file is run.
 
-    It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada and
+    It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada, stylegan and
     progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
     BigGAN's modules of TensorFlow Hub; and Hugging Face's BigGAN-deep. The averaged generator
     ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with G and D.
@@ -32,7 +32,7 @@ def load(path, **changes) -> keras.Model:
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
-        A `StyleGAN2`, `ProGAN` or `BigGAN`, not compiled.
+        A `StyleGAN2`, `StyleGAN`, `ProGAN` or `BigGAN`, not compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
@@ -77,7 +77,9 @@ def read(data) -> tuple:
     elif isinstance(value, tuple) and len(value) == 3:
         records = dict(zip(("G", "D", "G_ema"), value, strict=True))
         by_dnnlib = getattr(value[0], "name", "") == "dnnlib.tflib.network.Network"
-        family = stylegan2 if by_dnnlib else progan
+        family = progan
+        if by_dnnlib:
+            family = stylegan if stylegan.is_styled(value[0]) else stylegan2
         take = family.from_tensorflow
     whole = all(isinstance(record, Record) for record in records.values())
     if not whole or not {"G", "G_ema"} & set(records):

@@ -148,8 +148,8 @@ def from_torch(network) -> tuple:
     return arrays, settings
 
 
-def from_tensorflow(network) -> tuple:
-    """Returns arrays of a network from TensorFlow, in PyTorch's names and layouts; settings."""
+def variables_of(network) -> dict:
+    """The pickled variables of a network from TensorFlow and of its components, by name."""
     state = network.state
     variables = to_dict(state["variables"])
     for component in ("mapping", "synthesis"):
@@ -158,8 +158,12 @@ def from_tensorflow(network) -> tuple:
             variables |= {f"{component}/{name}": value for name, value in own.items()}
     if len(variables) > 2000 or any(len(name) > 100 for name in variables):
         raise BadInput("it has too many variables, or too long names")
-    if any("/StyleMod/" in name for name in variables):
-        raise BadInput("it is a StyleGAN of 2018 (the first one), which has no model here yet")
+    return variables
+
+
+def from_tensorflow(network) -> tuple:
+    """Returns arrays of a network from TensorFlow, in PyTorch's names and layouts; settings."""
+    state, variables = network.state, variables_of(network)
     if "mapping/LabelConcat/weight" in variables:
         raise BadInput("it uses labels as the code of 2019 does; our model embeds them as in 2020")
     side = max(int(found[1]) for name in variables if (found := re.search(r"(\d{1,4})x\1/", name)))

@@ -220,6 +220,18 @@ def test_statistics_are_taken_for_each_truncation():
     )
 
 
+def test_preview_shows_truncations():
+    model, cuts = small(truncations=(0.04, 0.5, 1.0, 2.0, 4.0)), []
+    truncate = model.cut
+    model.cut = lambda z, t: cuts.append((z.numpy(), t.numpy())) or truncate(z, t)
+    with random.scope(0):
+        table = model.preview({"label": tf.range(12) % 3})
+    assert table.shape == (2 + 4, 6, 8, 8, 1)
+    for k, limit in enumerate((0.04, 0.5, 1.0, 2.0)):
+        np.testing.assert_array_equal(cuts[k][0], cuts[0][0])
+        np.testing.assert_array_equal(cuts[k][1], np.full(6, limit, "float32"))
+
+
 def test_positions_among_the_truncations():
     model = small(truncations=(0.5, 1.0, 2.0))
     limits = [0.1, 0.5, 0.75, 1.0, 1.5, 2.0, 9.0]

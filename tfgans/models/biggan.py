@@ -398,16 +398,17 @@ class BigGAN(LatentModel):
                 accumulate_statistics(self.generator_ema, batches, k)
 
     def preview(self, batch):
-        """Pictures of each class in a column; in the last four rows z is cut at 0.04, 0.5, 1, 2.
+        """Pictures of each class in a column; below them, one latent in each column, more and more.
 
-        These four have the same latent in each column, and one more latent for each class.
+        The last rows have up to four of `truncations`, from the first on.
         """
         made = super().preview(batch)
         if made.shape.rank != 5:
             return made
-        columns = made.shape[1]
+        columns, last = made.shape[1], max(len(self.truncations) - 2, 0)
         z, label = self.latents(columns), *self.condition_for(columns)
-        rows = [self(z, label, tf.fill([columns], limit)) for limit in (0.04, 0.5, 1.0, 2.0)]
+        shown = [self.truncations[k] for k in sorted({0, last // 3, 2 * last // 3, last})]
+        rows = [self(z, label, tf.fill([columns], float(t))) for t in shown]
         return tf.concat([made, tf.stack(rows)], axis=0)
 
     def weights_on_z(self):

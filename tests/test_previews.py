@@ -16,7 +16,7 @@ from tfgans.previews import Sound, Video, spectrograms
 def drawn(folder, seen):
     """The files that a sample grid makes of a preview."""
     grid = callbacks.SampleGrid(10, folder, {}, seed=0)
-    grid.set_model(types.SimpleNamespace(preview=lambda data: seen))
+    grid.set_model(types.SimpleNamespace(settle=lambda: None, preview=lambda data: seen))
     grid.on_tick(10, {})
     return {path.name for path in folder.iterdir()}
 

@@ -86,8 +86,8 @@ class BaseModel(Stepping):
     def settle(self):
         """Takes numbers that a use of the model needs and training does not, such as BigGAN's.
 
-        Called outside of training, before each preview, measurement and snapshot. It changes nothing
-        that training depends on.
+        Called outside of training, before each preview, measurement and snapshot. It changes
+        nothing that training depends on.
         """
 
     def watched(self):

@@ -76,6 +76,7 @@ def numbered_images(path):
     np.save(path, pixels)
 
 
+@pytest.mark.thorough
 def test_two_workers_train_one_model(tmp_path):
     """They go back together, begin together or not at all, and notice when one is gone.
 

@@ -185,6 +185,7 @@ def test_outputs_that_are_not_what_they_are_called(tmp_path):
         features.get(path)(IMAGES)
 
 
+@pytest.mark.thorough
 def test_keras_inception_from_weights(tmp_path):
     """Compares with `keras.applications.InceptionV3` on resized images in [-1, 1]."""
     shown = np.random.default_rng(1).integers(0, 256, [1, 80, 80, 3]).astype("uint8")

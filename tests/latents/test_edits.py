@@ -197,6 +197,7 @@ np.savez(sys.argv[3], image=edit(**inputs)["image"])
 """
 
 
+@pytest.mark.thorough
 def test_a_stranger_edits(run, tmp_path, capsys):
     """An edit with labels is found, exported, and run in a new process without tfgans."""
     model = StyleGAN2(
@@ -326,6 +327,7 @@ def test_project_writes_everything_and_goes_on(run, small, tmp_path, capsys):
         run("project", *args, "--use", "expression")
 
 
+@pytest.mark.thorough
 def test_ctrl_c_loses_no_step_of_a_projection(small, tmp_path):
     """A real process is interrupted between two regular saves; the same command then resumes."""
     small.model.save(tmp_path / "small.keras")

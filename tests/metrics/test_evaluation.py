@@ -364,6 +364,7 @@ def test_the_tool_prints_a_table_writes_json_and_compares(saved, real_path, tmp_
     assert "generated_images: 70 -> 50000" in refused.stderr
 
 
+@pytest.mark.thorough
 def test_translations_are_measured_against_the_wanted_images(monkeypatch, tmp_path):
     """A pix2pix that returns the targets is perfect; one that returns its inputs is not."""
     settings = Config.load("pix2pix", "tiny")

@@ -77,6 +77,7 @@ def normal(n):
     return random.normal([n, 6])
 
 
+@pytest.mark.thorough
 def test_recall_of_the_rasterizer_itself_and_of_a_constant():
     z = tf.constant(np.random.default_rng(0).normal(size=[6, 6]), "float32")
     test_images = draw(z).numpy()

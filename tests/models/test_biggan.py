@@ -18,6 +18,7 @@ from tfgans.layers.conditional_norm import (
     accumulate_statistics,
 )
 from tfgans.layers.spectral_norm import SpectralNorm
+from tfgans.models import biggan
 from tfgans.models.biggan import (
     BigGAN,
     deep_down_block,
@@ -246,6 +247,19 @@ def test_a_training_step_clears_the_statistics_of_the_average():
     for norm in model.generator_ema._flatten_layers():
         if isinstance(norm, ConditionalNorm):
             np.testing.assert_array_equal(norm.batches, [0.0, 0.0])
+
+
+def test_statistics_are_taken_once_after_a_training_step(monkeypatch):
+    """Preview, measurement and snapshot of one tick share them."""
+    model, taken = small(), []
+    take = biggan.accumulate_statistics
+    monkeypatch.setattr(biggan, "accumulate_statistics", lambda *a: taken.append(a[2]) or take(*a))
+    model.compile(run_eagerly=True)
+    for _ in range(2):
+        model.settle()
+        model.settle()
+        model.train_on_batch({"image": tf.zeros([8, 8, 8, 1]), "label": tf.range(8) % 3})
+    assert taken == [0, 1, 0, 1]
 
 
 def test_two_moves_of_d_then_one_of_g_then_the_average():

@@ -172,6 +172,16 @@ def test_the_best_difference_of_free_scores():
             assert float(loss) == pytest.approx(-d.mean(), abs=1e-6)
 
 
+def test_an_encoding_does_not_depend_on_the_batch():
+    model = small(image_shape=(16, 16, 1))
+    network = model.discriminator
+    assert any(isinstance(w, keras.layers.BatchNormalization) for w in network.layers)
+    before, image = network.get_weights(), tf.random.uniform([3, 16, 16, 1], -1, 1)
+    np.testing.assert_allclose(model.encode(image)[:1], model.encode(image[:1]), atol=1e-4)
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_encode_and_reconstruct():
     """The encoding is the discriminator's own vector, with mean 0 and deviation 1."""
     model = small()

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfgans.ops.exporting import is_exporting, prepared, replaced
+from tfgans.ops.exporting import prepared, replaced
 from tfgans.ops.singular_value import singular_value
 
 
@@ -36,14 +36,13 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def call(self, x, training=False):
         stored = self.layer.weights[0]
-        if is_exporting():
-            normalized = prepared(divided, stored, self.u)
-        else:
+        if training:
             kernel = tf.convert_to_tensor(stored)
             sigma, u = singular_value(kernel, self.u)
-            if training:
-                self.u.assign(u)
+            self.u.assign(u)
             normalized = kernel / sigma
+        else:
+            normalized = prepared(divided, stored, self.u)
         with replaced([(stored, normalized)]):  # the layer finds this in place of its kernel
             return self.layer(x)
 

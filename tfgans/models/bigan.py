@@ -23,7 +23,7 @@ import math
 import keras
 import tensorflow as tf
 
-from tfgans import images, random
+from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.models.latent import LatentModel
@@ -281,10 +281,7 @@ class BiGAN(LatentModel):
         return self(self.encode(image))
 
     def preview(self, data):
-        """Rows of eight: images above their reconstructions, three times; two rows of samples."""
-        real = tf.convert_to_tensor(data["image"][:24])
-        back = self.reconstruct(real)
-        return tf.concat([images.rows(real, back), self(self.latents(16))], axis=0)
+        return self.reconstructions_and_samples(data["image"])
 
     def endpoints(self):
         image = tf.TensorSpec([None, *self.image_shape], name="image")

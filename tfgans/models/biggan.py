@@ -20,6 +20,8 @@ attention of D stands behind the second block of its resolution, as in Google's 
 Reference: ajbrock/BigGAN-PyTorch, google/compare_gan.
 """
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -32,10 +34,10 @@ from tfgans.layers.conditional_norm import (
     accumulate_statistics,
     standing_statistics,
 )
-from tfgans.layers.spectral_norm import SpectralNorm
+from tfgans.models import sagan
 from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
-from tfgans.models.sagan import need_attention, projected_score, with_attention
+from tfgans.models.sagan import need_attention, projected_score
 from tfgans.models.serving import COUNT, SEED, to_uint8
 from tfgans.models.sngan import down_block, relu, up_block
 from tfgans.ops.singular_value import largest_singular_values
@@ -45,14 +47,11 @@ from tfgans.shapes import halved
 SETTLE_BATCH = 64  # images in a batch for standing statistics
 
 
-def conv(filters, kernel_size, kind=keras.layers.Conv2D, **kwargs):
-    layer = kind(filters, kernel_size, padding="same", kernel_initializer="orthogonal", **kwargs)
-    return SpectralNorm(layer)
-
-
-def dense(units, name=None, **kwargs):
-    layer = keras.layers.Dense(units, kernel_initializer="orthogonal", **kwargs)
-    return SpectralNorm(layer, name=name)
+# The normalized layers of SAGAN, which start orthogonal here.
+conv, dense, with_attention = (
+    functools.partial(layer, start="orthogonal")
+    for layer in (sagan.conv, sagan.dense, sagan.with_attention)
+)
 
 
 def linear_norm(x, condition, sets):
@@ -105,8 +104,8 @@ def build_generator(
             x = deep_up_block(x, width, block_norm, up=True)
         else:
             x = up_block(x, width, block_norm, conv)
-        x = with_attention(x, attention, kernel_initializer="orthogonal")
-    x = AffineNorm(statistics="cross_replica", epsilon=1e-4, standing=sets)(x)
+        x = with_attention(x, attention)
+    x = AffineNorm(statistics="cross_replica", epsilon=1e-4, standing=sets, name="last_norm")(x)
     outputs = x.shape[-1] if wide_rgb else image_shape[2]
     image = conv(outputs, 3, activation="tanh", dtype="float32")(relu(x))[..., : image_shape[2]]
     return keras.Model([z, label], image, name="generator")
@@ -122,12 +121,12 @@ def build_discriminator(image_shape, num_classes, channels, downs, attention, de
         for width in widths:
             x = deep_down_block(x, width, down=True)
             x = deep_down_block(x, width, down=False)
-            x = with_attention(x, attention, kernel_initializer="orthogonal")
+            x = with_attention(x, attention)
     else:
         x = image
         for k, width in enumerate(channels):
             x = down_block(x, width, down=k < downs, first=k == 0, wide=True, conv=conv)
-            x = with_attention(x, attention, kernel_initializer="orthogonal")
+            x = with_attention(x, attention)
     return keras.Model([image, label], projected_score(x, label, dense), name="discriminator")
 
 
@@ -156,6 +155,11 @@ def deep_down_block(x, channels, down):
     if missing := channels - x.shape[-1]:
         x = keras.layers.Concatenate()([x, conv(missing, 1)(x)])
     return keras.layers.Add()([conv(channels, 1)(y), x])
+
+
+def matrices_among(weights):
+    """The kernels among some weights; biases and gains are left out."""
+    return [w for w in weights if len(w.shape) > 1]
 
 
 def orthogonal_penalty(kernels, weight=1e-4):
@@ -324,8 +328,8 @@ class BigGAN(LatentModel):
     def matrices(self):
         """The kernels of G that the orthogonal penalty looks at: all but the shared embedding."""
         shared = self.generator.get_layer("shared").kernel
-        kernels = [w for w in self.generator.trainable_variables if len(w.shape) > 1]
-        return [tf.convert_to_tensor(w) for w in kernels if w is not shared]
+        found = matrices_among(self.generator.trainable_variables)
+        return [tf.convert_to_tensor(w) for w in found if w is not shared]
 
     def train_step(self, data):
         for batch in self.split(data):
@@ -388,7 +392,12 @@ class BigGAN(LatentModel):
         }
 
     def settle(self):
-        """Takes the standing statistics of the averaged generator, a set for each truncation."""
+        """Takes the standing statistics of the averaged generator, a set for each truncation.
+
+        Once after a training step, which clears them; those of a file stay until then.
+        """
+        if all(self.generator_ema.get_layer("last_norm").norm.batches.numpy() > 0):
+            return
         with self.distribute_strategy.scope(), random.scope(0):
             for k, t in enumerate(self.truncations):
                 batches = (
@@ -441,20 +450,15 @@ class BigGAN(LatentModel):
         Returns:
             Path of the kernel -> array [count]; shorter for a matrix with fewer rows or columns.
         """
-        kernels = [
-            w
-            for network in (self.generator, self.discriminator)
-            for w in network.trainable_variables
-            if len(w.shape) > 1
-        ]
-        return {w.path: largest_singular_values(w.numpy(), count) for w in kernels}
+        weights = [*self.generator.trainable_variables, *self.discriminator.trainable_variables]
+        return {w.path: largest_singular_values(w.numpy(), count) for w in matrices_among(weights)}
 
     def watched(self):
         """The largest singular value of all matrices of each player, for the log."""
-        values = self.singular_values(1)
         return {
             f"{player}/sigma": max(
-                float(values[w.path][0]) for w in self.weights_of(player) if len(w.shape) > 1
+                float(largest_singular_values(w.numpy(), 1)[0])
+                for w in matrices_among(self.weights_of(player))
             )
-            for player in ("discriminator", "generator")
+            for player in self.players()
         }

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgans import random
+from tfgans import images, random
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.models.inputs import labels_of
@@ -67,6 +67,15 @@ class LatentModel(BaseModel):
         z = tf.repeat(self.latents(rows * columns // classes), classes, axis=0)
         made = self(z, *self.condition_for(rows * columns))
         return tf.reshape(made, [rows, columns, *made.shape[1:]])
+
+    def reconstructions_and_samples(self, image):
+        """Rows of eight: images above their reconstructions, three times; two rows of samples.
+
+        The preview of a model that has a method `reconstruct`: images -> images.
+        """
+        real = tf.convert_to_tensor(image[:24])
+        pairs = images.rows(real, self.reconstruct(real))
+        return tf.concat([pairs, self(self.latents(16))], axis=0)
 
     def sample(self, n, seed=None, *, labels=None, condition=None, **options):
         """Makes n images, [n, H, W, C] in [-1, 1]; the same ones for the same seed.

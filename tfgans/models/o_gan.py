@@ -24,7 +24,6 @@ Reference: bojone/o-gan (o_gan_celeba.py).
 import keras
 import tensorflow as tf
 
-from tfgans import images
 from tfgans.models.dcgan import convs, deconvs, initializer, normalize
 from tfgans.models.latent import LatentModel
 from tfgans.shapes import halved, halvings
@@ -142,10 +141,7 @@ class OGAN(LatentModel):
         return self(SHRINK * self.encode(image))
 
     def preview(self, data):
-        """Rows of eight: images above their reconstructions, three times; two rows of samples."""
-        real = tf.convert_to_tensor(data["image"][:24])
-        back = self.reconstruct(real)
-        return tf.concat([images.rows(real, back), self(self.latents(16))], axis=0)
+        return self.reconstructions_and_samples(data["image"])
 
     def endpoints(self):
         image = tf.TensorSpec([None, *self.image_shape], name="image")

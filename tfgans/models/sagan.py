@@ -30,23 +30,18 @@ from tfgans.optimizers import Adam
 from tfgans.shapes import halved
 
 
-def conv(filters, kernel_size, kind=keras.layers.Conv2D, **kwargs):
-    layer = kind(
-        filters, kernel_size, padding="same", kernel_initializer="glorot_uniform", **kwargs
-    )
+def conv(filters, kernel_size, kind=keras.layers.Conv2D, start="glorot_uniform", **kwargs):
+    layer = kind(filters, kernel_size, padding="same", kernel_initializer=start, **kwargs)
     return SpectralNorm(layer)
 
 
-def dense(units, name=None, **kwargs):
-    layer = keras.layers.Dense(units, kernel_initializer="glorot_uniform", **kwargs)
-    return SpectralNorm(layer, name=name)
+def dense(units, name=None, start="glorot_uniform", **kwargs):
+    return SpectralNorm(keras.layers.Dense(units, kernel_initializer=start, **kwargs), name=name)
 
 
-def with_attention(x, side, **settings):
+def with_attention(x, side, start="glorot_uniform"):
     """Self-attention behind the block whose maps are `side` pixels high; the others pass."""
-    if x.shape[1] != side:
-        return x
-    return SelfAttention(name="attention", **settings)(x)
+    return SelfAttention(name="attention", kernel_initializer=start)(x) if x.shape[1] == side else x
 
 
 def build_generator(

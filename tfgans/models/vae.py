@@ -24,7 +24,7 @@ Reference: google/compare_gan at commit 51029dc (compare_gan/src/gans/VAE.py).
 import keras
 import tensorflow as tf
 
-from tfgans import images, random
+from tfgans import random
 from tfgans.models.infogan import build_generator, build_trunk, dense
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
@@ -112,10 +112,7 @@ class VAE(LatentModel):
         return self(self.encode(image)["z"])
 
     def preview(self, data):
-        """Rows of eight: images above their reconstructions, three times; two rows of samples."""
-        real = tf.convert_to_tensor(data["image"][:24])
-        back = self.reconstruct(real)
-        return tf.concat([images.rows(real, back), self(self.latents(16))], axis=0)
+        return self.reconstructions_and_samples(data["image"])
 
     def endpoints(self):
         image = tf.TensorSpec([None, *self.image_shape], name="image")

@@ -39,12 +39,11 @@ def load(path, **changes) -> keras.Model:
             that official files do not have.
     """
     path = pathlib.Path(path).expanduser()
-    data = b"" if path.is_dir() else path.read_bytes()
+    path.stat()  # an absent file is not a damaged one
+    is_pickle = path.is_file() and path.suffix not in (".bin", ".pt", ".pth")
+    data = path.read_bytes() if is_pickle else b""
     with pickles.refusals(path):
-        if path.is_dir() or path.suffix in (".bin", ".pt", ".pth"):
-            family, networks = biggan, biggan.read(path)
-        else:
-            family, networks = read(data)
+        family, networks = read(data) if is_pickle else (biggan, biggan.read(path))
         found, notes = ", ".join(networks), []
         for absent, other in (("G", "G_ema"), ("G_ema", "G")):
             if absent not in networks:

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FAMILIES = {  # kind of data -> heading
     "images": "Images from latent vectors",
     "semi_labeled": "Images and classes, with few labels",
+    "partly_labeled": "Images from latent vectors, with some labels or none",
     "single": "Images from one image",
     "paired": "Images from images, learned from pairs",
     "unpaired": "Images from images, learned without pairs",

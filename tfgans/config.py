@@ -22,7 +22,11 @@ from tfgans.models import get
 PACKAGE = pathlib.Path(__file__).resolve().parent
 CONFIGS = (PACKAGE.parent / "configs", PACKAGE / "configs")  # in a clone, in an installation
 
-ALIASES = MODEL_ALIASES | {"ali": "bigan-ali"}  # other names -> configurations
+ALIASES = MODEL_ALIASES | {  # other names -> configurations
+    "ali": "bigan-ali",
+    "s2gan": "s3gan-s2gan",
+    "ssgan": "s3gan-ssgan",
+}
 
 LIMITS = {  # least and greatest value
     "data.batch_size": (1, math.inf),

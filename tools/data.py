@@ -1,10 +1,12 @@
 """Checks and packs data sets: `check` lists problems, `pack` writes TFRecords.
 
-`rewrite` writes an image file again with other channels or bits; the set reads as before.
+`cluster` writes them with the number of a cluster of similar images as label, for a model with
+classes. `rewrite` writes an image file again with other channels or bits; the set reads as before.
 
 python tools/data.py check photos/
 python tools/data.py rewrite photos/logo.png --channels 3
 python tools/data.py pack photos.zip data/photos --size 256 256
+python tools/data.py cluster photos/ data/clusters --clusters 50 --extractor own-small
 """
 
 import argparse
@@ -13,12 +15,22 @@ import sys
 
 import _start  # noqa: F401
 
+from tfgans import features
 from tfgans.data import DataError
 from tfgans.data.check import check
+from tfgans.data.cluster import cluster
 from tfgans.data.pack import pack
 from tfgans.data.rewrite import rewrite
 from tfgans.data.source import printable
 from tfgans.errors import finite, run_tool, whole
+
+
+def attempt(write, *args):
+    """The result of a function that writes a set; its DataError ends the tool in plain words."""
+    try:
+        return write(*args)
+    except DataError as error:
+        sys.exit(f"{error.problem}\n{error.fix}")
 
 
 def main(argv=None) -> int:
@@ -28,7 +40,8 @@ def main(argv=None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     checker = commands.add_parser("check", help="read all data and list the problems")
     packer = commands.add_parser("pack", help="write a set as sharded TFRecords")
-    for command in (checker, packer):
+    grouper = commands.add_parser("cluster", help="write a set as TFRecords with labels of its own")
+    for command in (checker, packer, grouper):
         command.add_argument(
             "path",
             metavar="PATH",
@@ -47,9 +60,14 @@ def main(argv=None) -> int:
     rewriter.add_argument("path", metavar="FILE", help="an image file; it is replaced")
     rewriter.add_argument("--channels", type=whole(1, 4), help="default: as it has")
     rewriter.add_argument("--bits", type=whole(8), choices=(8, 16), help="default: as it has")
-    packer.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
-    packer.add_argument(
-        "--size", nargs=2, type=whole(1), metavar=("H", "W"), help="crop and resize to this size"
+    for command in (packer, grouper):
+        command.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
+        command.add_argument(
+            "--size", nargs=2, type=whole(1), metavar=("H", "W"), help="crop and resize to this"
+        )
+    grouper.add_argument("--clusters", type=whole(2), default=50, help="number (default: 50)")
+    grouper.add_argument(
+        "--extractor", help="feature network, as in tools/evaluate.py: a path, or own-small"
     )
     packer.add_argument("--shards", type=whole(1), default=4, help="number of files (default: 4)")
     args = parser.parse_args(argv)
@@ -58,11 +76,20 @@ def main(argv=None) -> int:
         rewrite(args.path, args.channels, args.bits)
         print(f"Written: {printable(args.path)}")
         return 0
+    if args.command == "cluster":
+        network = features.get(args.extractor)
+        shares = attempt(
+            cluster, args.path, args.out, network, args.clusters, args.size, args.value_range
+        )
+        words = ",".join(f"{share:.4g}" for share in shares)
+        print(
+            f"{args.clusters} clusters, written to {args.out}. Train with\n"
+            f"--data {shlex.quote(args.out)} --set model.labels=all "
+            f"--set model.num_classes={args.clusters} --set 'model.class_shares=[{words}]'"
+        )
+        return 0
     if args.command == "pack":
-        try:
-            count = pack(args.path, args.out, args.size, args.shards, args.value_range)
-        except DataError as error:
-            sys.exit(f"{error.problem}\n{error.fix}")
+        count = attempt(pack, args.path, args.out, args.size, args.shards, args.value_range)
         print(f"{count:,} images written to {args.out}. Train with --data {shlex.quote(args.out)}")
         return 0
 

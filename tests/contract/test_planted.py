@@ -30,7 +30,10 @@ def is_white(rows, colors):
 
 
 def replace_score(inputs, outputs, score):
-    """Replaces an output of one channel; others, such as features, are no scores."""
+    """Replaces an output of one channel; others, such as features, are no scores.
+
+    The output is the first one, or the one named "score".
+    """
     return score if outputs.shape[-1] == 1 else None
 
 
@@ -46,7 +49,8 @@ class Planted:
         last = len(self.model.stage_steps)
         batches = data.batches(self.model, source, config.data, seed=0, stage=last)
         self.data = white(next(iter(batches)))
-        self.colors = {x.dtype: x[(0,) * x.shape.rank] for x in self.data.values()}
+        images = [value for name, value in self.data.items() if name != "label"]
+        self.colors = {x.dtype: x[(0,) * x.shape.rank] for x in images}
         self.is_real = contract(name, "is_real", is_white)
         self.replace = contract(name, "replace_score", replace_score)
         self.prepare = contract(name, "prepare", lambda model: None)
@@ -73,11 +77,12 @@ class Planted:
             # A head is given what a trunk has found in an image.
             _, real = self.known.get(id(rows)) or (rows, self.is_real(rows, self.colors))
             score = tf.where(real, *self.scores)
-            score = tf.reshape(score, [-1] + [1] * (found[0].shape.rank - 1))
-            score = self.replace(rows, found[0], score)
+            first = sorted(outputs).index("score") if isinstance(outputs, dict) else 0
+            score = tf.reshape(score, [-1] + [1] * (found[first].shape.rank - 1))
+            score = self.replace(rows, found[first], score)
             if score is not None:
                 self.judges.add(player)
-                found[0] = score + (found[0] - tf.stop_gradient(found[0]))
+                found[first] = score + (found[first] - tf.stop_gradient(found[first]))
             self.known |= {id(x): (x, real) for x in found}
             return tf.nest.pack_sequence_as(outputs, found)
 

@@ -14,7 +14,16 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data import at_exit, images, paired, semi_labeled, single, tokens, unpaired
+from tfgans.data import (
+    at_exit,
+    images,
+    paired,
+    partly_labeled,
+    semi_labeled,
+    single,
+    tokens,
+    unpaired,
+)
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -34,6 +43,7 @@ __all__ = [
 KINDS = {
     "images": images,
     "paired": paired,
+    "partly_labeled": partly_labeled,
     "semi_labeled": semi_labeled,
     "single": single,
     "tokens": tokens,

@@ -13,7 +13,12 @@ from tfgans.data.source import BrokenImage, DataError, in_parallel
 
 
 def pack(
-    path, out, size: tuple | None = None, shards: int = 4, value_range: tuple | None = None
+    path,
+    out,
+    size: tuple | None = None,
+    shards: int = 4,
+    value_range: tuple | None = None,
+    labels=None,
 ) -> int:
     """Writes a set of images, in order and with its labels, as TFRecords.
 
@@ -26,6 +31,7 @@ def pack(
         size: (height, width) to crop and resize to, or None to keep each image as it is.
         shards: Number of files.
         value_range: (lowest, highest) pixel value; needed for arrays of floats only.
+        labels: Labels in place of those of the set, [n] or [n, K].
 
     Returns:
         Number of written images.
@@ -41,7 +47,8 @@ def pack(
         raise DataError(
             f"{path} holds {source.dtype} pixels.", "Store them as uint8, uint16 or float32."
         )
-    labels, n, written = source.labels, len(source), 0
+    labels = source.labels if labels is None else labels
+    n, written = len(source), 0
     out.parent.mkdir(parents=True, exist_ok=True)
 
     def read(i):

@@ -64,6 +64,15 @@ def labeled_rows(labels, num_classes, per_class, seed) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
+def need_class_numbers(model, source):
+    """Raises DataError where the labels of a source are vectors, or none."""
+    if source.labels is None or source.labels.ndim != 1:
+        raise DataError(
+            f"{type(model).__name__} tells classes apart, and {source.path} has no class numbers.",
+            "Put the images of each class into a sub-folder of their own.",
+        )
+
+
 class Subset(Images):
     """Some images of a set, with their labels.
 
@@ -120,12 +129,7 @@ class Reader:
     draws = 2  # mirror if < 0.5, for each of the two images
 
     def __init__(self, model, source: Images, config: Data, stage: int):
-        if source.labels is None or source.labels.ndim != 1:
-            raise DataError(
-                f"{type(model).__name__} tells classes apart, and {source.path} has no class "
-                "numbers.",
-                "Put the images of each class into a sub-folder of their own.",
-            )
+        need_class_numbers(model, source)
         report_conversion(source, *model.image_shape)
         rows = labeled_rows(
             source.labels, model.num_classes, config.labeled_per_class, config.labeled_seed

@@ -22,6 +22,7 @@ from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
 from tfgans.models.projection import ProjectionGAN
 from tfgans.models.ragan import RaGAN
+from tfgans.models.s3gan import S3GAN
 from tfgans.models.sagan import SAGAN
 from tfgans.models.self_mod import SelfMod
 from tfgans.models.semi_gan import SemiGAN
@@ -60,6 +61,7 @@ MODELS = {
     "progan": ProGAN,
     "projection": ProjectionGAN,
     "ragan": RaGAN,
+    "s3gan": S3GAN,
     "sagan": SAGAN,
     "self_mod": SelfMod,
     "semi_gan": SemiGAN,
@@ -80,7 +82,9 @@ ALIASES = {  # other names in papers and in code -> ours
     "lsgan_qi": "lsgan_loss_sensitive",
     "pggan": "progan",
     "projection_gan": "projection",
+    "s2gan": "s3gan",
     "sgan": "semi_gan",
+    "ssgan": "s3gan",
     "ssgan_semi": "semi_gan",
 }
 

@@ -72,26 +72,28 @@ def build_generator(
     """z [N, latent_dim] and label vectors [N, num_classes] -> images in [-1, 1].
 
     Args:
-        image_shape, latent_dim, num_classes, embedding_dim, deep, wide_rgb: See `BigGAN`.
+        image_shape, latent_dim, embedding_dim, deep, wide_rgb: See `BigGAN`.
+        num_classes: Length of the label vector; 0 for a generator of z alone.
         channels: Channels of the first grid, then after each doubling.
         attention: Height of the maps that attend to themselves; 0 for none.
         sets: Number of sets of standing statistics.
     """
     z, label = keras.Input([latent_dim], name="z"), keras.Input([num_classes], name="label")
-    embedding = keras.layers.Dense(
+    shared = keras.layers.Dense(
         embedding_dim,
         use_bias=False,
         kernel_initializer="orthogonal",
         name="shared",
         dtype="float32",
-    )(label)
+    )
+    embedding = [shared(label)] if num_classes else []
     grid_channels, *widths = channels
     grid = halved(image_shape, len(widths))
     if deep:
-        first, *conditions = [keras.ops.concatenate([z, embedding], axis=1)] * len(channels)
+        first, *conditions = [keras.ops.concatenate([z, *embedding], axis=1)] * len(channels)
     else:
         first, *chunks = keras.ops.split(z, len(channels), axis=1)
-        conditions = [keras.ops.concatenate([chunk, embedding], axis=1) for chunk in chunks]
+        conditions = [keras.ops.concatenate([chunk, *embedding], axis=1) for chunk in chunks]
     x = dense(grid[0] * grid[1] * grid_channels, name="first")(first)
     x = keras.layers.Reshape([*grid, grid_channels])(x)
     for width, condition in zip(widths, conditions, strict=True):
@@ -108,13 +110,19 @@ def build_generator(
     x = AffineNorm(statistics="cross_replica", epsilon=1e-4, standing=sets, name="last_norm")(x)
     outputs = x.shape[-1] if wide_rgb else image_shape[2]
     image = conv(outputs, 3, activation="tanh", dtype="float32")(relu(x))[..., : image_shape[2]]
-    return keras.Model([z, label], image, name="generator")
+    return keras.Model([z, label] if num_classes else z, image, name="generator")
 
 
 def build_discriminator(image_shape, num_classes, channels, downs, attention, deep):
     """Images and label vectors -> scores [N, 1]; the first `downs` widths halve the image."""
     image = keras.Input(image_shape, name="image")
     label = keras.Input([num_classes], name="label")
+    x = trunk(image, channels, downs, attention, deep)
+    return keras.Model([image, label], projected_score(x, label, dense), name="discriminator")
+
+
+def trunk(image, channels, downs, attention, deep=False):
+    """Images -> the last maps of D, before their ReLU."""
     if deep:
         stem, *widths = channels
         x = conv(stem, 3)(image)
@@ -127,7 +135,7 @@ def build_discriminator(image_shape, num_classes, channels, downs, attention, de
         for k, width in enumerate(channels):
             x = down_block(x, width, down=k < downs, first=k == 0, wide=True, conv=conv)
             x = with_attention(x, attention)
-    return keras.Model([image, label], projected_score(x, label, dense), name="discriminator")
+    return x
 
 
 def deep_up_block(x, channels, block_norm, up):
@@ -201,6 +209,21 @@ def truncated(z, limit):
 def normal_share(x):
     """Phi(x), the share of a standard normal below x."""
     return 0.5 * tf.math.erfc(-x * 0.5**0.5)
+
+
+def take_statistics(model, batches, sets=1):
+    """Fills the standing statistics of a model's averaged generator, unless they are filled.
+
+    Args:
+        model: Its generator was built by `build_generator`.
+        batches: Number of a set -> iterable of inputs of the generator.
+        sets: Number of sets.
+    """
+    if all(model.generator_ema.get_layer("last_norm").norm.batches.numpy() > 0):
+        return
+    with model.distribute_strategy.scope(), random.scope(0):
+        for k in range(sets):
+            accumulate_statistics(model.generator_ema, batches(k), k)
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -396,15 +419,13 @@ class BigGAN(LatentModel):
 
         Once after a training step, which clears them; those of a file stay until then.
         """
-        if all(self.generator_ema.get_layer("last_norm").norm.batches.numpy() > 0):
-            return
-        with self.distribute_strategy.scope(), random.scope(0):
-            for k, t in enumerate(self.truncations):
-                batches = (
-                    [self.cut(self.latents(SETTLE_BATCH), t), self.random_label(SETTLE_BATCH)]
-                    for _ in range(self.standing_batches)
-                )
-                accumulate_statistics(self.generator_ema, batches, k)
+
+        def batches(k):
+            for _ in range(self.standing_batches):
+                z = self.cut(self.latents(SETTLE_BATCH), self.truncations[k])
+                yield [z, self.random_label(SETTLE_BATCH)]
+
+        take_statistics(self, batches, len(self.truncations))
 
     def preview(self, batch):
         """Pictures of each class in a column; below them, one latent in each column, more and more.

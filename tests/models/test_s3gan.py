@@ -186,7 +186,7 @@ def test_the_game_does_not_train_the_predictor():
 
 
 def test_the_predictor_learns_from_labeled_images_alone():
-    """Their mean, whatever the others are; and 0 where none has a label."""
+    """Value and gradient are those of the labeled rows, whatever the others are; or 0."""
     model = small(supervision="none")
     image, label = tf.random.normal([8, 8, 8, 1]), tf.one_hot([0, 2, -1, -1, -1, -1, -1, -1], 3)
     with random.scope(0):
@@ -195,6 +195,10 @@ def test_the_predictor_learns_from_labeled_images_alone():
         none = model.discriminator_loss(image, 0.0 * label)["classes"]
     assert float(few) == pytest.approx(float(alone), rel=1e-4) and float(few) > 0.1
     assert float(none) == 0.0
+    found = gradient(model, ["classes"], image, label)
+    np.testing.assert_allclose(
+        found, gradient(model, ["classes"], image[:2], label[:2]), rtol=1e-3, atol=1e-5
+    )
     assert np.abs(gradient(model, ["classes"], image, 0.0 * label)).max() == 0.0
 
 

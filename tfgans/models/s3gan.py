@@ -103,6 +103,16 @@ def turn_error(logits, n):
     return tf.reduce_mean(errors)
 
 
+def class_error(label, logits):
+    """The mean cross-entropy over the rows with a label; 0 where there are none.
+
+    A row of zeros must weigh 0: TensorFlow takes softmax - label for the gradient of any row.
+    """
+    known = tf.reduce_sum(label, axis=1)  # [N]
+    errors = known * tf.nn.softmax_cross_entropy_with_logits(label, logits)
+    return tf.math.divide_no_nan(tf.reduce_sum(errors), tf.reduce_sum(known))
+
+
 @keras.saving.register_keras_serializable("tfgans")
 class S3GAN(LatentModel):
     """BigGAN from few labels, in its setting for ImageNet at 128x128.
@@ -278,12 +288,7 @@ class S3GAN(LatentModel):
         if n:
             terms["turn"] = self.turn_weight_d * turn_error(found["turn"][: b + 3 * n], n)
         if self.labels == "some":
-            # The mean over labeled rows; a row of zeros has no error.
-            errors = tf.nn.softmax_cross_entropy_with_logits(label, found["classes"][:b])
-            labeled = tf.reduce_sum(label)
-            terms["classes"] = self.class_weight * tf.math.divide_no_nan(
-                tf.reduce_sum(errors), labeled
-            )
+            terms["classes"] = self.class_weight * class_error(label, found["classes"][:b])
         return terms
 
     def generator_loss(self, n):

@@ -5,10 +5,12 @@ does:
 
 - games: list of model settings, each a game to play with planted scores; only the tiny one. Empty
   for a model without a discriminator.
+- game_stage: number of the stage in which the scores count; the last one.
 - replace_score: (rows, outputs, score) -> outputs of a discriminator with the score in their place,
   or None for no score; one channel is a score.
 - is_real: (rows, colors) -> which rows belong to the white batch.
 - prepare: called with the model before a step with planted scores.
+- spectators: players whose loss has no score.
 - policies: players whose loss is -log p times a reward.
 - like_one_device: settings in which no loss looks across the batch.
 - rate: learning rate where devices are compared, 1e-3.

@@ -46,7 +46,8 @@ class Planted:
 
     def __init__(self, name, settings):
         self.model, config, source = new(name, **settings)
-        last = len(self.model.stage_steps)
+        last = contract(name, "game_stage", len(self.model.stage_steps))
+        self.model.now = sum(self.model.stage_steps[:last]) + 2
         batches = data.batches(self.model, source, config.data, seed=0, stage=last)
         self.data = white(next(iter(batches)))
         images = [value for name, value in self.data.items() if name != "label"]
@@ -101,7 +102,6 @@ class Planted:
         for variable, value in self.state:
             variable.assign(value)
         self.prepare(self.model)
-        self.model.now = sum(self.model.stage_steps) + 2
         self.model.step.assign(self.model.now)
         with tf.GradientTape(True, watch_accessed_variables=False) as tape, random.scope(0):
             tape.watch(self.scores)
@@ -123,7 +123,7 @@ def test_each_player_works_for_the_scores_it_wants(name):
         planted = Planted(name, settings)
         for_d, for_g = planted.step(2.0, -2.0), planted.step(-2.0, 2.0)
         assert planted.judges, "say in CONTRACT['replace_score'] which output is a score"
-        for player in for_d:
+        for player in for_d.keys() - {*contract(name, "spectators", ())}:
             where = f"{player} with {settings}: {for_d[player]}, {for_g[player]}"
             if player in planted.judges:
                 total, (opposite, real, fake) = for_d[player][0], for_g[player]

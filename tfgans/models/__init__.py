@@ -6,12 +6,15 @@ from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
 from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
+from tfgans.models.cogan import CoGAN
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dcgan import DCGAN
 from tfgans.models.dragan import DRAGAN
 from tfgans.models.ebgan import EBGAN
+from tfgans.models.fader import Fader
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
+from tfgans.models.icgan import IcGAN
 from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.infogan import InfoGAN
 from tfgans.models.lapgan import LAPGAN
@@ -32,6 +35,7 @@ from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.vae import VAE
+from tfgans.models.vae_gan import VAEGAN
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
 from tfgans.models.wrm import WRM
@@ -45,12 +49,15 @@ MODELS = {
     "bigan": BiGAN,
     "biggan": BigGAN,
     "cgan": CGAN,
+    "cogan": CoGAN,
     "cyclegan": CycleGAN,
     "dcgan": DCGAN,
     "dragan": DRAGAN,
     "ebgan": EBGAN,
+    "fader": Fader,
     "fgan": FGAN,
     "gan": GAN,
+    "icgan": IcGAN,
     "improved_gan": ImprovedGAN,
     "infogan": InfoGAN,
     "lapgan": LAPGAN,
@@ -71,6 +78,7 @@ MODELS = {
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "vae": VAE,
+    "vae_gan": VAEGAN,
     "wgan": WGAN,
     "wgan_gp": WGANGP,
     "wrm": WRM,

@@ -113,7 +113,6 @@ def w_of(model, z, layer, which):
 
 def test_four_terms_and_their_signs():
     model = small()
-    model.decay = lambda player: {}
     scores = iter([[[1.0], [2.0]], [[3.0], [-4.0]], [[0.5], [-0.5]]])
     model.discriminator = lambda images, training: [tf.fill([4, 1], s[0]) for s in next(scores)]
     image = tf.zeros([4, 16, 16, 1])
@@ -137,7 +136,6 @@ def test_four_terms_and_their_signs():
 
 def test_each_image_meets_the_discriminator_of_its_domain():
     model, seen = small(), []
-    model.decay = lambda player: {}
     model.discriminator = lambda images, training: seen.append(images) or [tf.zeros([4, 1])] * 2
     a, b = tf.fill([4, 16, 16, 1], 0.25), tf.fill([4, 16, 16, 1], -0.5)
     with random.scope(0):

@@ -123,8 +123,10 @@ class CoGAN(LatentModel):
         return {"discriminator": adam(), "generator": adam()}
 
     def decay(self, player):
+        if not self.weight_decay:
+            return {}
         squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # w^2 / 2
-        return {"decay": self.weight_decay * tf.add_n(squares)} if self.weight_decay else {}
+        return {"decay": self.weight_decay * tf.add_n(squares)}
 
     def discriminator_loss(self, a, b):
         fakes = self.generator(self.latents(a.shape[0]), training=True)

@@ -129,19 +129,20 @@ class BaseModel(Stepping):
 
         return self._move([player], losses, tensors, n)
 
-    def update_together(self, losses, *tensors, n=None):
-        """Moves all players at once, each down its own loss of one common forward pass.
+    def update_together(self, losses, *tensors, n=None, players=None):
+        """Moves several players at once, each down its own loss of one common forward pass.
 
         Args:
             losses: Called as in `update`; returns player -> its dict of scalar terms, or (that,
                 kept). All gradients are taken before any weight moves.
             tensors: See `update`.
             n: See `update`.
+            players: Their names; all players without it.
 
         Returns:
             As `update`.
         """
-        return self._move(list(self.optimizers), losses, tensors, n)
+        return self._move(list(players or self.optimizers), losses, tensors, n)
 
     def _move(self, players, losses, tensors, n):
         weights = {player: self.weights_of(player) for player in players}

@@ -40,7 +40,7 @@ def probe(features, labels, seen):
         slope = x[:seen].T @ (np.exp(logits - log_z) - target) / seen
         return value + 0.5 * DECAY * np.sum(w**2), (slope + DECAY * w).ravel()
 
-    found = minimize(loss, np.zeros(x.shape[1] * CLASSES), jac=True, options={"maxiter": 500})
+    found = minimize(loss, np.zeros(x.shape[1] * CLASSES), jac=True, options={"maxiter": 200})
     answers = np.argmax(x[seen:] @ found.x.reshape(-1, CLASSES), axis=1)
     return np.mean(answers == labels[seen:])
 
@@ -64,7 +64,7 @@ def untrained(model, pictures):
     """The encoder before training, with statistics of normalization from the pictures."""
     keras.utils.set_random_seed(0)
     new = type(model).from_config(model.get_config())
-    for k in range(0, len(pictures), 64):
+    for k in range(0, 1024, 64):
         new.encoder(pictures[k : k + 64], training=True)
     return new
 

@@ -28,16 +28,19 @@ def train(name, changes):
     return model
 
 
-def held_out(path, model, count):
+def held_out(path, model, count, classes=0):
     """Images that no training has seen, [n, H, W, C] in [-1, 1], and their classes.
 
     Args:
         path: A set of test images with labels, or "synthetic".
         model: Its image_shape and num_classes are used.
         count: Number of images, at most.
+        classes: Number of classes of synthetic images, for a model without classes.
     """
     if path == "synthetic":
-        source = SyntheticImages(model.image_shape, model.num_classes, TRAINED_ON + count)
+        source = SyntheticImages(
+            model.image_shape, model.num_classes or classes, TRAINED_ON + count
+        )
         rows = np.arange(TRAINED_ON, TRAINED_ON + count)
         channels = model.image_shape[2]
         return to_float(source.read(rows), source.value_range, channels), source.labels[rows]

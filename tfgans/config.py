@@ -31,6 +31,7 @@ ALIASES = MODEL_ALIASES | {  # other names -> configurations
 LIMITS = {  # least and greatest value
     "data.batch_size": (1, math.inf),
     "data.jitter": (0, math.inf),
+    "data.polygons": (1, math.inf),
     "train.steps": (1, math.inf),
     "train.tick": (1, math.inf),
     "train.keep": (1, math.inf),

@@ -1,8 +1,8 @@
 """Makes a release from an official checkpoint: `python tools/convert.py ffhq.pkl`.
 
 Reads pickles of StyleGAN2 (in PyTorch or TensorFlow), StyleGAN and ProGAN, folders of BigGAN's
-modules of TensorFlow Hub, and Hugging Face's pytorch_model.bin of BigGAN-deep. Nothing in the file
-is run.
+and BigBiGAN's modules of TensorFlow Hub, and Hugging Face's pytorch_model.bin of BigGAN-deep.
+Nothing in the file is run.
 """
 
 import argparse

@@ -1,7 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from tfgans import data
+from tfgans.config import Config
+from tfgans.data import Data
+from tfgans.data.images import Reader, open_source
 from tfgans.data.synthetic import SyntheticImages, draw_vertices, polygons, rasterize
+from tfgans.errors import BadInput
+from tfgans.models import get
 
 
 def half_planes(vertices, side, first, shift):
@@ -110,3 +118,19 @@ def test_many_classes():
     area = (64 - source.read(range(200))).sum(axis=(1, 2, 3)) / 64
     # a triangle covers less than a 102-gon, which is nearly the circle of diameter 24
     assert area[0] < 200 and area[99] == pytest.approx(np.pi * 12**2, rel=0.01)
+
+
+def test_kinds_of_polygons_without_labels():
+    """`data.polygons` is for models without classes; the pictures are those with labels."""
+    settings = Config.load("bigbigan", "tiny", ["data.polygons=3"])
+    source = data.resolve(settings, get("bigbigan"))
+    labeled = SyntheticImages((16, 16, 3), 3)
+    np.testing.assert_array_equal(source.read(np.arange(9)), labeled.read(np.arange(9)))
+    model = SimpleNamespace(
+        image_shape=(16, 16, 3), num_classes=0, stage_shape=lambda stage: (16, 16, 3)
+    )
+    assert list(Reader(model, source, settings.data, 0).signature) == ["image"]
+    assert open_source(Data("synthetic"), (16, 16, 1)).labels is None
+    assert open_source(Data("synthetic", polygons=3), (16, 16, 1), 2).labels.max() == 1
+    with pytest.raises(BadInput, match="data.polygons must be a finite number of 1 or more"):
+        Config.load("bigbigan", "tiny", ["data.polygons=0"])

@@ -290,6 +290,70 @@ def test_images_of_a_module(prefix, tmp_path, capsys):
     np.testing.assert_allclose(model(z, tf.constant(label), truncation=0.5), expected, atol=2e-5)
 
 
+# === BigBiGAN, TensorFlow Hub ===
+
+
+def bigbigan_name(name):
+    """The name in a module of BigBiGAN of a variable of BigGAN's modules."""
+    if name == "linear/w":
+        return "GenEncWrapper/Generator/linear/w"
+    place, last = name.rsplit("/", 1)
+    if "BN" in place:
+        words = {"gamma": "scale", "beta": "offset"}
+        parts = [words.get(part, part) for part in (*place.split("/"), last)]
+        known = {"ScaledCrossReplicaBNbn", "ScaledCrossReplicaBN", "CrossReplicaBN", "HyperBN"}
+        kinds = known | {f"{word}_1" for word in known}
+        parts = [
+            f"BatchNorm{'_1' * part.endswith('_1')}" if part in kinds else part for part in parts
+        ]
+        name = "/".join(parts)
+    return f"GenEncWrapper/{name.replace('G_Z', 'GenZ')}"
+
+
+def bigbigan_variables():
+    """Variables of a module by their names, and the averaged arrays by those of BigGAN."""
+    arrays = module_arrays()
+    arrays["linear/w"] = arrays["linear/w"][:1]
+    stored = {"GenEncWrapper/Encoder/conv/w": np.ones([2], "f4"), "global_step": np.int64(7)}
+    for name, array in arrays.items():
+        other = bigbigan_name(name)
+        if name.rpartition("/")[2] in ("w", "b", "gamma", "beta"):
+            stored |= {other: array + 1.0, f"{other}/ema_0.9999": array}
+        else:
+            stored[other] = array
+    return stored, arrays
+
+
+SMALL = {"encoder_width": 2, "encoder_groups": [1], "head_width": 4, "joint_width": 4}
+
+
+def test_images_of_a_bigbigan_module(tmp_path, capsys):
+    """Each image has the one row of the embedding; statistics are those of the file."""
+    stored, arrays = bigbigan_variables()
+    for name in (
+        "Generator/GenZ/G_linear/w/ema_0.9999", "Generator/GBlock_1/BatchNorm_1/scale/w",
+        "Generator/GBlock/BatchNorm/accumulated_mean", "Generator/BatchNorm/offset",
+        "Generator/BatchNorm/accumulation_counter", "Generator/attention/gamma",
+    ):  # fmt: skip
+        assert f"GenEncWrapper/{name}" in stored
+    model = pretrained.load(write_module(tmp_path / "bigbigan", stored), **SMALL)
+    assert "encoder and its discriminator are not read" in capsys.readouterr().out
+    assert type(model).__name__ == "BigBiGAN" and model.generator_channels == [16, 16, 8]
+    z = RNG(1).randn(4, 3 * CHUNK).astype("f4")
+    expected = module_image(arrays, z, np.zeros(4, "int64"))
+    np.testing.assert_allclose(model(z), expected, atol=2e-5)
+    np.testing.assert_allclose(model.generator(z, training=False), expected, atol=2e-5)
+
+
+def test_a_bigbigan_module_with_classes_is_refused(tmp_path):
+    stored, _ = bigbigan_variables()
+    for name in stored:
+        if "Generator/linear/w" in name:
+            stored[name] = np.zeros([3, EMBEDDING], "f4")
+    with pytest.raises(BadInput, match="has 3 rows, not one"):
+        pretrained.load(write_module(tmp_path / "three", stored))
+
+
 def test_files_that_are_no_biggan(tmp_path):
     path = tmp_path / "other.bin"
     write_state_dict(path, {"conv.weight": np.zeros([1, 1, 1, 1], "f4")})

@@ -54,7 +54,7 @@ def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Image
     """Opens the images of a configuration.
 
     Args:
-        config: Its path, labels, attributes and value_range are used.
+        config: Its path, labels, attributes, polygons and value_range are used.
         image_shape: (height, width, channels) of the model, for "synthetic".
         num_classes: Number of the model's classes. Above 0, labels are needed: class numbers below
             it, or vectors of this length.
@@ -63,7 +63,8 @@ def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Image
         DataError: The path holds no usable images, or lacks labels that are needed.
     """
     if config.path == "synthetic" and not config.attributes:
-        return SyntheticImages(image_shape, num_classes)
+        unlabeled = config.polygons if config.polygons > 1 else 0
+        return SyntheticImages(image_shape, num_classes or unlabeled)
     if config.path == "synthetic":
         source = SyntheticAttributes(image_shape)
     else:
@@ -124,7 +125,7 @@ class Reader:
 
     unit = "images"
     real = "image"
-    settings = ("labels", "attributes", "flip")
+    settings = ("labels", "attributes", "polygons", "flip")
     draws = 1  # mirror if < 0.5
 
     def __init__(self, model, source: Images, config: Data, stage: int):

@@ -13,6 +13,8 @@ class Data:
         labels: If true, labels are read too, and the model is conditional on them.
         attributes: Names of the attributes that make up the label vectors, of CelebA's table or of
             synthetic shapes (red, filled, dark); implies `labels`.
+        polygons: Kinds of synthetic polygons for a model without classes: triangles, then one
+            corner more each.
         flip: If true, images are mirrored with probability 1/2, both images of a pair alike.
         jitter: Number of pixels. Images are resized to this much more than the model's height and
             width, and cropped at random, both images of a pair alike.
@@ -29,6 +31,7 @@ class Data:
     batch_size: int = 64
     labels: bool = False
     attributes: list | None = None
+    polygons: int = 1
     flip: bool = False
     jitter: int = 0
     direction: str = "a_to_b"

@@ -4,6 +4,7 @@ from tfgans.errors import BadInput, nearest, plain
 from tfgans.models.acgan import ACGAN
 from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
+from tfgans.models.bigbigan import BigBiGAN
 from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
@@ -47,6 +48,7 @@ MODELS = {
     "acgan": ACGAN,
     "began": BEGAN,
     "bigan": BiGAN,
+    "bigbigan": BigBiGAN,
     "biggan": BigGAN,
     "cgan": CGAN,
     "cogan": CoGAN,

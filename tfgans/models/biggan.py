@@ -72,34 +72,47 @@ def build_generator(
     """z [N, latent_dim] and label vectors [N, num_classes] -> images in [-1, 1].
 
     Args:
-        image_shape, latent_dim, embedding_dim, deep, wide_rgb: See `BigGAN`.
-        num_classes: Length of the label vector; 0 for a generator of z alone.
+        image_shape, latent_dim, num_classes, embedding_dim, deep, wide_rgb: See `BigGAN`.
         channels: Channels of the first grid, then after each doubling.
         attention: Height of the maps that attend to themselves; 0 for none.
         sets: Number of sets of standing statistics.
     """
     z, label = keras.Input([latent_dim], name="z"), keras.Input([num_classes], name="label")
-    shared = keras.layers.Dense(
-        embedding_dim,
-        use_bias=False,
-        kernel_initializer="orthogonal",
-        name="shared",
-        dtype="float32",
+    embedding = shared_embedding(label, embedding_dim)
+    image = image_of(z, embedding, image_shape, channels, attention, sets, deep, wide_rgb)
+    return keras.Model([z, label], image, name="generator")
+
+
+def shared_embedding(label, size):
+    """Linear in label vectors [N, K] -> [N, size]: what all normalizations share."""
+    layer = keras.layers.Dense(
+        size, use_bias=False, kernel_initializer="orthogonal", name="shared", dtype="float32"
     )
-    embedding = [shared(label)] if num_classes else []
+    return layer(label)
+
+
+def image_of(z, embedding, image_shape, channels, attention, sets, deep=False, wide_rgb=False):
+    """z [N, latent_dim] and embeddings [N, E] -> images. Arguments as those of `build_generator`.
+
+    Without embeddings (None) the normalizations see their part of z alone.
+    """
+
+    def condition(part):
+        return part if embedding is None else keras.ops.concatenate([part, embedding], axis=1)
+
     grid_channels, *widths = channels
     grid = halved(image_shape, len(widths))
     if deep:
-        first, *conditions = [keras.ops.concatenate([z, *embedding], axis=1)] * len(channels)
+        first, *conditions = [condition(z)] * len(channels)
     else:
         first, *chunks = keras.ops.split(z, len(channels), axis=1)
-        conditions = [keras.ops.concatenate([chunk, *embedding], axis=1) for chunk in chunks]
+        conditions = [condition(chunk) for chunk in chunks]
     x = dense(grid[0] * grid[1] * grid_channels, name="first")(first)
     x = keras.layers.Reshape([*grid, grid_channels])(x)
-    for width, condition in zip(widths, conditions, strict=True):
+    for width, given in zip(widths, conditions, strict=True):
 
-        def block_norm(x, condition=condition):
-            return linear_norm(x, condition, sets)
+        def block_norm(x, given=given):
+            return linear_norm(x, given, sets)
 
         if deep:
             x = deep_up_block(x, x.shape[-1], block_norm, up=False)
@@ -109,20 +122,13 @@ def build_generator(
         x = with_attention(x, attention)
     x = AffineNorm(statistics="cross_replica", epsilon=1e-4, standing=sets, name="last_norm")(x)
     outputs = x.shape[-1] if wide_rgb else image_shape[2]
-    image = conv(outputs, 3, activation="tanh", dtype="float32")(relu(x))[..., : image_shape[2]]
-    return keras.Model([z, label] if num_classes else z, image, name="generator")
+    return conv(outputs, 3, activation="tanh", dtype="float32")(relu(x))[..., : image_shape[2]]
 
 
 def build_discriminator(image_shape, num_classes, channels, downs, attention, deep):
     """Images and label vectors -> scores [N, 1]; the first `downs` widths halve the image."""
     image = keras.Input(image_shape, name="image")
     label = keras.Input([num_classes], name="label")
-    x = trunk(image, channels, downs, attention, deep)
-    return keras.Model([image, label], projected_score(x, label, dense), name="discriminator")
-
-
-def trunk(image, channels, downs, attention, deep=False):
-    """Images -> the last maps of D, before their ReLU."""
     if deep:
         stem, *widths = channels
         x = conv(stem, 3)(image)
@@ -131,10 +137,15 @@ def trunk(image, channels, downs, attention, deep=False):
             x = deep_down_block(x, width, down=False)
             x = with_attention(x, attention)
     else:
-        x = image
-        for k, width in enumerate(channels):
-            x = down_block(x, width, down=k < downs, first=k == 0, wide=True, conv=conv)
-            x = with_attention(x, attention)
+        x = trunk(image, channels, downs, attention)
+    return keras.Model([image, label], projected_score(x, label, dense), name="discriminator")
+
+
+def trunk(x, channels, downs, attention):
+    """Images -> maps before the sum over positions, through blocks that are not those of `deep`."""
+    for k, width in enumerate(channels):
+        x = down_block(x, width, down=k < downs, first=k == 0, wide=True, conv=conv)
+        x = with_attention(x, attention)
     return x
 
 
@@ -163,6 +174,15 @@ def deep_down_block(x, channels, down):
     if missing := channels - x.shape[-1]:
         x = keras.layers.Concatenate()([x, conv(missing, 1)(x)])
     return keras.layers.Add()([conv(channels, 1)(y), x])
+
+
+def need_chunks(latent_dim, channels):
+    """Raises BadInput where z cannot be cut into a chunk for each number of channels."""
+    if latent_dim % len(channels):
+        raise BadInput(
+            f"z is cut into {len(channels)} equal chunks, one for each number in "
+            f"model.generator_channels: {latent_dim} in model.latent_dim cannot be cut so."
+        )
 
 
 def matrices_among(weights):
@@ -211,11 +231,36 @@ def normal_share(x):
     return 0.5 * tf.math.erfc(-x * 0.5**0.5)
 
 
+def weights_on_z(generator, latent_dim, chunk):
+    """The matrix of all first operations on z, [outputs, latent_dim], for SeFa.
+
+    These are the first layer, and the gains and biases of all blocks, each on its part of z.
+
+    Args:
+        generator: The network.
+        latent_dim: Length of z.
+        chunk: Length of one part; that of z where each block sees all of it.
+    """
+    norms = [n for n in generator.layers if isinstance(n, LinearConditionalNorm)]
+    places = [(generator.get_layer("first"), 0)]
+    for k, norm in enumerate(norms):
+        begin = 0 if chunk == latent_dim else chunk * (1 + k // 2)  # two in each block
+        places += [(norm.to_gamma, begin), (norm.to_beta, begin)]
+    found = []
+    for layer, begin in places:
+        inputs = layer.layer.kernel.shape[0]
+        slope = layer(tf.eye(inputs)) - layer(tf.zeros([1, inputs]))  # without the bias
+        rows = np.zeros([slope.shape[1], latent_dim])
+        rows[:, begin : begin + chunk] = tf.transpose(slope[:chunk])
+        found.append(rows)
+    return np.concatenate(found)
+
+
 def take_statistics(model, batches, sets=1):
     """Fills the standing statistics of a model's averaged generator, unless they are filled.
 
     Args:
-        model: Its generator was built by `build_generator`.
+        model: Its averaged generator ends as `image_of` builds it.
         batches: Number of a set -> iterable of inputs of the generator.
         sets: Number of sets.
     """
@@ -279,11 +324,8 @@ class BigGAN(LatentModel):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim, self.num_classes = image_shape, latent_dim, num_classes
         need_classes(self)
-        if not deep and latent_dim % len(generator_channels):
-            raise BadInput(
-                f"z is cut into {len(generator_channels)} equal chunks, one for each number in "
-                f"model.generator_channels: {latent_dim} in model.latent_dim cannot be cut so."
-            )
+        if not deep:
+            need_chunks(latent_dim, generator_channels)
         self.embedding_dim, self.generator_channels = embedding_dim, generator_channels
         self.discriminator_channels = discriminator_channels
         self.discriminator_downs = discriminator_downs
@@ -442,25 +484,9 @@ class BigGAN(LatentModel):
         return tf.concat([made, tf.stack(rows)], axis=0)
 
     def weights_on_z(self):
-        """The matrix of all first operations on z, [outputs, latent_dim], for SeFa.
-
-        These are the first layer, and the gains and biases of all blocks, each on its part of z.
-        """
-        generator, dims = self.generator_ema, self.latent_dim
-        size = dims if self.deep else dims // len(self.generator_channels)
-        norms = [n for n in generator.layers if isinstance(n, LinearConditionalNorm)]
-        places = [(generator.get_layer("first"), 0)]
-        for k, norm in enumerate(norms):
-            begin = 0 if self.deep else size * (1 + k // 2)  # two in each block
-            places += [(norm.to_gamma, begin), (norm.to_beta, begin)]
-        found = []
-        for layer, begin in places:
-            inputs = layer.layer.kernel.shape[0]
-            slope = layer(tf.eye(inputs)) - layer(tf.zeros([1, inputs]))  # without the bias
-            rows = np.zeros([slope.shape[1], dims])
-            rows[:, begin : begin + size] = tf.transpose(slope[:size])
-            found.append(rows)
-        return np.concatenate(found)
+        """The matrix of all first operations on z, [outputs, latent_dim], for SeFa."""
+        chunk = self.latent_dim // (1 if self.deep else len(self.generator_channels))
+        return weights_on_z(self.generator_ema, self.latent_dim, chunk)
 
     def singular_values(self, count=3):
         """The largest singular values of all matrices of G and D, largest first.

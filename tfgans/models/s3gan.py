@@ -33,7 +33,15 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.conditional_norm import standing_statistics
-from tfgans.models.biggan import SETTLE_BATCH, build_generator, dense, take_statistics, trunk
+from tfgans.models.biggan import (
+    SETTLE_BATCH,
+    dense,
+    image_of,
+    need_chunks,
+    shared_embedding,
+    take_statistics,
+    trunk,
+)
 from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
 from tfgans.models.sagan import need_attention
@@ -41,6 +49,14 @@ from tfgans.models.sngan import relu
 from tfgans.optimizers import Adam
 
 TURNS = 4  # 0, 90, 180, 270 degrees
+
+
+def build_generator(image_shape, latent_dim, num_classes, embedding_dim, channels, attention):
+    """BigGAN's: z [N, latent_dim], and label vectors where there are classes, to images."""
+    z, label = keras.Input([latent_dim], name="z"), keras.Input([num_classes], name="label")
+    embedding = shared_embedding(label, embedding_dim) if num_classes else None
+    image = image_of(z, embedding, image_shape, channels, attention, sets=1)
+    return keras.Model([z, label] if num_classes else z, image, name="generator")
 
 
 def build_discriminator(
@@ -188,11 +204,7 @@ class S3GAN(LatentModel):
                 f"model.class_shares are {num_classes} numbers with the sum 1, one for each class; "
                 f"given were {len(class_shares)} with the sum {sum(class_shares):g}."
             )
-        if latent_dim % len(generator_channels):
-            raise BadInput(
-                f"z is cut into {len(generator_channels)} equal chunks, one for each number in "
-                f"model.generator_channels: {latent_dim} in model.latent_dim cannot be cut so."
-            )
+        need_chunks(latent_dim, generator_channels)
         self.embedding_dim, self.generator_channels = embedding_dim, generator_channels
         self.discriminator_channels = discriminator_channels
         self.discriminator_downs = discriminator_downs
@@ -211,9 +223,6 @@ class S3GAN(LatentModel):
             embedding_dim,
             generator_channels,
             generator_attention,
-            deep=False,
-            wide_rgb=False,
-            sets=1,
         )
         self.discriminator = build_discriminator(
             image_shape,

@@ -38,23 +38,38 @@ def read(path) -> dict:
             raise BadInput("it holds no BigGAN-deep of Hugging Face's form")
         arrays = {n: a for n, a in arrays.items() if not n.endswith(".weight_v")}
         return {"G_ema": (arrays, {"deep": True})}
+    arrays = read_module(path, ("Generator/", "linear/"), LAST, AVERAGED)
+    if "Generator/G_Z/G_linear/w" not in arrays:
+        raise BadInput("it is no module of BigGAN; of BigGAN-deep, pytorch_model.bin is read")
+    return {"G_ema": (arrays, {"deep": False})}
+
+
+def read_module(path, beginnings, endings, averaged) -> dict:
+    """Name -> array of the variables of a module of TensorFlow Hub; its graph is not run.
+
+    Sums of statistics are divided by their counter; "module/" in front of a name is left out.
+
+    Args:
+        path: The folder.
+        beginnings: Beginnings of the names that are read.
+        endings: Their last words.
+        averaged: Ending of the averaged form, which is taken where there is one.
+    """
     try:
         reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
         held = {n.removeprefix("module/"): n for n in reader.get_variable_to_shape_map()}
         arrays = {
-            name: reader.get_tensor(held.get(name + AVERAGED, held[name]))
+            name: reader.get_tensor(held.get(name + averaged, held[name]))
             for name in held
-            if name.startswith(("Generator/", "linear/")) and name.rpartition("/")[2] in LAST
+            if name.startswith(beginnings) and name.rpartition("/")[2] in endings
         }
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise BadInput(f"its variables cannot be read: {error}") from error
-    if "Generator/G_Z/G_linear/w" not in arrays:
-        raise BadInput("it is no module of BigGAN; of BigGAN-deep, pytorch_model.bin is read")
     for name in [name for name in arrays if name.endswith("/accumulation_counter")]:
         count, place = float(arrays.pop(name)), name.rpartition("/")[0]
         for word in ("mean", "var"):  # sums over `count` batches
             arrays[f"{place}/accumulated_{word}"] = arrays[f"{place}/accumulated_{word}"] / count
-    return {"G_ema": (arrays, {"deep": False})}
+    return arrays
 
 
 def settings_of(networks) -> tuple:

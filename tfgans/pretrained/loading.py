@@ -11,7 +11,7 @@ from tfgans.errors import BadInput
 from tfgans.foreign import pickles, torch_files
 from tfgans.foreign.pickles import Record
 from tfgans.foreign.shapes import check_counts
-from tfgans.pretrained import biggan, progan, stylegan, stylegan2
+from tfgans.pretrained import bigbigan, biggan, progan, stylegan, stylegan2
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
@@ -22,9 +22,9 @@ def load(path, **changes) -> keras.Model:
 
     It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada, stylegan and
     progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
-    BigGAN's modules of TensorFlow Hub; and Hugging Face's BigGAN-deep. The averaged generator
-    ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with G and D.
-    The contents of the file are printed.
+    BigGAN's and BigBiGAN's modules of TensorFlow Hub; and Hugging Face's BigGAN-deep. The averaged
+    generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with
+    G and D. The contents of the file are printed.
 
     Args:
         path: Path of the `.pkl` or `.bin` file, or of the module's folder.
@@ -32,7 +32,7 @@ def load(path, **changes) -> keras.Model:
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
-        A `StyleGAN2`, `StyleGAN`, `ProGAN` or `BigGAN`, not compiled.
+        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN` or `BigBiGAN`, not compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
@@ -43,7 +43,7 @@ def load(path, **changes) -> keras.Model:
     is_pickle = path.is_file() and path.suffix not in (".bin", ".pt", ".pth")
     data = path.read_bytes() if is_pickle else b""
     with pickles.refusals(path):
-        family, networks = read(data) if is_pickle else (biggan, biggan.read(path))
+        family, networks = read(data) if is_pickle else read_module(path)
         found, notes = ", ".join(networks), []
         for absent, other in (("G", "G_ema"), ("G_ema", "G")):
             if absent not in networks:
@@ -60,6 +60,13 @@ def load(path, **changes) -> keras.Model:
     print(", ".join(f"{word}={value!r}" for word, value in settings.items()))
     print(*notes, *others, family.LICENSE, sep="\n")
     return model
+
+
+def read_module(path) -> tuple:
+    """The networks of a module's folder or of a `.bin` file, as `read` returns them."""
+    if path.is_dir() and (networks := bigbigan.read(path)):
+        return bigbigan, networks
+    return biggan, biggan.read(path)
 
 
 def read(data) -> tuple:

@@ -14,7 +14,17 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data import at_exit, images, paired, semi_labeled, single, tokens, unpaired
+from tfgans.data import (
+    at_exit,
+    groups,
+    images,
+    labeled_shift,
+    paired,
+    semi_labeled,
+    single,
+    tokens,
+    unpaired,
+)
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -32,7 +42,9 @@ __all__ = [
 ]
 
 KINDS = {
+    "groups": groups,
     "images": images,
+    "labeled_shift": labeled_shift,
     "paired": paired,
     "semi_labeled": semi_labeled,
     "single": single,

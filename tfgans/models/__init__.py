@@ -7,7 +7,9 @@ from tfgans.models.bigan import BiGAN
 from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cyclegan import CycleGAN
+from tfgans.models.dann import DANN
 from tfgans.models.dcgan import DCGAN
+from tfgans.models.disentangle import Disentangle
 from tfgans.models.dragan import DRAGAN
 from tfgans.models.ebgan import EBGAN
 from tfgans.models.fgan import FGAN
@@ -45,7 +47,9 @@ MODELS = {
     "biggan": BigGAN,
     "cgan": CGAN,
     "cyclegan": CycleGAN,
+    "dann": DANN,
     "dcgan": DCGAN,
+    "disentangle": Disentangle,
     "dragan": DRAGAN,
     "ebgan": EBGAN,
     "fgan": FGAN,
@@ -77,6 +81,7 @@ MODELS = {
 
 ALIASES = {  # other names in papers and in code -> ours
     "ali": "bigan",
+    "feature_disentangle": "disentangle",
     "lsgan_qi": "lsgan_loss_sensitive",
     "pggan": "progan",
     "projection_gan": "projection",

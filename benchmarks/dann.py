@@ -45,7 +45,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test", help="images of the target with labels; default: synthetic ones")
     parser.add_argument("--images", type=int, default=4096, help="number of these images, at most")
-    parser.add_argument("--picture", type=pathlib.Path, help="PNG of the features, of the last seed")
+    parser.add_argument(
+        "--picture", type=pathlib.Path, help="PNG of the features, of the last seed"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     words = {"source alone": 0.0, "DANN": 1.0}

@@ -109,7 +109,9 @@ def test_losses_of_a_batch():
     terms = model.losses(a, b, same)
     both = np.concatenate([a, b])
     np.testing.assert_array_equal(seen[0], both[:, 0, :7, 0])
-    np.testing.assert_array_equal(seen[1], np.concatenate([a, b], axis=2)[:, 0, [*range(4), *range(8, 12)], 0])
+    np.testing.assert_array_equal(
+        seen[1], np.concatenate([a, b], axis=2)[:, 0, [*range(4), *range(8, 12)], 0]
+    )
     rebuilt = np.mean((0.5 * both - 1.0) ** 2)
     assert float(terms["autoencoder"]["reconstruction"]) == pytest.approx(rebuilt, abs=1e-6)
     style = model.style_loss(a[:, 0, 4:7, 0], b[:, 0, 4:7, 0], same)

@@ -13,6 +13,8 @@ from tfgans.data.source import DataError, Images
 from tfgans.data.synthetic import WHITE, SyntheticImages
 from tfgans.data.unpaired import B_ORDER, Domains, opened
 
+GROUND = (0.3, 1.0)  # values of colors: most polygons come out darker than their ground
+
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
     """Opens the two domains; sets image_shape and num_classes where they are not given.
@@ -58,6 +60,7 @@ class ShiftedPolygons(Images):
         self.labels, self.label_names = self.polygons.labels[first:], self.polygons.label_names
         # Two colors and a direction for each image.
         draws = np.random.RandomState(0).random_sample([first + count, 2 * image_shape[2] + 1])
+        draws[:, :-1] = GROUND[0] + (GROUND[1] - GROUND[0]) * draws[:, :-1]
         self.draws = draws[first:].astype("float32")
         self.survey("synthetic", None)
 

@@ -50,12 +50,12 @@ def main():
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
-    words = {"source alone": 0.0, "DANN": 1.0}
+    words = {"source alone": ["model.reversal=0"], "DANN": []}
     found, pictures = {word: [] for word in words}, []
     for seed in range(given.seeds):
         pictures.clear()
-        for word, reversal in words.items():
-            model = train("dann", [*given.set, f"model.reversal={reversal}", f"train.seed={seed}"])
+        for word, changes in words.items():
+            model = train("dann", [*given.set, *changes, f"train.seed={seed}"])
             source, of_source = held_out("synthetic", model, given.images)
             if given.test:
                 target, of_target = held_out(given.test, model, given.images)

@@ -68,8 +68,8 @@ def main():
     parser.add_argument("--picture", type=pathlib.Path, help="PNG of a table of swaps")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
-    for word, reversal in (("without reversal", 0.0), ("with reversal", 1.0)):
-        model = train("disentangle", [f"model.reversal={reversal}", *given.set])
+    for word, changes in (("without reversal", ["model.reversal=0"]), ("with reversal", [])):
+        model = train("disentangle", [*given.set, *changes])
         for name, value in measure(model, given.images).items():
             print(f"{word}: {name} {value:.1%}", flush=True)
     if given.picture:

@@ -1,4 +1,4 @@
-"""Labels of one domain alone: no label of the target comes, two orders, and data that do not fit."""
+"""Labels of one domain alone: none of the target comes, two orders, and data that do not fit."""
 
 import types
 

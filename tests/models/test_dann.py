@@ -155,7 +155,7 @@ def test_settings_that_do_not_fit():
 
 
 def moons(n, turn, generator):
-    """Points of two half moons as images [n, 1, 1, 2], turned by some degrees, and their classes."""
+    """Points of two half moons as images [n, 1, 1, 2], turned by degrees, and their classes."""
     label = generator.randint(0, 2, n)
     angle = np.pi * generator.rand(n)
     x = np.where(label, 1.0 - np.cos(angle), np.cos(angle)) - 0.5

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfgans.optimizers import Adam, HoldThenDecay
+from tfgans.optimizers import Adam, HoldThenDecay, InverseDecay
 
 STEPS = (0, 100, 150, 200, 1000)
 
@@ -30,3 +30,12 @@ def test_hold_then_decay(settings, rates):
 def test_epsilon_is_the_papers_and_a_saved_one_stays():
     assert Adam(1e-3).epsilon == 1e-8
     assert Adam.from_config(Adam(1e-3, epsilon=1e-4).get_config()).epsilon == 1e-4
+
+
+def test_inverse_decay():
+    """0.01 / (1 + 10 p)^0.75: 0.0026085 half way, 0.0016556 at the end."""
+    schedule = InverseDecay(0.01, 8600, factor=10.0, power=0.75)
+    again = InverseDecay.from_config(schedule.get_config())
+    for step, rate in ((0, 0.01), (4300, 0.0026085), (8600, 0.0016556)):
+        assert float(schedule(step)) == pytest.approx(rate, abs=1e-7)
+        assert float(again(step)) == float(schedule(step))

@@ -1,4 +1,4 @@
-"""Previews: sound, moving pictures, one class in each column."""
+"""Previews: sound, moving pictures, vectors as points, one class in each column."""
 
 import types
 
@@ -10,7 +10,7 @@ from scipy.io import wavfile
 
 from tfgans import callbacks, random
 from tfgans.models.latent import LatentModel
-from tfgans.previews import Sound, Video, spectrograms
+from tfgans.previews import INKS, PLOT, Sound, Video, scatter, spectrograms
 
 
 def drawn(folder, seen):
@@ -67,3 +67,21 @@ def test_each_column_of_a_preview_has_one_class(classes, columns):
     latents = table[..., 0].reshape(-1, classes)
     np.testing.assert_array_equal(latents, latents[:, :1] * np.ones([1, classes]))
     assert len(np.unique(latents[:, 0])) == len(latents)
+
+
+def test_points_lie_in_their_two_main_directions():
+    """Two groups far apart in one direction of 50: the x axis; each spreads in another, y."""
+    keys = np.random.RandomState(0)
+    along, across = np.linalg.qr(keys.randn(50, 2))[0].T
+    groups = [
+        side * 9.0 * along + keys.uniform(-2, 2, [40, 1]) * across + 5.0 for side in (-1.0, 1.0)
+    ]
+    (picture,) = scatter(*groups)
+    assert picture.shape == (PLOT, PLOT, 3) and picture[0, 0].tolist() == [1.0, 1.0, 1.0]
+    centers = []
+    for ink in INKS[:2]:
+        y, x = np.nonzero((np.abs((picture + 1) * 127.5 - ink) < 0.5).all(axis=-1))
+        assert 0 < x.std() < 3 and y.std() > 10
+        centers.append(x.mean())
+    assert abs(abs(centers[0] - centers[1]) - PLOT) < 20  # at the left and at the right
+    assert scatter(np.ones([3, 5])).shape == (1, PLOT, PLOT, 3)  # no direction at all

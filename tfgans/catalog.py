@@ -19,6 +19,8 @@ FAMILIES = {  # kind of data -> heading
     "images": "Images from latent vectors",
     "semi_labeled": "Images and classes, with few labels",
     "partly_labeled": "Images from latent vectors, with some labels or none",
+    "labeled_shift": "Classes, learned from labels of another domain",
+    "groups": "Images in parts, learned from pairs of one group or two",
     "single": "Images from one image",
     "paired": "Images from images, learned from pairs",
     "unpaired": "Images from images, learned without pairs",

@@ -103,3 +103,33 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
             "final": self.final,
             "exponential": self.exponential,
         }
+
+
+@keras.saving.register_keras_serializable("tfgans")
+class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that falls as rate / (1 + factor * step / decay_steps)^power.
+
+    It is the policy "inv" of Caffe.
+
+    Args:
+        rate: Learning rate at the beginning.
+        decay_steps: Updates after which the denominator is (1 + factor)^power.
+        factor: See the formula.
+        power: See the formula.
+    """
+
+    def __init__(self, rate, decay_steps, factor, power):
+        self.rate, self.decay_steps = rate, decay_steps
+        self.factor, self.power = factor, power
+
+    def __call__(self, step):
+        part = tf.cast(step, "float32") / self.decay_steps
+        return self.rate * (1.0 + self.factor * part) ** -self.power
+
+    def get_config(self):
+        return {
+            "rate": self.rate,
+            "decay_steps": self.decay_steps,
+            "factor": self.factor,
+            "power": self.power,
+        }

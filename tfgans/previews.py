@@ -1,7 +1,8 @@
-"""Previews that are no pictures: sound and moving pictures, as files that a person plays.
+"""Previews of what is no picture: sound and moving pictures, and vectors as points.
 
-A model's `preview` returns one of these, or pictures, or a text; see `BaseModel.preview`. Each has
-`save(stem)`: it writes <stem>.png, a picture of the whole, and what can be played beside it.
+A model's `preview` returns a `Sound` or `Video`, or pictures, or a text; see `BaseModel.preview`.
+These two have `save(stem)`: it writes <stem>.png, a picture of the whole, and what can be played
+beside it.
 """
 
 import dataclasses
@@ -14,6 +15,8 @@ from tfgans import images
 
 DECIBELS = 80.0  # from the loudest point of a spectrogram, white, to black
 STRIP = 8  # pictures of a clip in a strip, at most
+PLOT, DOT = 256, 2  # side of a plot of points, and radius of a point, in pixels
+INKS = ((60, 110, 200), (230, 130, 40), (60, 160, 80), (170, 70, 160), (90, 90, 90))
 
 
 @dataclasses.dataclass
@@ -65,3 +68,28 @@ class Video:
         images.save_video(np.stack(frames), f"{stem}.gif", self.rate)
         chosen = np.linspace(0, length - 1, min(length, STRIP)).round().astype(int)
         images.save_grid(clips[:, chosen], f"{stem}.png")
+
+
+def scatter(*groups) -> np.ndarray:
+    """Vectors in their two main directions, those of all groups together: a white square of dots.
+
+    Args:
+        groups: [n, d] each. Up to five have dots of their own color: blue, orange, green, purple,
+            gray. The groups take turns, so that none covers another.
+
+    Returns:
+        [1, side, side, 3] in [-1, 1].
+    """
+    groups = [np.asarray(group, "float64") for group in groups]
+    every = np.concatenate(groups)
+    center = every.mean(axis=0)
+    _, _, directions = np.linalg.svd(every - center, full_matrices=False)
+    greatest = np.abs((every - center) @ directions[:2].T).max() or 1.0
+    sheet = np.full([PLOT, PLOT, 3], 255.0)
+    half = PLOT / 2 - DOT - 1
+    places = [PLOT / 2 + half / greatest * ((g - center) @ directions[:2].T) for g in groups]
+    for k in range(max(map(len, groups))):
+        for place, ink in zip(places, INKS, strict=False):
+            for x, y in np.rint(place[k : k + 1]).astype(int):
+                sheet[y - DOT : y + DOT, x - DOT : x + DOT] = ink
+    return sheet[None] / 127.5 - 1.0

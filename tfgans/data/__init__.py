@@ -16,7 +16,9 @@ import tensorflow as tf
 
 from tfgans.data import (
     at_exit,
+    groups,
     images,
+    labeled_shift,
     paired,
     partly_labeled,
     semi_labeled,
@@ -41,7 +43,9 @@ __all__ = [
 ]
 
 KINDS = {
+    "groups": groups,
     "images": images,
+    "labeled_shift": labeled_shift,
     "paired": paired,
     "partly_labeled": partly_labeled,
     "semi_labeled": semi_labeled,

@@ -72,11 +72,12 @@ def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Image
     if config.attributes:
         choose(source, config.attributes)
     if num_classes or config.labels:
-        _check_labels(source, num_classes)
+        check_labels(source, num_classes)
     return source
 
 
-def _check_labels(source, num_classes):
+def check_labels(source, num_classes):
+    """Raises DataError where images have no labels, or none for this number of classes."""
     path, labels = source.path, source.labels
     if labels is None:
         raise DataError(
@@ -134,7 +135,7 @@ class Reader:
         self.signature = signature(model, stage)
         self.labels, num_classes = None, model.num_classes
         if num_classes:
-            _check_labels(source, num_classes)
+            check_labels(source, num_classes)
             self.labels = source.labels
             self.signature["label"] = tf.TensorSpec(self.labels.shape[1:], self.labels.dtype)
         factor = model.image_shape[0] // self.signature["image"].shape[0]

@@ -39,14 +39,18 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
         given: The given arguments of the model. Missing ones that follow from the data are added.
         defaults: All arguments of the model's constructor, with their defaults.
     """
-    shape = given.get("image_shape")
     if settings.path == "synthetic":
-        shape = shape or defaults["image_shape"]
+        shape = given.get("image_shape") or defaults["image_shape"]
         drawings = SyntheticScenes(shape, textured=False)
         # The pictures show other scenes: no drawing has a matching picture.
         return Domains(drawings, SyntheticScenes(shape, textured=True, first=len(drawings)))
+    return opened(settings, given)
+
+
+def opened(settings: Data, given: dict) -> Domains:
+    """The two domains of a path; sets image_shape where it is not given, see `resolve`."""
     domains = open_domains(settings.path, settings.value_range)
-    if shape is None:
+    if "image_shape" not in given:
         a, b = common_shape(domains.a), common_shape(domains.b)
         if a != b:
             raise DataError(

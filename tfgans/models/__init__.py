@@ -9,7 +9,9 @@ from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
 from tfgans.models.cyclegan import CycleGAN
+from tfgans.models.dann import DANN
 from tfgans.models.dcgan import DCGAN
+from tfgans.models.disentangle import Disentangle
 from tfgans.models.dragan import DRAGAN
 from tfgans.models.ebgan import EBGAN
 from tfgans.models.fader import Fader
@@ -53,7 +55,9 @@ MODELS = {
     "cgan": CGAN,
     "cogan": CoGAN,
     "cyclegan": CycleGAN,
+    "dann": DANN,
     "dcgan": DCGAN,
+    "disentangle": Disentangle,
     "dragan": DRAGAN,
     "ebgan": EBGAN,
     "fader": Fader,
@@ -89,6 +93,7 @@ MODELS = {
 
 ALIASES = {  # other names in papers and in code -> ours
     "ali": "bigan",
+    "feature_disentangle": "disentangle",
     "lsgan_qi": "lsgan_loss_sensitive",
     "pggan": "progan",
     "projection_gan": "projection",

@@ -34,7 +34,7 @@ def batch_of(model, given) -> dict:
     wanted = data.signature(model, model.stage)
     batch = named(type(model).__name__, given, wanted)
     for key, spec in wanted.items():
-        if key != "label":  # `one_hot` checks labels
+        if not key.endswith("label"):  # `one_hot` checks labels
             batch[key] = converted(model, key, tf.convert_to_tensor(batch[key]), spec)
     return batch
 

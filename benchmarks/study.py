@@ -144,7 +144,7 @@ def runs(rows, seeds, losses):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("study"))
-    parser.add_argument("--steps", type=int, default=6000, help="updates of the discriminator")
+    parser.add_argument("--steps", type=int, default=3000, help="updates of the discriminator")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES))
     given = parser.parse_args()

@@ -47,7 +47,8 @@ class Planted:
     def __init__(self, name, settings):
         self.model, config, source = new(name, **settings)
         last = contract(name, "game_stage", len(self.model.stage_steps))
-        self.model.now = sum(self.model.stage_steps[:last]) + 2
+        beyond = 2 if last == len(self.model.stage_steps) else 0
+        self.model.now = sum(self.model.stage_steps[:last]) + beyond
         batches = data.batches(self.model, source, config.data, seed=0, stage=last)
         self.data = white(next(iter(batches)))
         images = [value for name, value in self.data.items() if name != "label"]

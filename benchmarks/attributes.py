@@ -4,7 +4,8 @@ Each run is of a model with `edit(image, label)` and the three attributes of syn
 as the demos of IcGAN and Fader Networks. Shapes that no training has seen get each attribute
 flipped in turn, and an oracle reads the attributes of the result from its pixels. The shares:
 reconstructions with all attributes kept; edits with the flipped attribute as asked; edits in which
-the two others stayed.
+the two others stayed. For Fader Networks also: how often a new linear probe reads each attribute
+from codes, which is to be near one half.
 """
 
 import argparse
@@ -20,10 +21,21 @@ from tfgans.data.attributes import SYNTHETIC, SyntheticAttributes, read_attribut
 from tfgans.data.convert import to_float  # noqa: E402
 
 
+def probe(codes, labels, taught):
+    """Share of right answers, [K], of ridge regression on codes [n, F]; the first rows teach."""
+    x = np.concatenate([codes - codes[:taught].mean(0), np.ones([len(codes), 1])], axis=1)
+    x, y = x.astype("float64"), 2.0 * labels - 1.0
+    square = x[:taught].T @ x[:taught]
+    square += 1e-3 * np.trace(square) / len(square) * np.eye(len(square))
+    weights = np.linalg.solve(square, x[:taught].T @ y[:taught])
+    return np.mean((x[taught:] @ weights > 0) == (y[taught:] > 0), axis=0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs, or names of releases")
     parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--taught", type=int, default=4096, help="images for the probe")
     given = parser.parse_args()
     for run in given.runs:
         model = models.load(run)
@@ -43,6 +55,18 @@ def main():
             right = read(asked) == asked
             others = np.delete(right, k, axis=1).all(axis=1)
             print(f"  {name} flipped {np.mean(right[:, k]):.1%}, others kept {np.mean(others):.1%}")
+        if isinstance(model, models.get("fader")):
+            source = SyntheticAttributes(model.image_shape, TRAINED_ON + given.images)
+            rows = range(TRAINED_ON - given.taught, len(source))
+            codes = []
+            for begin in range(0, len(rows), 128):
+                some = [source.read(i) for i in rows[begin : begin + 128]]
+                image = np.stack([to_float(x, source.value_range, 3) for x in some])
+                code = model.encoder(image, training=False).numpy()
+                codes.append(code.reshape(len(code), -1))
+            found = probe(np.concatenate(codes), source.labels[rows], given.taught)
+            words = zip(SYNTHETIC, found, strict=True)
+            print("  read from codes: " + ", ".join(f"{n} {share:.1%}" for n, share in words))
 
 
 if __name__ == "__main__":

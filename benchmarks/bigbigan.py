@@ -1,4 +1,4 @@
-"""What an encoder knows without labels: `python benchmarks/bigbigan.py RUN [--picture FILE]`.
+"""Features learned without labels: `python benchmarks/bigbigan.py RUN [--picture FILE]`.
 
 RUN is a BigBiGAN of polygons with 3 to 6 corners, the demo. A linear probe learns their class from
 a few labels, on the encoder's features, on those of an untrained encoder and on the pixels, and is

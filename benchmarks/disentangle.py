@@ -33,7 +33,7 @@ def probe(codes, labels):
 
 
 def measure(model, count):
-    """What linear probes read from the codes of new images, and what swaps of these change."""
+    """The shares that probes read from the codes of new images, and that swaps of these change."""
     source = ColoredShapes(model.image_shape, TRAINED_ON, count)
     images = np.stack([image for _, image in prepared(source, model.image_shape)])
     parts = [model.encode(images[k : k + 256]) for k in range(0, count, 256)]

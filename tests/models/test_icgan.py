@@ -72,7 +72,7 @@ def test_real_pairs_count_twice_as_much_as_each_kind_of_wrong_ones():
 
 
 def test_wrong_attributes_are_never_right():
-    """Of a batch with one kind of label too: then one attribute is flipped."""
+    """In a batch with one kind of label too: there one attribute is flipped."""
     model = small()
     for label in (LABEL, tf.zeros([8, 3]), tf.ones([1, 3])):
         for seed in range(5):

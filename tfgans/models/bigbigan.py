@@ -289,7 +289,7 @@ class BigBiGAN(LatentModel):
         return self(self.encode(image)["z"])
 
     def features(self, image):
-        """What linear probes read.
+        """The features that linear probes read.
 
         Args:
             image: [N, H, W, C] in [-1, 1].

@@ -8,8 +8,8 @@ what it is told, and other attributes give another image. No discriminator sees 
 attribute can be told by degrees.
 
 Differs from the paper: the networks are those of the authors' code with its default of six layers;
-the paper goes one step further, to 2x2 maps. Of its options, skip connections, a discriminator of
-image patches and one of attributes are not built. All attributes have two values.
+the paper goes one step further, to 2x2 maps. Its options are not built: skip connections, a
+discriminator of image patches and one of attributes. All attributes have two values.
 
 Reference: facebookresearch/FaderNetworks (src/model.py, src/training.py).
 """

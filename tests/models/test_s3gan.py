@@ -128,7 +128,8 @@ def test_turned_images_are_not_in_the_game():
         for term in {"real", "fake"} & first.keys():
             assert float(first[term]) == float(second[term])
         assert float(second["turn"]) < 1e-6 < float(first["turn"])
-    assert float(results[0][0]["real"]) == 0.5 and float(results[0][1]["fake"]) == -0.5
+    (d, g), _ = results
+    assert (float(d["real"]), float(d["fake"]), float(g["fake"])) == (0.5, 1.5, -0.5)
 
 
 def test_the_turns_of_the_last_rows():

@@ -40,7 +40,8 @@ def probe(features, labels, seen):
         slope = x[:seen].T @ (np.exp(logits - log_z) - target) / seen
         return value + 0.5 * DECAY * np.sum(w**2), (slope + DECAY * w).ravel()
 
-    found = minimize(loss, np.zeros(x.shape[1] * CLASSES), jac=True, options={"maxiter": 200})
+    start = np.zeros(x.shape[1] * CLASSES)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
     answers = np.argmax(x[seen:] @ found.x.reshape(-1, CLASSES), axis=1)
     return np.mean(answers == labels[seen:])
 

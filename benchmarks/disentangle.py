@@ -33,7 +33,7 @@ def probe(codes, labels):
 
 
 def measure(model, count):
-    """What linear probes read from the codes of new images, and what swaps of these change."""
+    """Shares that linear probes read from the codes of new images, and the effects of swaps."""
     source = ColoredShapes(model.image_shape, TRAINED_ON, count)
     images = to_float(source.read(np.arange(count)), source.value_range, 3)
     parts = [model.encode(images[k : k + 256]) for k in range(0, count, 256)]

@@ -2,8 +2,9 @@
 
 It trains DANN's demo, and the same networks on the source alone (lambda = 0), in turn, each time
 from another start. The share of right answers is that on images of the target that no training has
-seen. The picture shows the features of both domains, source in blue and target in orange, each in
-its own two main directions: after training on the source alone, left, and of DANN.
+seen. The picture shows both domains, source in blue and target in orange, in two main directions:
+above after training on the source alone, below of DANN; left the features, right the last hidden
+layer of the head for classes.
 """
 
 import argparse
@@ -16,7 +17,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 from trained import TRAINED_ON, classes_of, held_out, train  # noqa: E402
 
-from tfgans import previews  # noqa: E402
 from tfgans.data.images import prepared  # noqa: E402
 from tfgans.data.labeled_shift import ShiftedPolygons  # noqa: E402
 from tfgans.images import save_grid  # noqa: E402
@@ -72,8 +72,7 @@ def main():
                 f"domain named {domain:.1%}",
                 flush=True,
             )
-            features = [model.features(images[:SHOWN]) for images in (source, target)]
-            pictures.append(previews.scatter(*features))
+            pictures.append(model.scatter(source[:SHOWN], target[:SHOWN]))
     for word, values in found.items():
         for name, shares in zip(("source", "target"), zip(*values, strict=True), strict=True):
             spread = f"{min(shares):.1%} to {max(shares):.1%}"

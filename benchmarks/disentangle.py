@@ -17,8 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 from trained import train  # noqa: E402
 
+from tfgans.data.convert import to_float  # noqa: E402
 from tfgans.data.groups import COLORS, SHAPES, ColoredShapes, read_shapes  # noqa: E402
-from tfgans.data.images import prepared  # noqa: E402
 from tfgans.images import save_grid  # noqa: E402
 
 TRAINED_ON = 2**13  # images; those beyond are new
@@ -33,9 +33,9 @@ def probe(codes, labels):
 
 
 def measure(model, count):
-    """The shares that probes read from the codes of new images, and that swaps of these change."""
+    """Shares that linear probes read from the codes of new images, and the effects of swaps."""
     source = ColoredShapes(model.image_shape, TRAINED_ON, count)
-    images = np.stack([image for _, image in prepared(source, model.image_shape)])
+    images = to_float(source.read(np.arange(count)), source.value_range, 3)
     parts = [model.encode(images[k : k + 256]) for k in range(0, count, 256)]
     codes = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     found = {
@@ -58,8 +58,8 @@ def swap_table(model):
     source = ColoredShapes(model.image_shape, TRAINED_ON, 512)
     rows = [i for k in range(len(SHAPES)) for i in np.flatnonzero(source.shapes == k)[:2]]
     columns = [np.flatnonzero(source.labels == k)[2] for k in range(len(COLORS))]
-    images = np.stack([image for _, image in prepared(source, model.image_shape)])
-    return model.swaps(images[rows], images[columns])
+    images = to_float(source.read(np.array(rows + columns)), source.value_range, 3)
+    return model.swaps(images[: len(rows)], images[len(rows) :])
 
 
 def main():

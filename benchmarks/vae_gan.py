@@ -36,7 +36,7 @@ def main():
         for name in ("vae", "vae_gan"):
             changes = ["data.batch_size=32", f"train.steps={given.steps}", f"train.seed={seed}"]
             model = train(name, changes)
-            real, _ = held_out("synthetic", model, given.images)
+            real, _ = held_out("synthetic", model, given.images, 1)
             made = np.concatenate(
                 [model.reconstruct(real[k : k + 128]) for k in range(0, len(real), 128)]
             )

@@ -16,7 +16,7 @@ from tfgans.data.synthetic import WHITE, rasterize
 GROUND = 225  # gray value
 COLORS = ((205, 50, 45), (45, 140, 60), (50, 75, 205), (150, 60, 160), (60, 60, 60))
 SHAPES = ("triangle", "square", "diamond", "disc")
-CORNERS = (3, 4, 4, 24)
+CORNERS = (3, 4, 4, 16)
 TURNS = (-90, 45, 0, 0)  # degrees, to the first corner
 
 
@@ -50,6 +50,8 @@ class ColoredShapes(Images):
         shapes: The shape of each image, its number in `SHAPES`.
     """
 
+    in_memory = True
+
     def __init__(self, image_shape, first=0, count=2**13):
         self.height, self.width, channels = image_shape
         self.side = side = min(self.height, self.width)
@@ -70,7 +72,7 @@ class ColoredShapes(Images):
         radius = side * (0.22 + 0.1 * draws[:, 3:4])
         points = radius[..., None] * np.stack([np.sin(angles), np.cos(angles)], axis=-1)
         places = side * (0.5 + 0.16 * (draws[:, None, 4:] - 0.5))
-        self.vertices = points + places  # [count, 24, 2] as (row, column)
+        self.vertices = points + places  # [count, 16, 2] as (row, column)
         self.survey("synthetic", None)
 
     def __len__(self):
@@ -80,12 +82,14 @@ class ColoredShapes(Images):
         return self.height, self.width, 3, "uint8"
 
     def read(self, i):
-        cover = 1 - rasterize(self.vertices[i : i + 1], self.side, faithful=False)[0] / WHITE
+        vertices = self.vertices[i]
+        shapes = rasterize(vertices.reshape(-1, *vertices.shape[-2:]), self.side, faithful=False)
         top, left = (self.height - self.side) // 2, (self.width - self.side) // 2
         pads = (top, self.height - self.side - top), (left, self.width - self.side - left)
-        cover = np.pad(cover, pads)[..., None]
-        image = GROUND + cover * (np.array(COLORS[self.labels[i]]) - GROUND)
-        return np.rint(image).astype("uint8")
+        cover = np.pad(1 - shapes / WHITE, ((0, 0), *pads))[..., None]
+        colors = np.array(COLORS)[np.reshape(self.labels[i], [-1, 1, 1])]  # [n, 1, 1, 3]
+        images = np.rint(GROUND + cover * (colors - GROUND)).astype("uint8")
+        return images.reshape(*np.shape(i), self.height, self.width, 3)
 
     def describe(self, i):
         return f"synthetic shape {i}"

@@ -21,6 +21,7 @@ Reference: pumpikano/tf-dann (MNIST-DANN.ipynb, flip_gradient.py, utils.py); ddt
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgans import previews
@@ -139,8 +140,24 @@ class DANN(BaseModel):
         return self(batch["b"])
 
     def preview(self, batch):
-        """The two main directions of the features: source in blue, target in orange."""
-        return previews.scatter(*(self.features(batch[key], training=False) for key in "ab"))
+        """Features and, right, the last hidden layer of the head for classes: see `scatter`."""
+        return self.scatter(batch["a"], batch["b"])
+
+    def scatter(self, source, target):
+        """Pictures of what the networks make of two domains: source in blue, target in orange.
+
+        Args:
+            source: [N, H, W, C] in [-1, 1].
+            target: Likewise.
+
+        Returns:
+            [2, side, side, 3]: the features, and the last hidden layer of the head for classes,
+            each in its two main directions.
+        """
+        features = [self.features(image, training=False) for image in (source, target)]
+        hidden = keras.Model(self.label_head.inputs, self.label_head.layers[-1].input)
+        layers = features, [hidden(x, training=False) for x in features]
+        return np.concatenate([previews.scatter(*both) for both in layers])
 
     def endpoints(self):
         image = tf.TensorSpec([None, *self.image_shape], name="image")

@@ -74,7 +74,8 @@ def build_discriminator(code_shape, num_classes, dense_width, dropout):
     x = keras.layers.Dense(dense_width)(keras.layers.Flatten()(x))
     x = keras.layers.LeakyReLU(0.2)(x)
     x = keras.layers.Dense(2 * num_classes, dtype="float32")(x)
-    return keras.Model(code, keras.layers.Reshape([num_classes, 2])(x), name="discriminator")
+    logits = keras.layers.Reshape([num_classes, 2], dtype="float32")(x)
+    return keras.Model(code, logits, name="discriminator")
 
 
 @keras.saving.register_keras_serializable("tfgans")

@@ -7,8 +7,8 @@ E_z says the latent of an image, E_y its attributes. A photograph is edited by c
 G(E_z(x), y'). D also rejects real images with wrong attributes. E_z learns from generated images
 alone, whose z is known; E_y from real ones, whose y is known.
 
-Differs from the paper: wrong attributes are those of another image of the batch, and where these
-are right too, one of them is flipped; the code draws them from the data. The encoders learn while
+Differs from the paper: wrong attributes are those of another image, and where these are right too,
+one of them is flipped; the code only draws them from the data. The encoders learn while
 G stands still and makes new images in each step; the code stores a set of them once. The paper
 measures on a part of CelebA that is not trained on; here all given images are trained on.
 
@@ -100,6 +100,8 @@ class IcGAN(LatentModel):
         game_steps: Steps of the first stage, the game of G and D. Then the encoders learn.
     """
 
+    batches_per_step = 2  # generated images have the attributes of the second
+
     def __init__(
         self,
         image_shape=(64, 64, 3),
@@ -134,29 +136,22 @@ class IcGAN(LatentModel):
         game = {p: Adam(2e-4, beta_1=0.5) for p in ("discriminator", "generator")}
         return game | {p: Adam(1e-4, beta_1=0.1) for p in ("encoder_z", "encoder_y")}
 
-    def other(self, label):
-        """The attributes of another image of the batch, [N, K], never those of the image itself.
+    def wrong(self, label, other):
+        """Attributes of other images, [N, K], never those of the images themselves.
 
         Where they are the same, one of them, drawn for each image, is flipped.
         """
         n, k = label.shape
-        shift = random.uniform([], 1, max(n, 2), "int32")
-        found = tf.roll(label, shift, axis=0)
-        same = tf.reduce_all(found == label, axis=1, keepdims=True)
+        same = tf.reduce_all(other == label, axis=1, keepdims=True)
         one = tf.one_hot(random.uniform([n], 0, k, "int32"), k)
-        return tf.where(same, tf.abs(found - one), found)
+        return tf.where(same, tf.abs(other - one), other)
 
-    def drawn(self, label):
-        """Attributes for generated images: those of the batch in another order, [N, K]."""
-        return tf.roll(label, random.uniform([], 0, label.shape[0], "int32"), axis=0)
-
-    def discriminator_loss(self, real, label):
-        fake_label = self.drawn(label)
-        fake = self.generator([self.latents(real.shape[0]), fake_label], training=True)
+    def discriminator_loss(self, real, label, other):
+        fake = self.generator([self.latents(real.shape[0]), other], training=True)
         # Three batches, for batch normalization.
         real_score = self.discriminator([real, label], training=True)
-        fake_score = self.discriminator([fake, fake_label], training=True)
-        wrong_score = self.discriminator([real, self.other(label)], training=True)
+        fake_score = self.discriminator([fake, other], training=True)
+        wrong_score = self.discriminator([real, self.wrong(label, other)], training=True)
         return {
             "real": tf.reduce_mean(tf.nn.softplus(-real_score)),
             "fake": 0.5 * tf.reduce_mean(tf.nn.softplus(fake_score)),
@@ -164,7 +159,6 @@ class IcGAN(LatentModel):
         }
 
     def generator_loss(self, label):
-        label = self.drawn(label)
         fake = self.generator([self.latents(label.shape[0]), label], training=True)
         score = self.discriminator([fake, label], training=True)
         return {"fake": tf.reduce_mean(tf.nn.softplus(-score))}
@@ -172,7 +166,7 @@ class IcGAN(LatentModel):
     def encoder_z_loss(self, label):
         """The squared error of z, a mean over its numbers; G is as in use, not as in training."""
         z = self.latents(label.shape[0])
-        fake = self.generator([z, self.drawn(label)], training=False)
+        fake = self.generator([z, label], training=False)
         return {"error": tf.reduce_mean(tf.square(self.encoder_z(fake, training=True) - z))}
 
     def encoder_y_loss(self, real, label):
@@ -181,11 +175,13 @@ class IcGAN(LatentModel):
         return {"error": tf.reduce_mean(tf.square(y - (2.0 * label - 1.0)))}
 
     def train_step(self, data):
-        real, label = data["image"], self.one_hot(data["label"])
+        batch, others = self.split(data)
+        real, label = batch["image"], self.one_hot(batch["label"])
+        other = self.one_hot(others["label"])  # attributes from the data, of other images
         if self.stage == GAME:
-            d = self.update("discriminator", self.discriminator_loss, real, label)
-            return d | self.update("generator", self.generator_loss, label)
-        z = self.update("encoder_z", self.encoder_z_loss, label)
+            d = self.update("discriminator", self.discriminator_loss, real, label, other)
+            return d | self.update("generator", self.generator_loss, other)
+        z = self.update("encoder_z", self.encoder_z_loss, other)
         return z | self.update("encoder_y", self.encoder_y_loss, real, label)
 
     def condition_for(self, n, labels=None, condition=None):

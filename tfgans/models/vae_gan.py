@@ -158,7 +158,7 @@ class VAEGAN(LatentModel):
         """Which moves the guard skips, by D's costs in the step before."""
         if not self.guard:
             return "all"
-        costs = float(self.real_cost), float(self.fake_cost)
+        costs = [float(tf.convert_to_tensor(c)) for c in (self.real_cost, self.fake_cost)]
         no_d = min(costs) < EQUILIBRIUM - MARGIN
         no_decoder = max(costs) > EQUILIBRIUM + MARGIN
         if no_d == no_decoder:  # both would stand still for ever

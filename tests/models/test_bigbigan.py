@@ -15,7 +15,7 @@ from tfgans.layers.conditional_norm import (
     accumulate_statistics,
 )
 from tfgans.layers.spectral_norm import SpectralNorm
-from tfgans.models import bigbigan
+from tfgans.models import bigbigan, biggan
 from tfgans.models.bigbigan import BigBiGAN
 
 CONTRACT = {
@@ -244,7 +244,7 @@ def test_reconstructions_are_of_the_means(model):
 def test_statistics_are_taken_once_after_a_training_step(model, monkeypatch):
     taken = []
     take = accumulate_statistics
-    monkeypatch.setattr(bigbigan, "accumulate_statistics", lambda *a: taken.append(0) or take(*a))
+    monkeypatch.setattr(biggan, "accumulate_statistics", lambda *a: taken.append(0) or take(*a))
     model.update_ema(model.generator_ema, model.generator, 0.0)  # as a training step does
     z = tf.random.stateless_normal([4, 9], [0, 0])
     moving = model(z).numpy()

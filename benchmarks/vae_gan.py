@@ -26,7 +26,7 @@ def energy(pictures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--images", type=int, default=1024, help="number of unseen images")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--picture", type=pathlib.Path)

@@ -92,12 +92,12 @@ def test_use_is_a_function_of_seed_and_input_row_by_row(trained):
 
 
 def test_sampling_or_serving(trained):
-    """A seed makes images, or `serving_default` answers given ones: with images, or classes."""
+    """A seed makes images, or `serving_default` answers given ones, or texts."""
     model = trained.model
     if not samples(model):
         function, signature = model.endpoints()["serving_default"]
         ((word, answer),) = function(*inputs(signature, n=4, seed=3).values()).items()
-        assert "image" in [spec.name for spec in signature]
+        assert {"image", "condition"} & {spec.name for spec in signature}
         wanted = {"image": model.image_shape, "probability": [model.num_classes]}[word]
         assert answer.shape == (4, *wanted)
         return

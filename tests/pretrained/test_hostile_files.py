@@ -119,7 +119,7 @@ def test_calls_hidden_in_calls(tmp_path):
 @pytest.mark.parametrize(
     "program, word",
     [
-        (b"(S'touch x'\nios\nsystem\n.", "STRING"),  # INST
+        (b"(S'touch x'\nios\nsystem\n.", "INST"),
         (b"(cos\nsystem\nS'x'\no.", "os.system"),  # OBJ
         (b"cos\nsystem\n\x85\x81.", "os.system"),  # NEWOBJ
         (b"\x8c\x02os\x8c\x06system\x93.", "os.system"),
@@ -130,7 +130,6 @@ def test_calls_hidden_in_calls(tmp_path):
         (b"\x82\x01.", "EXT1"),
         (b"P12\n.", "PERSID"),
         (b"\x97.", "NEXT_BUFFER"),
-        (b"I5\n.", "INT"),
     ],
 )
 def test_instructions_that_have_no_place(program, word, tmp_path):

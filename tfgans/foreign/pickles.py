@@ -1,7 +1,7 @@
 """Reads pickles as data: nothing that a file names is imported, called or run.
 
-A pickle is a small program. `pickletools.genops` of the standard library parses its instructions
-without running them, and `read` runs only those that build numbers, strings, lists, tuples and
+A pickle is a small program. `pickletools` of the standard library parses its instructions without
+running them, and `read` runs only those that build numbers, strings, lists, tuples and
 dicts. For an instruction that imports and calls something, `read` makes an inert `Record` of the
 name and the arguments, if the name is one of the known names; it refuses any other name.
 
@@ -9,6 +9,7 @@ A hostile file cannot use unlimited memory or time: no instruction takes more me
 in the file, repeated references share one object, and the number of instructions is limited.
 """
 
+import codecs
 import contextlib
 import pickletools
 import re
@@ -36,7 +37,8 @@ PLAIN = DICTS | SAME | ARRAYS | {"_codecs.encode"}
 # Instructions whose argument is the value.
 VALUES = set(
     "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 BINSTRING SHORT_BINSTRING".split()
+    "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 BINSTRING SHORT_BINSTRING "
+    "STRING INT LONG FLOAT UNICODE".split()
 )
 
 
@@ -71,8 +73,24 @@ def refusals(path):
         raise BadInput(f"{path} is damaged, or not a file of this kind ({reason}).") from error
 
 
+def instructions(stream):
+    """Yields the name and the argument of each instruction of a pickle, up to its STOP."""
+    name = None
+    while name != "STOP":
+        code = stream.read(1)
+        opcode = pickletools.code2op.get(code.decode("latin1"))
+        if opcode is None:
+            raise ValueError(f"{code!r} where an instruction should be")
+        name, arg = opcode.name, None
+        if name == "STRING":  # Python 2's, whose bytes the library refuses
+            arg = codecs.escape_decode(stream.readline().strip()[1:-1])[0].decode("latin1")
+        elif opcode.arg:
+            arg = opcode.arg.reader(stream)
+        yield name, arg
+
+
 def read(stream, names, limit=MOST_INSTRUCTIONS):
-    """Reads one pickle, of protocols 2 to 5, from the current position of a stream.
+    """Reads one pickle from the current position of a stream.
 
     Args:
         stream: A binary file in memory.
@@ -124,10 +142,10 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
             return args[0].encode("latin1")
         return Record(called, args)
 
-    for count, (opcode, arg, _) in enumerate(pickletools.genops(stream)):
+    for count, (opcode, arg) in enumerate(instructions(stream)):
         if count >= limit:
             raise BadInput(f"it has more than {limit:,} instructions")
-        match opcode.name:
+        match opcode:
             case word if word in VALUES:
                 stack.append(arg)
             case "NONE" | "NEWTRUE" | "NEWFALSE" as word:
@@ -145,8 +163,12 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
                 marks.append(len(stack))
             case "TUPLE":
                 stack.append(tuple(since_mark()))
-            case "FROZENSET":
+            case "FROZENSET" | "LIST":
                 stack.append(since_mark())
+            case "DICT":
+                items = since_mark()
+                put_pairs(new := {}, items[::2], items[1::2])
+                stack.append(new)
             case "APPEND":
                 item = stack.pop()
                 put_items(stack[-1], [item])
@@ -159,11 +181,11 @@ def read(stream, names, limit=MOST_INSTRUCTIONS):
             case "SETITEMS":
                 items = since_mark()
                 put_pairs(stack[-1], items[::2], items[1::2])
-            case "BINPUT" | "LONG_BINPUT":
+            case "BINPUT" | "LONG_BINPUT" | "PUT":
                 memo[arg] = stack[-1]
             case "MEMOIZE":
                 memo[len(memo)] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
+            case "BINGET" | "LONG_BINGET" | "GET":
                 stack.append(memo[arg])
             case "GLOBAL":
                 stack.append(name(*arg.split(" ", 1)))
@@ -244,6 +266,7 @@ def to_array(value):
     else:
         raise BadInput(f"it has a {value.name} where an array should be")
     check_sizes(shape)
+    data = data.encode("latin1") if isinstance(data, str) else data  # of Python 2
     array = np.frombuffer(data, dtype_of(dtype))
     if order == "K":  # memory order, with permuted axes
         return array.reshape(shape).transpose(*axes)

@@ -35,6 +35,7 @@ from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
+from tfgans.models.stackgan import StackGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.vae import VAE
@@ -81,6 +82,7 @@ MODELS = {
     "seqgan": SeqGAN,
     "singan": SinGAN,
     "sngan": SNGAN,
+    "stackgan": StackGAN,
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "vae": VAE,
@@ -101,6 +103,7 @@ ALIASES = {  # other names in papers and in code -> ours
     "sgan": "semi_gan",
     "ssgan": "s3gan",
     "ssgan_semi": "semi_gan",
+    "stack_gan": "stackgan",
 }
 
 

@@ -59,6 +59,7 @@ COUNTS = re.compile(  # at least 1 each
 )
 CHOICES = {
     "data.direction": ("a_to_b", "b_to_a"),
+    "data.drawn": ("scenes", "turned"),
     "data.broken": ("skip", "fail"),
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "train.on_nan": ("stop", "reload"),

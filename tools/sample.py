@@ -26,12 +26,15 @@ def main():
     parser.add_argument(
         "--label", type=whole(0), nargs="+", help="class of all images, or one for each"
     )
+    parser.add_argument(
+        "--text", nargs="+", metavar="SENTENCE", help="sentence of all images, or one for each"
+    )
     parser.add_argument("--single", action="store_true", help="write one file per image")
     parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     args = parser.parse_args()
 
     model = models.load(args.model)
-    if "sample" not in model.endpoints():
+    if "sample" not in model.endpoints() and not model.condition_dim:
         kind, name = type(model).__name__, shlex.quote(args.model)
         if isinstance(model, TranslationModel):
             raise BadInput(
@@ -43,6 +46,14 @@ def main():
         known = inspect.signature(model.sample).parameters
         if getattr(args, option) is not None and argument not in known:
             raise BadInput(f"{type(model).__name__} has no --{option}.")
+    if args.text and not hasattr(model, "condition_vectors"):
+        raise BadInput(f"{type(model).__name__} has no --text: it reads no sentences.")
+    if model.condition_dim and not args.text:
+        name = shlex.quote(args.model)
+        raise BadInput(
+            f'{type(model).__name__} draws what a text says: add --text "a sentence". For '
+            f"embeddings: python tools/use.py {name} text_to_image condition=FILE.npy seed=0"
+        )
     if args.truncation is not None:
         options["truncation"] = args.truncation
     if model.data_kind == "tokens":
@@ -57,6 +68,10 @@ def main():
         if len(args.label) not in (1, args.n):
             raise BadInput(f"--label takes 1 class or {args.n} (-n), not {len(args.label)}.")
         options["labels"] = (args.label * args.n)[: args.n]
+    if args.text:
+        if len(args.text) not in (1, args.n):
+            raise BadInput(f"--text takes 1 sentence or {args.n} (-n), not {len(args.text)}.")
+        options["condition"] = model.condition_vectors((args.text * args.n)[: args.n])
     pictures = model.sample(args.n, seed=args.seed, **options)
     if args.single:
         for i, picture in enumerate(images.to_uint8(pictures)):

@@ -91,7 +91,7 @@ class Planted:
         network.call = planted
 
     def step(self, *scores):
-        """One step of the last stage, from the same state each time.
+        """One step of the last stage, or more until each player has moved; from the same state.
 
         Args:
             scores: Scores of the real rows and of the generated rows.
@@ -103,10 +103,17 @@ class Planted:
         for variable, value in self.state:
             variable.assign(value)
         self.prepare(self.model)
-        self.model.step.assign(self.model.now)
+        first = self.model.now
         with tf.GradientTape(True, watch_accessed_variables=False) as tape, random.scope(0):
             tape.watch(self.scores)
-            self.model.train_step(self.data)
+            while self.model.now == first or (
+                self.model.now < first + self.model.period
+                and self.totals.keys() < self.model.players().keys()
+            ):
+                self.model.step.assign(self.model.now)
+                self.model.train_step(self.data)
+                self.model.now += 1
+        self.model.now = first
         return {
             player: (float(total), *map(float, tape.gradient(total, self.scores, None, "zero")))
             for player, total in self.totals.items()

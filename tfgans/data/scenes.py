@@ -1,4 +1,4 @@
-"""Synthetic drawings and pictures of the same scenes: two domains for image translation."""
+"""Synthetic domains for image translation: drawings and pictures of scenes, bars and spindles."""
 
 import numpy as np
 
@@ -60,6 +60,70 @@ class SyntheticScenes(Images):
 
     def describe(self, i):
         return f"synthetic scene {self.first + i}"
+
+
+class SyntheticTurned(Images):
+    """A red bar on white, or a blue spindle on gray, in a random direction: two kinds of one thing.
+
+    `direction_of` finds the direction in the pixels.
+
+    Args:
+        image_shape: (height, width, ...); images are RGB.
+        spindle: True for spindles, false for bars.
+        first: Number of the first image. A bar and a spindle of the same number have the same
+            direction and length.
+        count: Number of images.
+    """
+
+    def __init__(self, image_shape, spindle, first=0, count=2**12):
+        self.height, self.width = image_shape[:2]
+        self.spindle, self.first, self.count = spindle, first, count
+        self.survey("synthetic", None)
+
+    def __len__(self):
+        return self.count
+
+    def header(self, i):
+        return self.height, self.width, 3, "uint8"
+
+    def read(self, i):
+        turn, length = np.random.default_rng([self.first + i]).uniform([0, 0.7], [1, 1])
+        side = min(self.height, self.width)
+        if self.spindle:
+            angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+            shape = np.stack([np.cos(angles), 0.35 * np.sin(angles)], axis=-1)
+            ground, color = np.array((200, 200, 200)), np.array((40, 60, 190))
+        else:
+            shape = np.array([[1, 0.15], [-1, 0.15], [-1, -0.15], [1, -0.15]])
+            ground, color = np.array((250, 250, 250)), np.array((210, 50, 40))
+        cos, sin = np.cos(np.pi * turn), np.sin(np.pi * turn)
+        shape = 0.45 * side * length * shape @ np.array([[cos, sin], [-sin, cos]])
+        cover = 1 - rasterize(shape[None] + side / 2, side, faithful=False)[0] / WHITE
+        top, left = (self.height - side) // 2, (self.width - side) // 2
+        pads = (top, self.height - side - top), (left, self.width - side - left)
+        cover = np.pad(cover, pads)[..., None]
+        return np.rint(ground + cover * (color - ground)).astype("uint8")
+
+    def describe(self, i):
+        return f"synthetic {'spindle' if self.spindle else 'bar'} {self.first + i}"
+
+
+def direction_of(images) -> np.ndarray:
+    """The directions of elongated shapes on a ground of one color, [n] in [0, pi).
+
+    Args:
+        images: [n, H, W, C]; the border is ground.
+    """
+    images = np.asarray(images, "float64")
+    rim = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
+    ground = np.median(np.concatenate(rim, axis=1), axis=1)[:, None, None]
+    mass = np.abs(images - ground).sum(axis=-1)
+    mass = np.where(mass > 0.3 * mass.max(axis=(1, 2), keepdims=True), mass, 0)
+    mass /= mass.sum(axis=(1, 2), keepdims=True)
+    y, x = np.mgrid[: images.shape[1], : images.shape[2]]
+    place = y + 1j * x  # rows first, as in `rasterize`
+    offset = place - (mass * place).sum(axis=(1, 2))[:, None, None]
+    return np.angle((mass * offset**2).sum(axis=(1, 2))) / 2 % np.pi
 
 
 def mix(first, second, share):

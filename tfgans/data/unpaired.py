@@ -10,7 +10,7 @@ from tfgans.data.convert import aligned, cut
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.layouts import LAYOUTS, two_folders
 from tfgans.data.opening import open_images
-from tfgans.data.scenes import SyntheticScenes
+from tfgans.data.scenes import SyntheticScenes, SyntheticTurned
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
@@ -41,9 +41,10 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
     """
     if settings.path == "synthetic":
         shape = given.get("image_shape") or defaults["image_shape"]
-        drawings = SyntheticScenes(shape, textured=False)
-        # The pictures show other scenes: no drawing has a matching picture.
-        return Domains(drawings, SyntheticScenes(shape, textured=True, first=len(drawings)))
+        drawn = {"scenes": SyntheticScenes, "turned": SyntheticTurned}[settings.drawn]
+        a = drawn(shape, False)
+        # The second domain shows other scenes: no image has a partner.
+        return Domains(a, drawn(shape, True, first=len(a)))
     return opened(settings, given)
 
 
@@ -104,7 +105,7 @@ class Reader:
 
     unit = "images"  # per domain
     real = "b"
-    settings = ("flip", "jitter")
+    settings = ("flip", "jitter", "drawn")
     draws = 6  # three for a and three for b, see `cut`
 
     def __init__(self, model, source: Domains, config: Data, stage: int):

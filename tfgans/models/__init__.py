@@ -11,12 +11,15 @@ from tfgans.models.cogan import CoGAN
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
 from tfgans.models.dcgan import DCGAN
+from tfgans.models.discogan import DiscoGAN
 from tfgans.models.disentangle import Disentangle
 from tfgans.models.dragan import DRAGAN
+from tfgans.models.dualgan import DualGAN
 from tfgans.models.ebgan import EBGAN
 from tfgans.models.fader import Fader
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
+from tfgans.models.ganilla import GANILLA
 from tfgans.models.icgan import IcGAN
 from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.infogan import InfoGAN
@@ -58,12 +61,15 @@ MODELS = {
     "cyclegan": CycleGAN,
     "dann": DANN,
     "dcgan": DCGAN,
+    "discogan": DiscoGAN,
     "disentangle": Disentangle,
     "dragan": DRAGAN,
+    "dualgan": DualGAN,
     "ebgan": EBGAN,
     "fader": Fader,
     "fgan": FGAN,
     "gan": GAN,
+    "ganilla": GANILLA,
     "icgan": IcGAN,
     "improved_gan": ImprovedGAN,
     "infogan": InfoGAN,

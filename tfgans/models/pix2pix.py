@@ -59,6 +59,9 @@ def build_unet(
     use_bias=False,
     dropout=0.5,
     skips=True,
+    kernels=(4, 4),
+    norm_code=False,
+    start=initializer,
     name="generator",
 ):
     """Images -> images of `channels` channels in [-1, 1], of the same size.
@@ -71,6 +74,9 @@ def build_unet(
         use_bias: Give a bias to the convolutions before a normalization.
         dropout: Rate in the three innermost steps up, in training and in use.
         skips: False for the encoder-decoder that the paper compares with.
+        kernels: Sides of the kernels of the two convolutions at full resolution, and of all others.
+        norm_code: Normalize the innermost map too.
+        start: Function that makes an initializer of kernels.
         name: Name of the network.
     """
     rows, columns, _ = input_shape
@@ -83,15 +89,17 @@ def build_unet(
     for i, filters in enumerate(widths):
         if i > 0:
             x = keras.layers.LeakyReLU(0.2)(x)
+        size = kernels[0 if i == 0 else 1]
         x = keras.layers.Conv2D(
-            filters, 4, 2, "same", use_bias=use_bias, kernel_initializer=initializer()
+            filters, size, 2, "same", use_bias=use_bias, kernel_initializer=start()
         )(x)
-        if 0 < i < depth - 1:  # the innermost would normalize a single pixel to 0
+        last = i == depth - 1  # a single pixel, which a normalization makes 0
+        if i > 0 and (norm_code or not last):
             x = norm()(x)
         encoded.append(x)
     for i in reversed(range(1, depth)):
         x = keras.layers.Conv2DTranspose(
-            widths[i - 1], 4, 2, "same", use_bias=use_bias, kernel_initializer=initializer()
+            widths[i - 1], kernels[1], 2, "same", use_bias=use_bias, kernel_initializer=start()
         )(keras.layers.ReLU()(x))
         x = norm()(x)
         if i >= depth - 3:
@@ -99,7 +107,13 @@ def build_unet(
         if skips:
             x = keras.layers.Concatenate()([x, encoded[i - 1]])
     output = keras.layers.Conv2DTranspose(
-        channels, 4, 2, "same", activation="tanh", kernel_initializer=initializer(), dtype="float32"
+        channels,
+        kernels[0],
+        2,
+        "same",
+        activation="tanh",
+        kernel_initializer=start(),
+        dtype="float32",
     )(keras.layers.ReLU()(x))
     return keras.Model(image, output, name=name)
 

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgans import images, random
+from tfgans import random
 from tfgans.data.captions import BIGRAMS, bag
 from tfgans.errors import BadInput
 from tfgans.models.dcgan import initializer
@@ -403,14 +403,13 @@ class StackGAN(LatentModel):
         return make(self.latents(len(batch["image"])), batch["condition"])
 
     def preview(self, batch):
-        """Three rows of eight: real images, those of stage I and of stage II for their texts."""
+        """A row of real images, one of stage I for their texts, and later one of stage II."""
         real, condition = (tf.convert_to_tensor(batch[key][:8]) for key in ("image", "condition"))
         z = self.latents(real.shape[0])
-        rows = [real, self.stage1(z, condition)]
-        if tuple(real.shape[1:]) == tuple(self.image_shape):
-            rows = [real, tf.repeat(tf.repeat(rows[1], self.ratio, 1), self.ratio, 2)]
-            rows += [self(z, condition)]
-        return images.rows(*rows)
+        sketch = self.stage1(z, condition)
+        times = real.shape[1] // sketch.shape[1]
+        rows = [real, tf.repeat(tf.repeat(sketch, times, axis=1), times, axis=2)]
+        return tf.stack(rows + [self(z, condition)] if self.stage == IMAGE else rows)
 
     def text_to_image(self, condition, seed):
         """Images for texts, with latents that a seed draws."""

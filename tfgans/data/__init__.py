@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfgans.data import (
     at_exit,
+    degraded,
     groups,
     images,
     labeled_shift,
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 KINDS = {
+    "degraded": degraded,
     "groups": groups,
     "images": images,
     "labeled_shift": labeled_shift,

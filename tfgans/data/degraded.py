@@ -219,4 +219,4 @@ def blobs(shape, random):
 
 def without(image, mask):
     """An image with the mean color of ImageNet where the mask is 1."""
-    return np.where(mask > 0, to_channels(MEAN_COLOR, image.shape[2]), image)
+    return np.where(mask > 0, to_channels(MEAN_COLOR, image.shape[-1]), image)

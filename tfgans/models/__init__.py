@@ -8,6 +8,7 @@ from tfgans.models.bigbigan import BigBiGAN
 from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
+from tfgans.models.context_encoder import ContextEncoder
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
 from tfgans.models.dcgan import DCGAN
@@ -35,6 +36,7 @@ from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
+from tfgans.models.srgan import SRGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.vae import VAE
@@ -54,6 +56,7 @@ MODELS = {
     "biggan": BigGAN,
     "cgan": CGAN,
     "cogan": CoGAN,
+    "context_encoder": ContextEncoder,
     "cyclegan": CycleGAN,
     "dann": DANN,
     "dcgan": DCGAN,
@@ -81,6 +84,7 @@ MODELS = {
     "seqgan": SeqGAN,
     "singan": SinGAN,
     "sngan": SNGAN,
+    "srgan": SRGAN,
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "vae": VAE,

@@ -13,8 +13,9 @@ from tfgans.config import Config, Data
 from tfgans.data import degraded
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.errors import BadInput
+from tfgans.ops.lab import rgb_to_lab
 
-KINDS = ("gray", "jpeg", "bicubic4", "noise", "hole", "blobs")
+KINDS = ("gray", "lightness", "jpeg", "bicubic4", "noise", "hole", "blobs")
 FILL = (-0.0824, -0.1843, -0.0353)  # the paper's mean color, (117, 104, 123)
 
 
@@ -92,6 +93,15 @@ def test_gray_is_the_luma():
     np.testing.assert_allclose(found["input"][..., 0], luma, atol=1e-6)
     (three,) = batches("gray", steps=1)
     np.testing.assert_array_equal(three["input"], np.repeat(found["input"], 3, axis=-1))
+
+
+def test_lightness_is_that_of_the_color():
+    (found,) = batches("lightness", steps=1)
+    wanted, gray = (rgb_to_lab(found[key]).numpy() for key in ("target", "input"))
+    np.testing.assert_allclose(gray[..., 0], wanted[..., 0], atol=1e-3)
+    np.testing.assert_allclose(gray[..., 1:], 0, atol=1e-3)
+    luma = found["target"] @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(found["input"][..., 0] - luma).max() > 0.1  # saturated colors are darker there
 
 
 def test_bicubic_is_without_aliasing():

@@ -3,7 +3,8 @@
 The images are those of the kind "images". `data.degrade` says how they are damaged; each input is
 a function of (seed, position), so no damaged file is ever stored.
 
-    gray       the luma alone
+    gray       the luma alone, as in old formats and television
+    lightness  the gray whose lightness L in CIELAB is that of the color
     jpeg       3/8 of the size (96 of 256), compressed with a quality of 10 to 70, which is written
                in white somewhere in the upper left quarter, and enlarged again
     bicubic4   a quarter of the size, bicubic without aliasing
@@ -25,6 +26,7 @@ from tfgans.data.images import read_whole, report_conversion
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
+from tfgans.ops.lab import TO_XYZ
 
 REDUCTION = 4  # of "bicubic4"
 QUALITY = (10, 70)  # of "jpeg"
@@ -133,7 +135,7 @@ def degraded(kind, image, random, overlap=0):
     """Damages an image.
 
     Args:
-        kind: "gray", "jpeg", "bicubic4", "noise", "hole" or "blobs".
+        kind: "gray", "lightness", "jpeg", "bicubic4", "noise", "hole" or "blobs".
         image: float32 [H, W, C] in [-1, 1].
         random: NumPy generator of the numbers that the damage draws.
         overlap: Width of the rim of a "hole" that stays visible, in pixels.
@@ -143,6 +145,8 @@ def degraded(kind, image, random, overlap=0):
     """
     if kind == "gray":
         return to_channels(image, 1), None
+    if kind == "lightness":
+        return lightness(image), None
     if kind == "jpeg":
         return compressed(image, random), None
     if kind == "bicubic4":
@@ -151,6 +155,17 @@ def degraded(kind, image, random, overlap=0):
         return noisy(image, random, random.uniform(*SIGMA)), None
     mask = middle(image.shape, overlap) if kind == "hole" else blobs(image.shape, random)
     return without(image, mask), mask
+
+
+def lightness(image):
+    """The gray [H, W, 1] with the luminance of each color, and so its L in CIELAB."""
+    if image.shape[2] < 3:
+        return to_channels(image, 1)
+    x = (to_channels(image, 3) + 1) / 2
+    light = np.where(x > 0.04045, ((x + 0.055) / 1.055) ** 2.4, x / 12.92)  # see `ops/lab.py`
+    y = light @ TO_XYZ[1].astype("float32")[:, None]
+    gray = np.where(y > 0.0031308, 1.055 * y ** (1 / 2.4) - 0.055, 12.92 * y)
+    return np.clip(2 * gray - 1, -1, 1).astype("float32")
 
 
 def resized(image, height, width, method=Image.Resampling.BICUBIC):

@@ -8,6 +8,7 @@ from tfgans.models.bigbigan import BigBiGAN
 from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
+from tfgans.models.colorful import Colorful
 from tfgans.models.context_encoder import ContextEncoder
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
@@ -56,6 +57,7 @@ MODELS = {
     "biggan": BigGAN,
     "cgan": CGAN,
     "cogan": CoGAN,
+    "colorful": Colorful,
     "context_encoder": ContextEncoder,
     "cyclegan": CycleGAN,
     "dann": DANN,

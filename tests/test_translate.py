@@ -128,3 +128,19 @@ def test_names_stay_different():
     names = ["x.png", "x.jpg", "x.png.png"]
     assert names_to_write(names) == names
     assert names_to_write(["a/x.png", "b/x.png", "y.b.png"]) == ["a/x", "b/x", "y.b"]
+
+
+def test_a_model_of_any_size_gets_images_as_they_are(run, folder, tmp_path, capsys):
+    settings = Config.load("srgan", "tiny")
+    model = training.build(settings)
+    release = storage.release(model, "srgan", tmp_path / "saved_models")
+    capsys.readouterr()
+    run("translate", release, folder / "one.png")
+    assert "resized" not in capsys.readouterr().out
+    with Image.open(tmp_path / "translated" / "one.png") as sheet:
+        assert sheet.size == (2 * 4 * 64, 4 * 32)
+        sheet = np.asarray(sheet)
+    with Image.open(folder / "one.png") as file:
+        small = np.asarray(file, "float32")[None] / 127.5 - 1
+    after = images.to_uint8(model.enlarge(small))[0]
+    assert np.abs(sheet[:, 4 * 64 :].astype(int) - after).max() <= 1

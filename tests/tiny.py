@@ -77,7 +77,8 @@ def inputs(signature, n, seed):
     """Inputs for an endpoint: n rows of each tensor, the seed, or n itself."""
     given = {}
     for spec in signature:
-        keys, shape = np.random.RandomState(seed), (n, *spec.shape[1:])
+        sides = [8 if side is None else side for side in spec.shape[1:]]  # images of any size
+        keys, shape = np.random.RandomState(seed), (n, *sides)
         if spec.shape.rank == 0:
             value = {"seed": seed, "n": n}[spec.name]
         elif spec.dtype.is_floating:

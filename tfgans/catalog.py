@@ -23,6 +23,7 @@ FAMILIES = {  # kind of data -> heading
     "groups": "Images in parts, learned from pairs of one group or two",
     "single": "Images from one image",
     "paired": "Images from images, learned from pairs",
+    "degraded": "Images from damaged ones",
     "unpaired": "Images from images, learned without pairs",
     "tokens": "Sequences",
 }

@@ -200,6 +200,8 @@ def read_images(path, shape, stems) -> np.ndarray:
     for i, image in prepared(source, shape):
         stems.append(names[i].replace("/", "-"))
         found.append(image)
+    if len({image.shape for image in found}) > 1:
+        raise BadInput(f"The images of {path} have different sizes: give them one by one.")
     return np.stack(found)
 
 

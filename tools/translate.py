@@ -2,7 +2,7 @@
 
 It writes a PNG for each image, with the input and the result side by side; sub-folders are kept. A
 broken image is reported and left out. Images are cropped and resized as in training, and a line
-says so.
+says so; a model that takes any size, such as SRGAN, gets them as they are.
 
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
@@ -72,6 +72,8 @@ def main():
                 f"python tools/use.py {shlex.quote(args.model)} {endpoint} image=..."
             )
         after = found["image"].numpy()
+        if before.shape[1:3] != after.shape[1:3]:
+            before = tf.image.resize(before, after.shape[1:3], "bicubic").numpy()
         picture = after if args.single else images.table(before, after)
         file = out / f"{names[i]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfgans.data import (
     at_exit,
     captions,
+    degraded,
     groups,
     images,
     labeled_shift,
@@ -45,6 +46,7 @@ __all__ = [
 
 KINDS = {
     "captions": captions,
+    "degraded": degraded,
     "groups": groups,
     "images": images,
     "labeled_shift": labeled_shift,

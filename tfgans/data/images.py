@@ -154,7 +154,7 @@ def report_conversion(source, height, width, channels):
     """Prints how images of another shape are converted; raises DataError if they cannot be."""
     smallest, largest = source.smallest, source.largest
     steps = []
-    if not smallest[:2] == largest[:2] == (height, width):
+    if height and not smallest[:2] == largest[:2] == (height, width):
         steps.append(f"center-cropped and resized to {height}x{width}")
     if not smallest[2] == largest[2] == channels:
         for have in (smallest[2], largest[2]):
@@ -176,7 +176,7 @@ def prepared(source: Images, image_shape: tuple):
 
     Args:
         source: The images.
-        image_shape: (height, width, channels) of the results.
+        image_shape: (height, width, channels) of the results; (None, None, channels) keeps sizes.
 
     Yields:
         Index and image, float32 [height, width, channels] in [-1, 1].
@@ -193,7 +193,8 @@ def prepared(source: Images, image_shape: tuple):
             broken.append(error)
             print(f"skipped broken image {error}")
         else:
-            yield i, prepare(image, source.value_range, image_shape)
+            sides = [given or own for given, own in zip(image_shape[:2], image.shape, strict=False)]
+            yield i, prepare(image, source.value_range, (*sides, image_shape[2]))
     if len(broken) == len(source):
         raise DataError(
             f"All {len(source)} images are broken, the first one: {broken[0]}.",

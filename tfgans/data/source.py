@@ -78,6 +78,11 @@ class Images:
         raise NotImplementedError
 
     @property
+    def wanted(self) -> "Images":
+        """The images that a model's outputs should be like."""
+        return self
+
+    @property
     def shape(self) -> tuple | None:
         """(height, width, channels) if all surveyed images have the same, else None."""
         return self.smallest if self.smallest == self.largest else None

@@ -19,13 +19,19 @@ WEIGHTS = pathlib.Path(__file__).with_name("own_small.npz")
 
 def extractor(resize="clean") -> Extractor:
     """The extractor: 64 activations and 20 logits, digits 0 to 9, then Fashion-MNIST's classes."""
-    model = build()
-    with np.load(WEIGHTS) as weights:
-        model.set_weights([weights[name] for name in sorted(weights.files)])
+    model = load()
     features = keras.Model(model.input, model.get_layer("features").output)
     kernel, bias = (np.asarray(w) for w in model.get_layer("logits").get_weights())
     network = compiled(features)
     return Extractor("own-small", network, SIDE, resize, sha256(WEIGHTS), False, kernel, bias)
+
+
+def load(path=WEIGHTS) -> keras.Model:
+    """The network with its weights."""
+    model = build()
+    with np.load(path) as weights:
+        model.set_weights([weights[name] for name in sorted(weights.files)])
+    return model
 
 
 def build() -> keras.Model:

@@ -1,4 +1,4 @@
-"""VGG16: its layers for LPIPS, and its features for improved precision and recall.
+"""VGG16: its layers for LPIPS, and its features for improved precision and recall. VGG19's layers.
 
 Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR
 2015, arXiv:1409.1556. LPIPS: Zhang et al., The Unreasonable Effectiveness of Deep Features as a
@@ -25,6 +25,7 @@ from tfgans.foreign import read_state_dict
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 TORCH_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # features.<i>.weight
+TORCH_CONVOLUTIONS_19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 SMALLEST = 16  # pixels; four poolings leave one
 LINEAR_SHA256 = "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"
 
@@ -110,36 +111,42 @@ def given(path, variable, source):
     return path
 
 
-def build_layers(path, names=LAYERS):
-    """Builds a network with layers of VGG16 as outputs.
+def build_layers(path, names=LAYERS, kind="VGG16"):
+    """Builds a network with layers of VGG16 or VGG19 as outputs.
 
     Args:
-        path: Weights of VGG16, as `LPIPS` takes them.
+        path: Its weights, as `LPIPS` takes them: those of torchvision (.pth) or Keras (.h5).
         names: Names of the layers.
+        kind: "VGG16" or "VGG19".
 
     Returns:
         The network, and the function that prepares images in [-1, 1] for it.
 
     Raises:
-        BadInput: The file does not hold VGG16.
+        BadInput: The file does not hold this network.
     """
-    network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(None, None, 3))
+    make, places, file = {
+        "VGG16": (keras.applications.VGG16, TORCH_CONVOLUTIONS, "vgg16-397923af.pth"),
+        "VGG19": (keras.applications.VGG19, TORCH_CONVOLUTIONS_19, "vgg19-dcbb9e9d.pth"),
+    }[kind]
+    network = make(include_top=False, weights=None, input_shape=(None, None, 3))
     network.trainable = False
     layers = keras.Model(network.input, [network.get_layer(name).output for name in names])
     convolutions = _convolutions(network)
     if h5py.is_hdf5(path):
-        for layer, source in zip(convolutions, _convolutions(keras_vgg16(path)), strict=True):
+        found = _convolutions(keras_vgg(path, make))
+        for layer, source in zip(convolutions, found, strict=True):
             layer.set_weights(source.get_weights())
         return layers, caffe
     state = read_state_dict(path)
-    for layer, i in zip(convolutions, TORCH_CONVOLUTIONS, strict=True):
+    for layer, i in zip(convolutions, places, strict=True):
         kernel, bias = (state.get(f"features.{i}.{x}") for x in ("weight", "bias"))
         wanted = layer.kernel.shape[::-1]
         if kernel is None or bias is None or kernel.shape[:2] != wanted[:2]:
             found = "nothing" if kernel is None else kernel.shape
             raise BadInput(
-                f"{path} does not hold VGG16: features.{i} is {found}, not weights of shape "
-                f"{wanted} and a bias. Wanted: torchvision's vgg16-397923af.pth."
+                f"{path} does not hold {kind}: features.{i} is {found}, not weights of shape "
+                f"{wanted} and a bias. Wanted: torchvision's {file}."
             )
         layer.set_weights([kernel.transpose(2, 3, 1, 0), bias])
     return layers, lpips_input
@@ -156,7 +163,12 @@ def caffe(images):
 
 def keras_vgg16(path) -> keras.Model:
     """`keras.applications.VGG16` with the weights of an HDF5 file, with or without its top."""
-    return keras.applications.VGG16(include_top=(4096, 4096) in h5_shapes(path), weights=str(path))
+    return keras_vgg(path, keras.applications.VGG16)
+
+
+def keras_vgg(path, make) -> keras.Model:
+    """`keras.applications.VGG16` or VGG19 with the weights of an HDF5 file."""
+    return make(include_top=(4096, 4096) in h5_shapes(path), weights=str(path))
 
 
 def h5_shapes(path) -> set:

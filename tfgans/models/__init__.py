@@ -8,6 +8,8 @@ from tfgans.models.bigbigan import BigBiGAN
 from tfgans.models.biggan import BigGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
+from tfgans.models.colorful import Colorful
+from tfgans.models.context_encoder import ContextEncoder
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
 from tfgans.models.dcgan import DCGAN
@@ -38,6 +40,7 @@ from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
 from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
+from tfgans.models.srgan import SRGAN
 from tfgans.models.stackgan import StackGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
@@ -58,6 +61,8 @@ MODELS = {
     "biggan": BigGAN,
     "cgan": CGAN,
     "cogan": CoGAN,
+    "colorful": Colorful,
+    "context_encoder": ContextEncoder,
     "cyclegan": CycleGAN,
     "dann": DANN,
     "dcgan": DCGAN,
@@ -89,6 +94,7 @@ MODELS = {
     "singan": SinGAN,
     "sngan": SNGAN,
     "stackgan": StackGAN,
+    "srgan": SRGAN,
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "vae": VAE,

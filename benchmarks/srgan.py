@@ -1,0 +1,93 @@
+"""Enlarged images: `python benchmarks/srgan.py RUN [--out srgan.png]`.
+
+Scenes that no training has seen, or the images of a folder, are reduced four times and enlarged
+again: bicubic, by SRResNet and by SRGAN, the two networks of a run. Printed for each:
+
+- PSNR in dB and SSIM of the luma in 0..255, as in the paper: without the outermost 4 pixels, PSNR
+  from the mean squared error of each image, averaged over images;
+- detail: the mean absolute Laplacian of the luma, as a share of that of the targets;
+- features: the distance in the network that the model was trained with.
+
+The picture has rows of bicubic, SRResNet, SRGAN and target.
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from trained import TRAINED_ON  # noqa: E402
+
+from tfgans import data, images, models  # noqa: E402
+from tfgans.data.degraded import reduced  # noqa: E402
+from tfgans.data.images import prepared  # noqa: E402
+from tfgans.data.scenes import SyntheticScenes  # noqa: E402
+from tfgans.features import perceptual  # noqa: E402
+from tfgans.models.srgan import bicubic  # noqa: E402
+
+CUT = 4  # pixels at each border
+LUMA = np.array([[65.481], [128.553], [24.966]], "float32") / 255  # of ITU-R 601, as in MATLAB
+
+
+def luma(x):
+    """RGB images [N, H, W, 3] in [-1, 1] -> luma [N, h, w, 1] in 16..235, without the border."""
+    return (16 + (images.to_uint8(x).astype("float32") @ LUMA))[:, CUT:-CUT, CUT:-CUT]
+
+
+def measure(found, target, look):
+    """PSNR, SSIM, detail and distance in features of enlarged images."""
+    y, wanted = luma(found), luma(target)
+    psnr = np.mean(tf.image.psnr(y, wanted, 255))
+    ssim = np.mean(tf.image.ssim(y, wanted, 255))
+    detail = laplacian(y) / laplacian(wanted)
+    pairs = zip(look(tf.constant(found)), look(tf.constant(target)), strict=True)
+    distance = sum(float(tf.reduce_mean((a - b) ** 2)) for a, b in pairs)
+    return psnr, ssim, detail, distance
+
+
+def laplacian(y):
+    middle = y[:, 1:-1, 1:-1]
+    around = y[:, 2:, 1:-1] + y[:, :-2, 1:-1] + y[:, 1:-1, 2:] + y[:, 1:-1, :-2]
+    return np.mean(np.abs(4 * middle - around))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="folder of a run of srgan, or name of a release")
+    parser.add_argument("--data", help="folder of images; scenes without it")
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--out", default="srgan.png", help="the picture")
+    given = parser.parse_args()
+    model = models.load(given.run)
+    if given.data:
+        source = data.open_images(given.data)
+    else:
+        source = SyntheticScenes(model.image_shape, True, TRAINED_ON, given.images)
+    target = np.stack([x for _, x in prepared(source, model.image_shape)][: given.images])
+    small = np.stack([reduced(image, 4) for image in target])
+    path, build = perceptual.network(model.vgg, ["block5_conv4"])
+    look = build(path)
+
+    def all_of(enlarge):
+        parts = [small[k : k + 32] for k in range(0, len(small), 32)]
+        return np.concatenate([np.asarray(enlarge(part)) for part in parts])
+
+    columns = {
+        "bicubic": all_of(bicubic),
+        "SRResNet": all_of(model.enlarge_smoothly),
+        "SRGAN": all_of(model.enlarge),
+        "target": target,
+    }
+    print(f"{len(target)} images of {model.image_shape}   PSNR   SSIM  detail  features")
+    for name, found in columns.items():
+        psnr, ssim, detail, distance = measure(found, target, look)
+        print(f"{name:>10} {psnr:8.2f} {ssim:7.3f} {detail:7.1%} {distance:9.3f}", flush=True)
+    rows = [found[:8] for found in columns.values()]
+    images.save_grid(images.table(*rows), given.out)
+    print(f"Written: {given.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Perceptual losses: distances between images in the layers of a fixed network.
+
+Gatys, Ecker, Bethge, 2015, arXiv:1505.07376; Johnson, Alahi, Fei-Fei, ECCV 2016, arXiv:1603.08155.
+
+The network is VGG16 or VGG19 from a file of weights; nothing is downloaded. Without a file it is a
+stand-in, the convolutions of own-small, which ships with tfgans: block k of VGG is its k-th layer,
+and the third for all deeper blocks. It has learned gray images, so it sees red, green and blue one
+by one. Each layer is divided by its mean on textured scenes, so that weights of layers keep their
+meaning.
+
+A model takes it as `self.look = self.frozen(*perceptual.network(path, layers))`.
+"""
+
+import contextlib
+import functools
+
+import keras
+import tensorflow as tf
+
+from tfgans.features import own_small, vgg
+
+LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
+MEANS = (0.154, 0.209, 0.0930)  # of the stand-in's three layers, on scenes of 64x64 pixels
+NOTE = (
+    "Perceptual loss: no weights of VGG are given, so the layers of own-small, a small classifier "
+    "of digits and clothes, stand in for them."
+)
+
+
+def network(path="", layers=LAYERS, kind="VGG19", prepare=True) -> tuple:
+    """The arguments of `BaseModel.frozen` for a network that a perceptual loss looks through.
+
+    Args:
+        path: Weights of VGG, of Keras (.h5) or torchvision (.pth); "" for the stand-in.
+        layers: Keras' names of the wanted layers, after their ReLU, such as "block5_conv4".
+        kind: "VGG16" or "VGG19".
+        prepare: False gives VGG the images in [-1, 1] as they are, as pix2pixHD does; else they get
+            the range and mean that it was trained with.
+
+    Returns:
+        Path and builder. The network maps images [N, H, W, 1 or 3] in [-1, 1] to the list of the
+        activations, float32 under every policy.
+    """
+    if path:
+        return path, functools.partial(given, layers=layers, kind=kind, prepare=prepare)
+    return own_small.WEIGHTS, functools.partial(stand_in, layers=layers)
+
+
+def given(path, layers, kind, prepare):
+    """Layers of VGG with the weights of a file."""
+    with full_precision():
+        found, ready = vgg.build_layers(path, layers, kind)
+    return lambda images: listed(found(ready(colored(images)) if prepare else colored(images)))
+
+
+def stand_in(path, layers):
+    """Layers of own-small in place of those of VGG."""
+    print(NOTE)
+    with full_precision():
+        model = own_small.load(path)
+        image = x = keras.Input([None, None, 3])
+        blocks = []
+        for layer in model.layers[1:6]:  # three convolutions, two poolings between them
+            x = layer(x)
+            if isinstance(layer, keras.layers.Conv2D):
+                blocks.append(x)
+        first = keras.Model(image, blocks)
+    first.trainable = False
+    chosen = [min(int(name[len("block")]), len(blocks)) - 1 for name in layers]
+
+    def look(images):
+        planes = tf.split(colored(images), 3, axis=-1)  # red, green, blue
+        found = first(tf.repeat(tf.concat(planes, axis=0), 3, axis=-1))
+        found = [tf.concat(tf.split(x, 3, axis=0), axis=-1) for x in found]
+        return [found[k] / MEANS[k] for k in chosen]
+
+    return look
+
+
+def colored(images):
+    """Gray or RGB images of any type as RGB in float32."""
+    images = tf.cast(images, "float32")
+    return tf.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
+
+
+def listed(outputs):
+    return outputs if isinstance(outputs, (list, tuple)) else [outputs]
+
+
+@contextlib.contextmanager
+def full_precision():
+    """Layers that are built inside are float32: activations of VGG are too large for float16."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def distance(look, image, target, weights, norm=tf.abs):
+    """The sum over layers of weight times mean distance; no gradient reaches the target.
+
+    Args:
+        look: Images -> list of activations.
+        image: [N, H, W, C] in [-1, 1].
+        target: Likewise.
+        weights: A number for each layer.
+        norm: `tf.abs` for the mean absolute error, `tf.square` for the mean squared one.
+    """
+    found, wanted = look(image), look(target)
+    return tf.add_n(
+        [
+            weight * tf.reduce_mean(norm(a - tf.stop_gradient(b)))
+            for weight, a, b in zip(weights, found, wanted, strict=True)
+        ]
+    )

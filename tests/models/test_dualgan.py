@@ -65,7 +65,7 @@ def test_each_image_of_a_batch_has_its_own_result():
 
 
 def test_the_innermost_map_is_normalized_and_scales_are_learned():
-    """Each step down but the first has a normalization with scale and shift, each up but the last."""
+    """Each step but the first and the last has a normalization with a scale and a shift."""
     norms = [
         layer
         for layer in small().generator_ab.layers

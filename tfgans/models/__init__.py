@@ -28,6 +28,7 @@ from tfgans.models.infogan import InfoGAN
 from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
+from tfgans.models.nicegan import NICEGAN
 from tfgans.models.o_gan import OGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
@@ -81,6 +82,7 @@ MODELS = {
     "lapgan": LAPGAN,
     "lsgan": LSGAN,
     "lsgan_loss_sensitive": LossSensitiveGAN,
+    "nicegan": NICEGAN,
     "o_gan": OGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,

@@ -37,6 +37,7 @@ from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
+from tfgans.models.triple_gan import TripleGAN
 from tfgans.models.vae import VAE
 from tfgans.models.vae_gan import VAEGAN
 from tfgans.models.wgan import WGAN
@@ -83,6 +84,7 @@ MODELS = {
     "sngan": SNGAN,
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
+    "triple_gan": TripleGAN,
     "vae": VAE,
     "vae_gan": VAEGAN,
     "wgan": WGAN,
@@ -101,6 +103,7 @@ ALIASES = {  # other names in papers and in code -> ours
     "sgan": "semi_gan",
     "ssgan": "s3gan",
     "ssgan_semi": "semi_gan",
+    "triple": "triple_gan",
 }
 
 

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 from trained import classes_of, held_out, train  # noqa: E402
 
-RUNS = {  # what is printed -> the model, and changes of its demo
+RUNS = {  # the printed word -> the model, and changes of its demo
     "semi_gan": ["semi_gan"],
     "labels alone": ["semi_gan", "model.unlabeled_weight=0.0"],
     "triple_gan": ["triple_gan"],

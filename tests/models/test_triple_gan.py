@@ -167,7 +167,7 @@ def test_the_setting_for_cifar_takes_40_and_160_and_100():
 
 
 def terms_of_c(first, second=None, **settings):
-    """What C learns without D and G, where it answers `first` and then `second`."""
+    """The terms of C without D and G, where it answers `first` and then `second`."""
     off = {"consistency_weight": 0.0, "entropy_weight": 0.0, "weight_decay": 0.0}
     model = small(**(off | settings))
     rows = iter([first, first, second])

@@ -190,10 +190,11 @@ class TripleGAN(LatentModel):
         adversarial_weight: alpha_adv, of the term by which C pleases D.
         generated_weight: alpha_g, of the cross-entropy of C on generated images.
         generated_from: Step of the game from which that term counts.
-        consistency_weight: Of the squared difference of two passes of C, "conv".
+        consistency_weight: Weight of the squared difference of two passes of C, "conv".
         ramp_steps: Steps over which this weight rises, as exp(-5 (1 - t)^2).
-        entropy_weight: Of the entropy of C's answers to images without label, "dense".
-        balance_weight: Of the cross-entropy of C's mean answer with equal shares, "dense".
+        entropy_weight: Weight of the entropy of C's answers to images without label, "dense".
+        balance_weight: Weight of the cross-entropy of C's mean answer with equal shares,
+            "dense".
         pretrain_balance_weight: The same while C learns alone.
         weight_decay: Factor of w^2 for the kernel of C's last layer, "dense"; the code has it for
             this layer alone.

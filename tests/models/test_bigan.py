@@ -1,4 +1,4 @@
-"""BiGAN: its losses, one move for all, the law of pairs, the encoder as the generator's inverse."""
+"""BiGAN: its losses, one move for all, the law of pairs, the encoder as inverse, the control."""
 
 import keras
 import numpy as np
@@ -102,16 +102,16 @@ def test_the_discriminator_judges_pairs(inverse, expected):
     assert float(loss) == pytest.approx(expected, abs=0.01)
 
 
+def mlp(sizes, outputs, activation, bias="zeros"):
+    inputs = [keras.Input([size]) for size in sizes]
+    x = keras.layers.Concatenate()(inputs) if len(inputs) > 1 else inputs[0]
+    x = keras.layers.Dense(48, "leaky_relu")(keras.layers.Dense(48, "leaky_relu")(x))
+    x = keras.layers.Dense(outputs, activation, bias_initializer=bias)(x)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], x)
+
+
 def test_the_encoder_finds_back():
     """Eight prototypes in R^4: G(E(x)) is nearer to x than to another one."""
-
-    def mlp(sizes, outputs, activation):
-        inputs = [keras.Input([size]) for size in sizes]
-        x = keras.layers.Concatenate()(inputs) if len(inputs) > 1 else inputs[0]
-        x = keras.layers.Dense(48, "relu")(keras.layers.Dense(48, "relu")(x))
-        x = keras.layers.Dense(outputs, activation)(x)
-        return keras.Model(inputs if len(inputs) > 1 else inputs[0], x)
-
     model = small(latent_dim=2, weight_decay=0)
     model.generator, model.encoder = mlp([2], 4, None), mlp([4], 2, "tanh")
     model.discriminator = mlp([4, 2], 1, None)
@@ -129,6 +129,84 @@ def test_the_encoder_finds_back():
         np.mean((model.generator(np.roll(z, k, axis=0)) - prototypes) ** 2) for k in range(1, 8)
     ])  # fmt: skip
     assert error < 0.5 * shuffled
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_two_answers_to_one_encoding(bidirectional):
+    """x is -1 or 1, and E says nothing: squared errors end at 0 between them, the game does not.
+
+    A constant encoding tells D nothing, so D looks at x alone.
+    """
+    model = small(latent_dim=1, weight_decay=0, bidirectional=bidirectional)
+    image, z = keras.Input([1]), keras.Input([1])
+    model.image_shape = (1,)
+    model.generator = mlp([1], 1, None, bias="ones")  # G(0) = 1 at first
+    model.encoder = keras.Model(image, keras.layers.Rescaling(0.0)(image))
+    model.discriminator = keras.Model([image, z], mlp([1], 1, None)(image))
+    rate = {"learning_rate": 5e-3 if bidirectional else 2e-3}
+    model.compile({player: rate for player in model.players()}, seed=1)
+    real = tf.constant([[-1.0], [1.0]] * 32)
+    assert float(model.reconstruct(real)[0, 0]) == 1.0
+    (step,) = model.graphs({"image": tf.TensorSpec([64, 1])}).values()
+    for i in range(600):
+        step({"image": real})
+        model.step.assign(i + 1)
+    if bidirectional:
+        assert np.abs(model.reconstruct(real)).max() < 0.1
+    else:
+        assert np.var(model.generator(np.linspace(-1, 1, 500)[:, np.newaxis])) > 0.5
+
+
+@pytest.mark.parametrize("settings", [{}, ALI])
+def test_errors_of_a_bidirectional_autoencoder(settings):
+    """Sums over dimensions, means over the batch: 0.25 and 4 for each of them here."""
+    model = small(**{"weight_decay": 0} | settings, latent_dim=3, bidirectional=True)
+    n, pixels = 4, int(np.prod(model.image_shape))
+    real, z = tf.fill([n, *model.image_shape], 0.5), tf.fill([n, 3], -1.0)
+    seen = []
+    outputs = tf.constant([[1.0, 1.0, 1.0, 9.0, 9.0, 9.0][: model.encoder.output_shape[1]]] * n)
+    model.encoder = lambda image, training: seen.append(image) or outputs
+    model.generator = lambda z, training: seen.append(z) or tf.zeros_like(real)
+    terms = model.errors(real, z)
+    assert float(terms["image"]) == pytest.approx(0.25 * pixels)
+    assert float(terms["latent"]) == pytest.approx(4.0 * 3)
+    encoded, code, latent, made = seen  # G(E(x)), and E(G(z))
+    np.testing.assert_array_equal(encoded, real)
+    np.testing.assert_array_equal(code, np.ones([n, 3]))  # for ALI the means
+    np.testing.assert_array_equal(latent, z)
+    np.testing.assert_array_equal(made, tf.zeros_like(real))
+
+
+def test_a_bidirectional_autoencoder_is_one_player():
+    """E and G go down both errors and the decay, under one optimizer; there is no D."""
+    model = small(bidirectional=True)
+    model.compile({"generator": keras.optimizers.SGD(0.01)}, run_eagerly=True)
+    assert [*model.players()] == [*model.optimizers] == ["generator"]
+    assert not hasattr(model, "discriminator")
+    real, z = tf.random.uniform([6, 4, 4, 1], -1, 1), tf.random.uniform([6, 3], -1, 1)
+    model.latents = lambda n: z
+    weights = model.weights_of("generator")
+    assert {id(w) for w in weights} == {
+        id(w) for net in (model.generator, model.encoder) for w in net.trainable_weights
+    }
+    values = [w.value for w in weights]
+    with tf.GradientTape(persistent=True) as tape:
+        terms = model.errors(real, z)
+        total = tf.add_n(list(terms.values()))
+    assert all(
+        np.abs(g).max() > 0  # neither the images made nor the encodings are held fixed
+        for term in ("image", "latent")
+        for g in tape.gradient(terms[term], values)
+    )
+    expected = [v - 0.01 * g for v, g in zip(values, tape.gradient(total, values), strict=True)]
+    expected = [value.numpy() for value in expected]
+    logs = model.train_step({"image": real})
+    assert set(logs) == {"generator/image", "generator/latent", "generator/decay"}
+    for w, value in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(w, value, atol=1e-6)
+    again = BiGAN.from_config(model.get_config())
+    assert again.bidirectional and not hasattr(again, "discriminator")
+    assert [*Config.load("bigan-bidirectional").model] == ["bidirectional"]
 
 
 def test_encode_and_reconstruct():

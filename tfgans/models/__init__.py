@@ -45,6 +45,7 @@ from tfgans.models.srgan import SRGAN
 from tfgans.models.stackgan import StackGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
+from tfgans.models.triple_gan import TripleGAN
 from tfgans.models.vae import VAE
 from tfgans.models.vae_gan import VAEGAN
 from tfgans.models.wgan import WGAN
@@ -99,6 +100,7 @@ MODELS = {
     "srgan": SRGAN,
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
+    "triple_gan": TripleGAN,
     "vae": VAE,
     "vae_gan": VAEGAN,
     "wgan": WGAN,
@@ -118,6 +120,7 @@ ALIASES = {  # other names in papers and in code -> ours
     "ssgan": "s3gan",
     "ssgan_semi": "semi_gan",
     "stack_gan": "stackgan",
+    "triple": "triple_gan",
 }
 
 

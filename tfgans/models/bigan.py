@@ -8,6 +8,10 @@ discriminator judges pairs, an image with its encoding (x, E(x)) against a sampl
 those of the permutation-invariant MNIST experiment. ALI is the same game, found at the same time:
 its encoder is stochastic, its networks are the convolutional ones for CIFAR-10.
 
+`bidirectional=True` is the control experiment beside it: a bidirectional autoencoder, the same E
+and G without D and without a game. Both have the optimum that E inverts G. Where an encoding leaves
+several images possible, squared errors make G answer with their mean, and D makes it choose one.
+
 Differs from the paper: the learning rate falls exponentially within epochs, in the code from one
 epoch to the next. Samples and encodings are made with moving averages of batch normalization; the
 code of BiGAN averages over 1000 batches before each evaluation. The per-pixel bias of ALI's
@@ -178,6 +182,8 @@ class BiGAN(LatentModel):
         weight_decay: Factor of w^2 / 2 in both players' losses; the paper of ALI has none.
         decay_start: Step from which the learning rate falls ("bigan").
         decay_end: Step at which it has fallen to 1 % ("bigan").
+        bidirectional: No D: E and G minimize |x - G(E(x))|^2 + |z - E(G(z))|^2, both summed over
+            dimensions; for "ali", E(x) is the mean alone.
     """
 
     def __init__(
@@ -189,16 +195,17 @@ class BiGAN(LatentModel):
         weight_decay=2.5e-5,
         decay_start=78_000,
         decay_end=156_000,
+        bidirectional=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.image_shape, self.latent_dim = image_shape, latent_dim
         self.variant, self.width, self.weight_decay = variant, width, weight_decay
         self.decay_start, self.decay_end = decay_start, decay_end
+        self.bidirectional = bidirectional
         sizes = image_shape, latent_dim, width
         if variant == "bigan":
-            self.generator, self.encoder = build_generator(*sizes), build_encoder(*sizes)
-            self.discriminator = build_discriminator(*sizes)
+            builders = build_generator, build_encoder, build_discriminator
             self.prior = (-1.0, 1.0)
         elif variant == "ali":
             if tuple(image_shape[:2]) != (32, 32) or width % 64:
@@ -206,16 +213,16 @@ class BiGAN(LatentModel):
                     "ALI's networks take images of 32x32 and a width that is a multiple of 64, not "
                     f"{image_shape[0]}x{image_shape[1]} and {width}."
                 )
-            self.generator, self.encoder = build_ali_generator(*sizes), build_ali_encoder(*sizes)
-            self.discriminator = build_ali_discriminator(*sizes)
+            builders = build_ali_generator, build_ali_encoder, build_ali_discriminator
         else:
             raise BadInput(f"The variant is 'bigan' or 'ali', not {variant!r}.")
+        self.generator, self.encoder = (build(*sizes) for build in builders[:2])
+        if not bidirectional:
+            self.discriminator = builders[2](*sizes)
 
     def players(self):
-        return {
-            "discriminator": [self.discriminator],
-            "generator": [self.generator, self.encoder],
-        }
+        both = {"generator": [self.generator, self.encoder]}
+        return both if self.bidirectional else {"discriminator": [self.discriminator]} | both
 
     def default_optimizers(self):
         def adam():
@@ -225,7 +232,7 @@ class BiGAN(LatentModel):
             rate = HoldThenDecay(2e-4, self.decay_start, decay_steps, final=0.01, exponential=True)
             return Adam(rate, beta_1=0.5)
 
-        return {"discriminator": adam(), "generator": adam()}
+        return {player: adam() for player in self.players()}
 
     def infer(self, image):
         """Encodings of images in training, drawn from N(mean, deviation) for "ali"."""
@@ -268,8 +275,26 @@ class BiGAN(LatentModel):
             "generator": self.generator_loss(*scores) | self.decay("generator"),
         }
 
+    def errors(self, real, z):
+        """The two errors of a bidirectional autoencoder, sums over dimensions, means over N."""
+
+        def squared_distance(a, b):
+            return tf.reduce_mean(tf.reduce_sum(tf.square(a - b), axis=range(1, a.shape.rank)))
+
+        def encode(image):
+            return self.encoder(image, training=True)[:, : self.latent_dim]
+
+        rebuilt = self.generator(encode(real), training=True)
+        found = encode(self.generator(z, training=True))
+        return {
+            "image": squared_distance(real, rebuilt),
+            "latent": squared_distance(z, found),
+        } | self.decay("generator")
+
     def train_step(self, data):
         real = data["image"]
+        if self.bidirectional:
+            return self.update("generator", self.errors, real, self.latents(real.shape[0]))
         return self.update_together(self.losses, real, self.latents(real.shape[0]))
 
     def encode(self, image):

@@ -34,7 +34,12 @@ from tfgans.shapes import halved
 
 
 def with_label(x, label):
-    """Appends a label to features: as numbers to [N, F], as constant channels to [N, H, W, C]."""
+    """Appends a label to features: as numbers to [N, F], as constant channels to [N, H, W, C].
+
+    Without a label the features stay as they are.
+    """
+    if label is None:
+        return x
     if len(x.shape) == 4:
         label = keras.layers.Reshape([1, 1, label.shape[-1]])(label)
         label = keras.layers.UpSampling2D(x.shape[1:3])(label)

@@ -27,6 +27,7 @@ from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
 from tfgans.layers.gaussian_noise import GaussianNoise
 from tfgans.layers.weight_norm import WeightNorm, initialize
+from tfgans.models.cgan import with_label
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved, halvings
@@ -151,8 +152,11 @@ class VirtualBatchNorm(keras.layers.Layer):
         return tf.cast(tf.concat([reference, live], axis=0), inputs.dtype) + self.bias
 
 
-def build_generator(image_shape, latent_dim, width, reference_size):
-    """z [N, latent_dim] -> images in [-1, 1]: a grid of 4 to 7 pixels, doubled."""
+def build_generator(image_shape, latent_dim, width, reference_size, num_classes=0):
+    """z [N, latent_dim] -> images in [-1, 1]: a grid of 4 to 7 pixels, doubled.
+
+    With classes it takes a label [N, num_classes] too, which enters every layer.
+    """
     doublings, channels = halvings(image_shape, fewest=1), image_shape[2]
     grid = halved(image_shape, doublings)
 
@@ -169,20 +173,21 @@ def build_generator(image_shape, latent_dim, width, reference_size):
         )
 
     z = keras.Input([latent_dim])
-    x = PutReference(reference_size)(z) if reference_size else z
+    label = keras.Input([num_classes], name="label") if num_classes else None
+    x = with_label(PutReference(reference_size)(z) if reference_size else z, label)
     widths = [width << k for k in reversed(range(doublings))]
     units = grid[0] * grid[1] * widths[0]
     x = normalized(keras.layers.Dense(units, use_bias=False, kernel_initializer=initializer())(x))
     x = keras.layers.Reshape([*grid, widths[0]])(x)
     for filters in widths[1:]:
-        x = normalized(deconv(filters)(x))
+        x = normalized(deconv(filters)(with_label(x, label)))
     x = WeightNorm(
         channels, 5, 2, transposed=True, start_std=0.1, train_gain=True, dtype="float32"
-    )(x)
+    )(with_label(x, label))
     image = keras.layers.Activation("tanh", dtype="float32")(x)
     if reference_size:
         image = DropReference(reference_size, dtype="float32")(image)
-    return keras.Model(z, image, name="generator")
+    return keras.Model([z, label] if num_classes else z, image, name="generator")
 
 
 def conv_trunk(x, width):

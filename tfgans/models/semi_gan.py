@@ -28,6 +28,7 @@ from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
 from tfgans.layers.gaussian_noise import GaussianNoise
 from tfgans.layers.weight_norm import WeightNorm, initialize
+from tfgans.models.cgan import with_label
 from tfgans.models.improved_gan import build_generator, conv_trunk
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam, HoldThenDecay
@@ -41,31 +42,56 @@ def build_conv_discriminator(image_shape, width, outputs):
     return keras.Model(image, [logits, features], name="discriminator")
 
 
-def build_dense_discriminator(image_shape, units, outputs):
-    """Images in [-1, 1] -> logits [N, outputs], and the features [N, units[-1]] that G matches."""
+def build_dense_discriminator(image_shape, units, outputs, num_classes=0):
+    """Images in [-1, 1] -> logits [N, outputs], and the features [N, units[-1]] that G matches.
+
+    With classes it takes a label [N, num_classes] too, which enters every layer.
+    """
     image = keras.Input(image_shape, name="image")
+    label = keras.Input([num_classes], name="label") if num_classes else None
     x = keras.layers.Rescaling(0.5, 0.5)(image)  # the noise is for [0, 1]
     features = keras.layers.Flatten()(x)
     x = GaussianNoise(0.3)(features)
     for width in units:
-        features = keras.layers.ReLU()(WeightNorm(width, size=0, kernel_std=0.1)(x))
+        x = WeightNorm(width, size=0, kernel_std=0.1)(with_label(x, label))
+        features = keras.layers.ReLU()(x)
         x = GaussianNoise(0.5)(features)
-    logits = WeightNorm(outputs, size=0, kernel_std=0.1, train_gain=True, dtype="float32")(x)
-    return keras.Model(image, [logits, features], name="discriminator")
+    logits = WeightNorm(outputs, size=0, kernel_std=0.1, train_gain=True, dtype="float32")(
+        with_label(x, label)
+    )
+    inputs = [image, label] if num_classes else image
+    return keras.Model(inputs, [logits, features], name="discriminator")
 
 
-def build_dense_generator(image_shape, latent_dim, units):
-    """z [N, latent_dim] -> images in [-1, 1]."""
+def build_dense_generator(image_shape, latent_dim, units, num_classes=0):
+    """z [N, latent_dim] -> images in [-1, 1].
+
+    With classes it takes a label [N, num_classes] too, which enters every layer.
+    """
     z = x = keras.Input([latent_dim], name="z")
+    label = keras.Input([num_classes], name="label") if num_classes else None
     for width in units:
-        x = keras.layers.Dense(width, use_bias=False)(x)
+        x = keras.layers.Dense(width, use_bias=False)(with_label(x, label))
         x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6, scale=False)(x)
         x = keras.layers.Activation("softplus")(x)
     height, columns, channels = image_shape
-    x = WeightNorm(height * columns * channels, size=0, train_gain=True, dtype="float32")(x)
+    x = WeightNorm(height * columns * channels, size=0, train_gain=True, dtype="float32")(
+        with_label(x, label)
+    )
     x = keras.layers.Activation("sigmoid", dtype="float32")(x)
     x = keras.layers.Rescaling(2.0, -1.0, dtype="float32")(x)
-    return keras.Model(z, keras.layers.Reshape(image_shape)(x), name="generator")
+    inputs = [z, label] if num_classes else z
+    return keras.Model(inputs, keras.layers.Reshape(image_shape)(x), name="generator")
+
+
+def decay_from_zero(rate, t):
+    """Decay of an average of weights that began at 0, in its t-th update, without what it lacks.
+
+    With d = 1 - rate, a(t) = d a(t-1) + (1 - d) w from a(0) = 0 is divided by 1 - d^t. The
+    quotient obeys the same rule with d (1 - d^(t-1)) / (1 - d^t) in place of d.
+    """
+    d, t = 1.0 - rate, tf.cast(t, "float32")
+    return d * (1.0 - tf.pow(d, t - 1.0)) / (1.0 - tf.pow(d, t))
 
 
 @keras.saving.register_keras_serializable("tfgans")
@@ -184,13 +210,8 @@ class SemiGAN(LatentModel):
         return {"features": tf.reduce_mean(distance)}
 
     def average(self):
-        """Moves the averages of D's weights, which began at 0, without what they lack by it.
-
-        With d = 1 - average_rate, a(t) = d a(t-1) + (1 - d) w from a(0) = 0 is divided by 1 - d^t.
-        The quotient obeys the same rule with d (1 - d^(t-1)) / (1 - d^t) in place of d.
-        """
-        d, t = 1.0 - self.average_rate, tf.cast(self.step + 1, "float32")
-        decay = d * (1.0 - tf.pow(d, t - 1.0)) / (1.0 - tf.pow(d, t))
+        """Moves the averages of D's weights."""
+        decay = decay_from_zero(self.average_rate, self.step + 1)
         self.update_ema(self.discriminator_ema, self.discriminator, decay)
 
     def train_step(self, data):

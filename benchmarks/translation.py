@@ -9,7 +9,7 @@ gray values, JPEG of quality 75). A translator that hides the input in invisible
 again only without one (Chu et al., CycleGAN, a Master of Steganography, arXiv:1712.02950).
 
 With --turned the runs were trained on bars and spindles (`data.drawn=turned`): printed is the
-correlation of the directions of input and output, 0 for unrelated ones, and the picture shows pairs.
+correlation of the directions of input and output, 0 for unrelated ones.
 """
 
 import argparse

@@ -18,7 +18,7 @@ CONTRACT = {"games": [], "served": ["classifier"]}
 
 def small(**settings):
     model = Colorful(**{"image_shape": (16, 16, 3), "width": 4} | settings)
-    model.compile()
+    model.compile(run_eagerly=True)
     return model
 
 

@@ -74,6 +74,9 @@ def test_features_are_compared_as_means_of_the_batch():
     # Means differ by 1 in all places of one layer, by 2 of the other: 1 + 4.
     y = tf.zeros([4, 1, 1, 2])
     assert float(feature_distance([x, y], [x + 1.0, y - 2.0])) == pytest.approx(5.0, rel=1e-5)
+    # Squares are taken at each place: gaps of 1 and -1 do not cancel.
+    signs = tf.constant([1.0, -1.0])[:, None, None] * tf.ones([4, 2, 2, 3])
+    assert float(feature_distance([x], [x + signs])) == pytest.approx(1.0, rel=1e-5)
 
 
 def replaced(model, score=0.0):

@@ -8,7 +8,7 @@ from tiny import fit, new, without_numbers
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models.dualgan import DualGAN
+from tfgans.models.dualgan import DualGAN, norm
 
 CONTRACT = {
     "served": ["generator_ab", "generator_ba"],
@@ -62,6 +62,13 @@ def test_each_image_of_a_batch_has_its_own_result():
         for k in range(4):
             alone = network(images[k : k + 1], training=True)
             np.testing.assert_allclose(together[k], alone[0], atol=1e-5)
+
+
+def test_each_channel_is_normalized_by_itself():
+    layer, x = norm(), np.random.RandomState(0).randn(2, 4, 4, 3) * [1, 5, 9] + [0, 3, 0]
+    y = layer(x.astype("float32")).numpy() / layer.gamma.numpy()
+    np.testing.assert_allclose(y.mean(axis=(1, 2)), 0.0, atol=1e-5)
+    np.testing.assert_allclose(y.std(axis=(1, 2)), 1.0, atol=1e-4)
 
 
 def test_the_innermost_map_is_normalized_and_scales_are_learned():

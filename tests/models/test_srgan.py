@@ -18,7 +18,7 @@ def small(**settings):
     model = SRGAN(
         **{"image_shape": (32, 32, 3), "width": 4, "blocks": 1, "dense_width": 8} | settings
     )
-    model.compile()
+    model.compile(run_eagerly=True)
     return model
 
 

@@ -134,7 +134,7 @@ class Colorful(TranslationModel):
             the code.
         uniform_share: The paper's lambda: 1 gives all colors the same weight, 0 the inverse of
             their probability.
-        temperature: Of the annealed mean; 1 gives the mean, a number near 0 the mode.
+        temperature: Temperature of the annealed mean; 1 gives the mean, near 0 it is the mode.
         decay_weight: Weight of half the sum of squares of the kernels.
     """
 

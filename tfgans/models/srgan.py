@@ -121,9 +121,9 @@ class SRGAN(TranslationModel):
         self.content, self.feature_divisor, self.vgg = content, feature_divisor, vgg
         self.stage_steps = (pretrain_steps,)
         self.input_channels = image_shape[2]
+        self.discriminator = build_discriminator(image_shape, width, dense_width)
         self.generator = build_generator(image_shape[2], width, blocks)
         self.srresnet = self.ema_of(self.generator)  # the generator at the end of stage 0
-        self.discriminator = build_discriminator(image_shape, width, dense_width)
         if content in LAYERS:
             self.look = self.frozen(*perceptual.network(vgg, [LAYERS[content]]))
 

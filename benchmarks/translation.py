@@ -114,6 +114,11 @@ def main():
                     )
                 )
             rows += [source[:SHOWN], output[:SHOWN]]
+            if hasattr(model, "attention"):  # how bright the encoder's features are, over the input
+                where = model.attention(source[:SHOWN], word[0]).numpy()
+                factor = source.shape[1] // where.shape[1]
+                where = where.repeat(factor, axis=1).repeat(factor, axis=2)
+                rows.insert(-1, where * (source[:SHOWN] + 1) - 1)
             if not given.turned and run == given.runs[-1]:
                 rows.append(truth[:SHOWN])
     if given.picture:

@@ -96,6 +96,11 @@ def test_levels_are_enlarged_pixel_by_pixel_and_added():
     before = head(image)
     levels[3].bias.assign(tf.ones_like(levels[3].bias))
     np.testing.assert_allclose(head(image) - before, tf.ones_like(before), atol=1e-5)
+    # One level up, each pixel has become a square of four equal ones.
+    for layer in levels[:3]:
+        layer.kernel.assign(tf.zeros_like(layer.kernel))
+    x = head(image).numpy()
+    np.testing.assert_array_equal(x, x[:, ::8, ::8].repeat(8, axis=1).repeat(8, axis=2))
 
 
 def replaced(a_to_b, b_to_a, **settings):

@@ -65,8 +65,8 @@ def main():
             values = [[w[x] for w, x in zip(WORDS.values(), row, strict=True)] for row in asked]
             now = read_captions(drawn(values, 0, make))
             kept = np.delete(now == seen, k, axis=1).mean()
-            print(f"  other {word}: as asked {np.mean(now[:, k] == asked[:, k]):.1%}, the other ")
-            print(f"    properties as before {kept:.1%}", flush=True)
+            right = np.mean(now[:, k] == asked[:, k])
+            print(f"  {word} changed: as asked {right:.1%}, others kept {kept:.1%}", flush=True)
     if given.picture:
         rows = []
         for first in SHOWN:

@@ -126,7 +126,7 @@ def test_features_have_their_share_and_their_domain():
     a, b = tf.fill([4, 8, 8, 3], 0.5), tf.fill([4, 8, 8, 3], -0.25)
     terms = model.generators_loss(a, b)
     np.testing.assert_array_equal(seen[0], a)
-    np.testing.assert_array_equal(seen[1], b)  # what the untouched image of B is
+    np.testing.assert_array_equal(seen[1], b)  # the untouched image of B
     assert float(terms["features"]) == pytest.approx(0.99 * 0.9 * 0.75**2, rel=1e-5)
 
 

@@ -38,7 +38,7 @@ WANTED = (
     "char-CNN-RNN-embeddings.pickle."
 )
 
-# What synthetic sentences say.
+# The words of synthetic sentences.
 COLORS = {
     "red": (215, 45, 45),
     "green": (45, 190, 60),

@@ -317,7 +317,7 @@ class StackGAN(LatentModel):
         Args:
             augmentation: The network.
             text: Embeddings [N, text_dim].
-            draw: Of N(0, I), [N, augmented_dim].
+            draw: Normal numbers, [N, augmented_dim].
         """
         mean, log_deviation = tf.split(augmentation(text), 2, axis=1)
         return mean + tf.exp(log_deviation) * draw, mean, log_deviation

@@ -167,8 +167,10 @@ def test_losses_where_d_is_undecided():
 def test_weights_decay_in_the_convolutional_networks():
     model = small(decay_weight=0.5)
     squares = sum(float(tf.reduce_sum(tf.square(w))) for w in model.generator.trainable_variables)
-    assert float(model.decay("generator")["decay"]) == pytest.approx(0.25 * squares, rel=1e-5)
-    assert small("dense", decay_weight=0.5).decay("generator") == {}
+    assert float(model.decay("generator", model.decayed)["decay"]) == pytest.approx(
+        0.25 * squares, rel=1e-5
+    )
+    assert small("dense", decay_weight=0.5).decayed == 0.0
 
 
 @pytest.mark.slow

@@ -117,7 +117,7 @@ def test_gradient_of_a_rejected_fake():
     """At a score of -4 the non-saturating loss pulls with -0.98201, the minimax one hardly."""
     model = small()
     score = tf.Variable(tf.fill([8, 1], -4.0))
-    model.decay = lambda player: 0.0
+    model.decay = lambda player, weight: {"decay": 0.0}
     model.discriminator = lambda image, training: score.value()
     with tf.GradientTape() as tape, random.scope(0):
         loss = model.generator_loss(8)["fake"]

@@ -186,6 +186,18 @@ class BaseModel(Stepping):
         }
         return gradients, logs, *kept
 
+    def decay(self, player, weight):
+        """The term of a loss that holds weights near 0: {"decay": weight * sum of w^2 / 2}.
+
+        Args:
+            player: Its name; all its trained weights count, each once.
+            weight: Weight of the term; without it there is none, {}.
+        """
+        if not weight:
+            return {}
+        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]
+        return {"decay": weight * tf.add_n(squares)}
+
     def due(self, every):
         """True in each `every`-th step: a plain bool, each answer its own graph."""
         self._periods.add(every)

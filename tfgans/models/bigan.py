@@ -262,17 +262,12 @@ class BiGAN(LatentModel):
             "fake": half * tf.reduce_mean(tf.nn.softplus(-fake_score)),
         }
 
-    def decay(self, player):
-        if not self.weight_decay:
-            return {}
-        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # w^2 / 2
-        return {"decay": self.weight_decay * tf.add_n(squares)}
-
     def losses(self, real, z):
         scores = self.score(real, z)
         return {
-            "discriminator": self.discriminator_loss(*scores) | self.decay("discriminator"),
-            "generator": self.generator_loss(*scores) | self.decay("generator"),
+            "discriminator": self.discriminator_loss(*scores)
+            | self.decay("discriminator", self.weight_decay),
+            "generator": self.generator_loss(*scores) | self.decay("generator", self.weight_decay),
         }
 
     def errors(self, real, z):
@@ -289,7 +284,7 @@ class BiGAN(LatentModel):
         return {
             "image": squared_distance(real, rebuilt),
             "latent": squared_distance(z, found),
-        } | self.decay("generator")
+        } | self.decay("generator", self.weight_decay)
 
     def train_step(self, data):
         real = data["image"]

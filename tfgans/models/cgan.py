@@ -159,6 +159,7 @@ class CGAN(LatentModel):
         self.architecture, self.width, self.dense_width = architecture, width, dense_width
         self.generator_units, self.discriminator_units = generator_units, discriminator_units
         self.matching_aware, self.decay_weight = matching_aware, decay_weight
+        self.decayed = 0.0 if architecture == "dense" else decay_weight
         self.hold_steps = hold_steps
         self.prior = (0.0, 1.0) if architecture == "dense" else (-1.0, 1.0)
         if architecture == "dense":
@@ -192,12 +193,6 @@ class CGAN(LatentModel):
         optimizer = sgd if self.architecture == "dense" else adam
         return {"discriminator": optimizer(), "generator": optimizer()}
 
-    def decay(self, player):
-        if self.architecture == "dense":
-            return {}
-        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # sum(w^2) / 2
-        return {"decay": self.decay_weight * tf.add_n(squares)}
-
     def wrong_label(self, label):
         """For each label any other class, each with the same probability."""
         shift = random.uniform([label.shape[0]], 1, self.num_classes, "int32")
@@ -211,16 +206,18 @@ class CGAN(LatentModel):
         terms = {"real": tf.reduce_mean(tf.nn.softplus(-real_score))}  # -log D(x, y)
         rejected = tf.reduce_mean(tf.nn.softplus(fake_score))  # -log(1 - D(G(z, y), y))
         if not self.matching_aware:
-            return terms | {"fake": rejected} | self.decay("discriminator")
+            return terms | {"fake": rejected} | self.decay("discriminator", self.decayed)
         score = self.discriminator([real, self.wrong_label(label)], training=True)
         mismatched = tf.reduce_mean(tf.nn.softplus(score))
         terms |= {"fake": 0.5 * rejected, "mismatched": 0.5 * mismatched}
-        return terms | self.decay("discriminator")
+        return terms | self.decay("discriminator", self.decayed)
 
     def generator_loss(self, label):
         fake = self.generator([self.latents(label.shape[0]), label], training=True)
         score = self.discriminator([fake, label], training=True)
-        return {"fake": tf.reduce_mean(tf.nn.softplus(-score))} | self.decay("generator")
+        return {"fake": tf.reduce_mean(tf.nn.softplus(-score))} | self.decay(
+            "generator", self.decayed
+        )
 
     def train_step(self, data):
         real, label = data["image"], self.one_hot(data["label"])

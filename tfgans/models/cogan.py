@@ -122,12 +122,6 @@ class CoGAN(LatentModel):
 
         return {"discriminator": adam(), "generator": adam()}
 
-    def decay(self, player):
-        if not self.weight_decay:
-            return {}
-        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # w^2 / 2
-        return {"decay": self.weight_decay * tf.add_n(squares)}
-
     def discriminator_loss(self, a, b):
         fakes = self.generator(self.latents(a.shape[0]), training=True)
         terms = {}
@@ -136,7 +130,7 @@ class CoGAN(LatentModel):
                 DOMAINS, self.discriminator(images, training=True), strict=True
             ):
                 terms[f"{word}_{domain}"] = tf.reduce_mean(tf.nn.softplus(sign * score))
-        return terms | self.decay("discriminator")
+        return terms | self.decay("discriminator", self.weight_decay)
 
     def generator_loss(self, n):
         fakes = self.generator(self.latents(n), training=True)  # of the same z
@@ -145,7 +139,7 @@ class CoGAN(LatentModel):
             f"fake_{domain}": tf.reduce_mean(tf.nn.softplus(-score))
             for domain, score in zip(DOMAINS, scores, strict=True)
         }
-        return terms | self.decay("generator")
+        return terms | self.decay("generator", self.weight_decay)
 
     def train_step(self, data):
         d = self.update("discriminator", self.discriminator_loss, data["a"], data["b"])

@@ -161,10 +161,6 @@ class DCGAN(LatentModel):
 
         return {"discriminator": adam(), "generator": adam()}
 
-    def decay(self, player):
-        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # sum(w^2) / 2
-        return self.decay_weight * tf.add_n(squares)
-
     def discriminator_loss(self, real):
         fake = self.generator(self.latents(real.shape[0]), training=True)
         # Two batches, for batch normalization: real and fake images are never mixed.
@@ -173,16 +169,14 @@ class DCGAN(LatentModel):
         return {  # -log D(x) and -log(1 - D(G(z))), from scores before the sigmoid
             "real": tf.reduce_mean(tf.nn.softplus(-real_score)),
             "fake": tf.reduce_mean(tf.nn.softplus(fake_score)),
-            "decay": self.decay("discriminator"),
-        }
+        } | self.decay("discriminator", self.decay_weight)
 
     def generator_loss(self, n):
         fake = self.generator(self.latents(n), training=True)
         score = self.discriminator(fake, training=True)
         return {
             "fake": tf.reduce_mean(tf.nn.softplus(-score)),
-            "decay": self.decay("generator"),
-        }
+        } | self.decay("generator", self.decay_weight)
 
     def train_step(self, data):
         real = data["image"]

@@ -172,12 +172,6 @@ class DiscoGAN(TranslationModel):
     def default_optimizers(self):
         return {player: Adam(2e-4, beta_1=0.5) for player in self.players()}
 
-    def decay(self, player):
-        if not self.weight_decay:
-            return {}
-        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # w^2 / 2
-        return {"decay": self.weight_decay * tf.add_n(squares)}
-
     def reconstruction_rate(self):
         """r, the share of the reconstruction in the loss of G."""
         return tf.where(self.step < self.first_steps, self.first_rate, self.last_rate)
@@ -194,7 +188,7 @@ class DiscoGAN(TranslationModel):
                 tf.reduce_mean(tf.nn.softplus(-real_score))
                 + tf.reduce_mean(tf.nn.softplus(fake_score))
             )
-        return terms | self.decay("discriminators")
+        return terms | self.decay("discriminators", self.weight_decay)
 
     def generators_loss(self, a, b):
         fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)
@@ -214,7 +208,7 @@ class DiscoGAN(TranslationModel):
             "fake": (1.0 - rate) * (1.0 - self.feature_share) * tf.add_n(fooling),
             "features": (1.0 - rate) * self.feature_share * tf.add_n(features),
             "reconstruction": rate * (squared_error(back_a, a) + squared_error(back_b, b)),
-        } | self.decay("generators")
+        } | self.decay("generators", self.weight_decay)
 
     def train_step(self, data):
         a, b = data["a"], data["b"]

@@ -261,12 +261,6 @@ class NICEGAN(TranslationModel):
 
         return {"discriminators": adam(), "generators": adam()}
 
-    def decay(self, player):
-        if not self.weight_decay:
-            return {}
-        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # w^2 / 2
-        return {"decay": self.weight_decay * tf.add_n(squares)}
-
     def discriminators_loss(self, a, b):
         of_a, of_b = self.discriminator_a(a, training=True), self.discriminator_b(b, training=True)
         # No gradient of a fake reaches the encoder that it was made from.
@@ -279,7 +273,7 @@ class NICEGAN(TranslationModel):
         ):
             parts = [squared(real[key], 1.0) + squared(fake[key], 0.0) for key in JUDGES]
             terms[word] = tf.add_n(parts)
-        return terms | self.decay("discriminators")
+        return terms | self.decay("discriminators", self.weight_decay)
 
     def generators_loss(self, a, b):
         code_a = self.discriminator_a(a, training=True)["code"]
@@ -296,7 +290,7 @@ class NICEGAN(TranslationModel):
             "fake": tf.add_n(fooled),
             "cycle": self.cycle_weight * (l1(back_a, a) + l1(back_b, b)),
             "reconstruction": weight * (l1(same_a, a) + l1(same_b, b)),
-        } | self.decay("generators")
+        } | self.decay("generators", self.weight_decay)
 
     def train_step(self, data):
         a, b = data["a"], data["b"]

@@ -179,12 +179,6 @@ class VAEGAN(LatentModel):
         squares = tf.square(tf.cast(features, "float32") - tf.cast(others, "float32"))
         return 0.5 * tf.reduce_mean(tf.reduce_sum(squares, axis=range(1, squares.shape.rank)))
 
-    def decay(self, player):
-        if not self.weight_decay:
-            return {}
-        squares = [tf.nn.l2_loss(w.value) for w in self.weights_of(player)]  # w^2 / 2
-        return {"decay": self.weight_decay * tf.add_n(squares)}
-
     def losses(self, real):
         """The terms of all players that move, and D's costs of each image (eq. 5 to 8)."""
         n = real.shape[0]
@@ -205,7 +199,9 @@ class VAEGAN(LatentModel):
             terms["decoder"] = {"error": self.gamma * error} | fooled
         if self.chosen != "no discriminator":
             terms["discriminator"] = game
-        return {player: own | self.decay(player) for player, own in terms.items()}, costs
+        return {
+            player: own | self.decay(player, self.weight_decay) for player, own in terms.items()
+        }, costs
 
     def train_step(self, data):
         moving = [p for p in self.players() if self.chosen != f"no {p}"]

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tiny import without_numbers
 
-from tfgans import random
+from tfgans import images, random
 from tfgans.errors import BadInput
 from tfgans.models.stackgan import IMAGE, SKETCH, TEXT, StackGAN
 
@@ -184,6 +185,26 @@ def test_sentences_become_vectors_and_unknown_words_are_named():
         model.condition_vectors(["a green disc"])
     with pytest.raises(BadInput, match="takes embeddings and no sentences"):
         small().condition_vectors(["a red disc"])
+
+
+def test_sentences_on_the_command_line(tmp_path, tool):
+    """tools/sample.py draws sentences as `sample` does, and says what is missing or unknown."""
+    model = small(words=WORDS)
+    model.save(tmp_path / "birds.keras")
+    sentences = ["a red triangle", "a blue disc"]
+    done = tool(tmp_path, "sample", "birds.keras", "-n", 2, "--text", *sentences)
+    assert done.returncode == 0 and "Written: samples/birds-seed0.png" in done.stdout
+    made = model.sample(2, seed=0, condition=model.condition_vectors(sentences))
+    drawn = np.asarray(Image.open(tmp_path / "samples" / "birds-seed0.png"), "int32")
+    expected = np.concatenate(images.to_uint8(made), axis=1).astype("int32")
+    assert np.abs(drawn[:16, :32] - expected).max() <= 1
+    for words, error in (
+        (["--text", "a green disc"], "does not know 'green'"),
+        (["--text", *sentences, "a disc"], "--text takes 1 sentence or 2 (-n), not 3"),
+        ([], 'add --text "a sentence"'),
+    ):
+        failed = tool(tmp_path, "sample", "birds.keras", "-n", 2, *words)
+        assert failed.returncode and error in failed.stderr
 
 
 def test_networks_of_the_paper():

@@ -59,7 +59,7 @@ def build_generator(image_shape, width, bottleneck, name):
         bottleneck: Channels of a code of one pixel in the middle; 0 for none.
         name: Name of the network.
     """
-    times = halvings(image_shape, fewest=1)
+    times = halvings(image_shape, fewest=2)
     widths = [width << k for k in range(times)]
     image = keras.Input(image_shape)
     x = leaky(conv(keras.layers.Rescaling(0.5, 0.5)(image), width))
@@ -82,7 +82,7 @@ def build_generator(image_shape, width, bottleneck, name):
 
 def build_discriminator(image_shape, width, name):
     """Images -> scores [N, 1], and the features [N, h, w, C] behind each normalization."""
-    times = halvings(image_shape, fewest=1)
+    times = halvings(image_shape, fewest=2)
     image = keras.Input(image_shape)
     x = leaky(conv(keras.layers.Rescaling(0.5, 0.5)(image), width))
     features = []

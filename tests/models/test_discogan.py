@@ -17,8 +17,8 @@ from tfgans.models.discogan import (
 
 CONTRACT = {
     "served": ["generator_ab", "generator_ba"],
-    # Means of features are those of a replica's batch. The code of one pixel is normalized over four
-    # numbers, which blows up rounding.
+    # Means of features are those of a replica's batch. The code of one pixel is normalized over
+    # four numbers, which blows up rounding.
     "like_one_device": {"feature_share": 0.0, "bottleneck": 0},
 }
 

@@ -6,7 +6,7 @@ The label of an image is a vector with a 1 for each attribute that it has, and a
 import numpy as np
 
 from tfgans.data.source import DataError, Images
-from tfgans.data.synthetic import WHITE, rasterize
+from tfgans.data.synthetic import WHITE, centered, rasterize, rim
 from tfgans.errors import nearest
 
 CELEBA = "list_attr_celeba.txt"
@@ -108,9 +108,7 @@ class SyntheticAttributes(Images):
         both = np.stack([shape, self.side / 2 + HOLE * (shape - self.side / 2)])
         cover, hole = 1 - rasterize(both, self.side, faithful=False) / WHITE  # [side, side] each
         cover = cover - (0 if filled else 1) * hole
-        top, left = (self.height - self.side) // 2, (self.width - self.side) // 2
-        pads = (top, self.height - self.side - top), (left, self.width - self.side - left)
-        cover = np.pad(cover, pads)[..., None]
+        cover = centered(cover, self.height, self.width)[..., None]
         image = GROUNDS[dark] + cover * (np.array(COLORS[red]) - GROUNDS[dark])
         return np.rint(image).astype("uint8")
 
@@ -135,6 +133,5 @@ def read_attributes(images) -> np.ndarray:
     middle = np.abs(tint[:, height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1])
     strongest = np.abs(tint).max(axis=(1, 2))
     filled = middle.mean(axis=(1, 2)) > 0.5 * strongest
-    rim = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
-    dark = np.concatenate(rim, axis=1).mean(axis=(1, 2)) < 0
+    dark = rim(images).mean(axis=(1, 2)) < 0
     return np.stack([red, filled, dark], axis=1).astype("float32")

@@ -25,7 +25,7 @@ from tfgans.data.images import common_shape, read_whole, report_conversion, shru
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images, as_labels
-from tfgans.data.synthetic import WHITE, rasterize
+from tfgans.data.synthetic import WHITE, centered, rasterize, rim
 from tfgans.errors import nearest
 from tfgans.foreign import pickles
 
@@ -62,34 +62,39 @@ def words_of(sentence: str) -> list:
     return re.findall(r"\w+", sentence.lower())
 
 
-def bag(sentence: str, words: list) -> np.ndarray:
+def places_of(words: list) -> dict:
+    """Word -> its place in the vector of a sentence, as `bag` takes them."""
+    return {word: k for k, word in enumerate(words)}
+
+
+def bag(sentence: str, places: dict) -> np.ndarray:
     """A vector of a sentence: how often each known word is in it, then its pairs of neighbors.
 
     Args:
         sentence: A text.
-        words: The known words.
+        places: Those of the known words, see `places_of`.
 
     Returns:
-        float32 [len(words) + BIGRAMS]. A pair of neighbors is a 1 at a place that its CRC-32 gives,
-        the same in all processes.
+        float32 [len(places) + BIGRAMS]. A pair of neighbors is a 1 at a place that its CRC-32
+        gives, the same in all processes.
 
     Raises:
         DataError: The sentence has unknown words, or none.
     """
-    found, number = words_of(sentence), {word: k for k, word in enumerate(words)}
-    if unknown := [word for word in dict.fromkeys(found) if word not in number]:
-        near = nearest("word", unknown[0], words)
+    found = words_of(sentence)
+    if unknown := [word for word in dict.fromkeys(found) if word not in places]:
+        near = nearest("word", unknown[0], places)
         raise DataError(
             f"The model does not know {', '.join(map(repr, unknown))}. {near}",
             "It knows the words of the sentences that it was trained on.",
         )
     if not found:
         raise DataError(f"The sentence {sentence!r} has no word.", "Write one of known words.")
-    vector = np.zeros(len(words) + BIGRAMS, "float32")
+    vector = np.zeros(len(places) + BIGRAMS, "float32")
     for word in found:
-        vector[number[word]] += 1
+        vector[places[word]] += 1
     for pair in zip(found, found[1:], strict=False):
-        vector[len(words) + zlib.crc32(" ".join(pair).encode()) % BIGRAMS] = 1
+        vector[len(places) + zlib.crc32(" ".join(pair).encode()) % BIGRAMS] = 1
     return vector
 
 
@@ -115,6 +120,9 @@ class Captioned:
         if sentences:
             self.words = sorted({w for own in sentences for s in own for w in words_of(s)})
         self.by_class = np.argsort(classes, kind="stable")  # rows, class after class
+        in_order = classes[self.by_class]
+        self.begin = np.searchsorted(in_order, classes)  # of the class of each row, in `by_class`
+        self.end = np.searchsorted(in_order, classes, side="right")
         if classes.min() == classes.max():
             raise DataError(
                 f"All images of {self.path} have one class, so no text is ever the wrong one.",
@@ -131,12 +139,11 @@ class Captioned:
 
     def other(self, row, draw) -> int:
         """A row of another class than that of `row`, by a number in [0, 1)."""
-        before = int(np.sum(self.classes < self.classes[row]))
-        own = int(np.sum(self.classes == self.classes[row]))
+        own = self.end[row] - self.begin[row]
         place = int(draw * (len(self) - own))
-        return int(self.by_class[place if place < before else place + own])
+        return int(self.by_class[place if place < self.begin[row] else place + own])
 
-    def text(self, row, draws, words) -> np.ndarray:
+    def text(self, row, draws, places) -> np.ndarray:
         """The vector of an image's text, float32.
 
         One of its sentences as a bag of words; or the mean of up to `DRAWN` different embeddings.
@@ -144,11 +151,11 @@ class Captioned:
         Args:
             row: Number of the image.
             draws: `DRAWN` numbers in [0, 1).
-            words: The words that a model knows.
+            places: Those of the words that a model knows; None for embeddings.
         """
         if self.embeddings is None:
             own = self.sentences[row]
-            return bag(own[int(draws[0] * len(own))], words)
+            return bag(own[int(draws[0] * len(own))], places)
         left, chosen = list(self.embeddings[row]), []
         for draw in draws[: len(left)]:
             chosen.append(left.pop(int(draw * len(left))))
@@ -206,9 +213,7 @@ class SyntheticCaptions(Images):
         center = self.side / 2 + self.shift[i] * min(room, self.side / 4)
         points = center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         cover = 1 - rasterize(points[None], self.side, faithful=False)[0] / WHITE
-        top, left = (self.height - self.side) // 2, (self.width - self.side) // 2
-        pads = (top, self.height - self.side - top), (left, self.width - self.side - left)
-        cover = np.pad(cover, pads)[..., None]
+        cover = centered(cover, self.height, self.width)[..., None]
         gray = [*GROUNDS.values()][ground]
         return np.rint(gray + cover * (np.array([*COLORS.values()][color]) - gray)).astype("uint8")
 
@@ -227,9 +232,7 @@ def read_captions(images) -> np.ndarray:
         the sentences for all synthetic images; for generated ones they measure how a model obeys.
     """
     images = 127.5 * (np.asarray(images, "float32") + 1)
-    rim = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
-    gray = np.concatenate(rim, axis=1).mean(axis=(1, 2))
-    ground = (gray < 135).astype("int32")
+    ground = (rim(images).mean(axis=(1, 2)) < 135).astype("int32")
     tint = images - images.mean(axis=-1, keepdims=True)  # 0 on the ground
     colors = np.array([*COLORS.values()], "float32")
     tints = colors - colors.mean(axis=1, keepdims=True)
@@ -448,7 +451,7 @@ class Reader:
                 f"the model has text_dim = {model.condition_dim}.",
                 "Leave model.text_dim out: it follows from the data.",
             )
-        self.words = model.words
+        self.places = model.words and places_of(model.words)
         self.signature = signature(model, stage)
         self.factor = model.image_shape[0] // self.signature["image"].shape[0]
         self.pool = ThreadPoolExecutor()
@@ -486,7 +489,7 @@ class Reader:
         def fill(place, row):
             image, row = self.image(row, draws[place, :3])
             found["image"][place], label[place] = image, self.source.classes[row]
-            found["condition"][place] = self.source.text(row, draws[place, 7:], self.words)
+            found["condition"][place] = self.source.text(row, draws[place, 7:], self.places)
             found["wrong"][place] = self.wrong_image(row, draws[place, 3:7])
 
         rows = [order(p, len(self.source)) for p in positions]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfgans.data.images import ImageReader, common_shape, open_source, report_conversion
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
-from tfgans.data.synthetic import WHITE, rasterize
+from tfgans.data.synthetic import WHITE, centered, rasterize
 
 GROUND = 225  # gray value
 COLORS = ((205, 50, 45), (45, 140, 60), (50, 75, 205), (150, 60, 160), (60, 60, 60))
@@ -84,9 +84,7 @@ class ColoredShapes(Images):
     def read(self, i):
         vertices = self.vertices[i]
         shapes = rasterize(vertices.reshape(-1, *vertices.shape[-2:]), self.side, faithful=False)
-        top, left = (self.height - self.side) // 2, (self.width - self.side) // 2
-        pads = (top, self.height - self.side - top), (left, self.width - self.side - left)
-        cover = np.pad(1 - shapes / WHITE, ((0, 0), *pads))[..., None]
+        cover = centered(1 - shapes / WHITE, self.height, self.width)[..., None]
         colors = np.array(COLORS)[np.reshape(self.labels[i], [-1, 1, 1])]  # [n, 1, 1, 3]
         images = np.rint(GROUND + cover * (colors - GROUND)).astype("uint8")
         return images.reshape(*np.shape(i), self.height, self.width, 3)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfgans.data.source import Images
-from tfgans.data.synthetic import WHITE, rasterize
+from tfgans.data.synthetic import WHITE, centered, rasterize, rim
 
 GROUND = (230, 230, 230)
 FLAT = ((220, 60, 50), (80, 190, 90), (50, 70, 200))  # colors of the three kinds of polygons
@@ -99,9 +99,7 @@ class SyntheticTurned(Images):
         cos, sin = np.cos(np.pi * turn), np.sin(np.pi * turn)
         shape = 0.45 * side * length * shape @ np.array([[cos, sin], [-sin, cos]])
         cover = 1 - rasterize(shape[None] + side / 2, side, faithful=False)[0] / WHITE
-        top, left = (self.height - side) // 2, (self.width - side) // 2
-        pads = (top, self.height - side - top), (left, self.width - side - left)
-        cover = np.pad(cover, pads)[..., None]
+        cover = centered(cover, self.height, self.width)[..., None]
         return np.rint(ground + cover * (color - ground)).astype("uint8")
 
     def describe(self, i):
@@ -115,8 +113,7 @@ def direction_of(images) -> np.ndarray:
         images: [n, H, W, C]; the border is ground.
     """
     images = np.asarray(images, "float64")
-    rim = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
-    ground = np.median(np.concatenate(rim, axis=1), axis=1)[:, None, None]
+    ground = np.median(rim(images), axis=1)[:, None, None]
     mass = np.abs(images - ground).sum(axis=-1)
     mass = np.where(mass > 0.3 * mass.max(axis=(1, 2), keepdims=True), mass, 0)
     mass /= mass.sum(axis=(1, 2), keepdims=True)

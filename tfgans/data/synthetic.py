@@ -94,6 +94,27 @@ def rasterize(vertices: np.ndarray, side: int, faithful: bool = True) -> np.ndar
     return (WHITE - inside).astype("uint8")
 
 
+def centered(squares: np.ndarray, height: int, width: int, value=0) -> np.ndarray:
+    """Puts squares [..., side, side] into the middle of [..., height, width], filled with a value.
+
+    Args:
+        squares: No side is larger than the height or the width.
+        height: Rows of the results.
+        width: Columns of the results.
+        value: Value of the new pixels.
+    """
+    side = squares.shape[-1]
+    top, left = (height - side) // 2, (width - side) // 2
+    pads = (top, height - side - top), (left, width - side - left)
+    return np.pad(squares, [(0, 0)] * (squares.ndim - 2) + [*pads], constant_values=value)
+
+
+def rim(images: np.ndarray) -> np.ndarray:
+    """The pixels at the border of images [n, H, W, C], [n, 2 H + 2 W, C]; corners count twice."""
+    sides = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
+    return np.concatenate(sides, axis=1)
+
+
 class SyntheticImages(Images):
     """Polygons in the size and number of channels of a model, drawn when they are read.
 
@@ -130,9 +151,7 @@ class SyntheticImages(Images):
         vertices = self.vertices[i]
         height, width, channels = self.image_shape
         images = rasterize(vertices.reshape(-1, *vertices.shape[-2:]), self.side)
-        top, left = (height - self.side) // 2, (width - self.side) // 2
-        pads = (top, height - self.side - top), (left, width - self.side - left)
-        images = np.pad(images, ((0, 0), *pads), constant_values=WHITE)
+        images = centered(images, height, width, WHITE)
         images = np.repeat(images[..., None], channels, axis=-1)
         if channels in (2, 4):
             images[..., -1] = WHITE

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.data.captions import BIGRAMS, bag
+from tfgans.data.captions import BIGRAMS, bag, places_of
 from tfgans.errors import BadInput
 from tfgans.models.dcgan import initializer
 from tfgans.models.latent import LatentModel
@@ -288,7 +288,8 @@ class StackGAN(LatentModel):
                 "This StackGAN takes embeddings and no sentences: it was trained on a file of "
                 f"embeddings. Give an array [n, {self.text_dim}] of them."
             )
-        return np.stack([bag(sentence, self.words) for sentence in sentences])
+        places = places_of(self.words)
+        return np.stack([bag(sentence, places) for sentence in sentences])
 
     def embed(self, condition):
         """The embeddings [N, text_dim] of bags of words; given embeddings as they are."""

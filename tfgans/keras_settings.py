@@ -4,6 +4,7 @@ Keras takes its settings from the environment and from ~/.keras/keras.json. `tfg
 file before all others.
 """
 
+import contextlib
 import os
 import sys
 import warnings
@@ -61,3 +62,16 @@ def check():
             f"The dtype policy of a model is {', '.join(POLICIES)}, not {policy!r}: "
             'keras.config.set_dtype_policy("float32")'
         )
+
+
+@contextlib.contextmanager
+def policy(name):
+    """Layers that are built inside have this dtype policy; afterwards the one before is back."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

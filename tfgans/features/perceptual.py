@@ -11,12 +11,12 @@ meaning.
 A model takes it as `self.look = self.frozen(*perceptual.network(path, layers))`.
 """
 
-import contextlib
 import functools
 
 import keras
 import tensorflow as tf
 
+from tfgans import keras_settings
 from tfgans.features import own_small, vgg
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
@@ -48,7 +48,7 @@ def network(path="", layers=LAYERS, kind="VGG19", prepare=True) -> tuple:
 
 def given(path, layers, kind, prepare):
     """Layers of VGG with the weights of a file."""
-    with full_precision():
+    with keras_settings.policy("float32"):  # activations are too large for float16
         found, ready = vgg.build_layers(path, layers, kind)
     return lambda images: listed(found(ready(colored(images)) if prepare else colored(images)))
 
@@ -56,7 +56,7 @@ def given(path, layers, kind, prepare):
 def stand_in(path, layers):
     """Layers of own-small in place of those of VGG."""
     print(NOTE)
-    with full_precision():
+    with keras_settings.policy("float32"):
         model = own_small.load(path)
         image = x = keras.Input([None, None, 3])
         blocks = []
@@ -85,17 +85,6 @@ def colored(images):
 
 def listed(outputs):
     return outputs if isinstance(outputs, (list, tuple)) else [outputs]
-
-
-@contextlib.contextmanager
-def full_precision():
-    """Layers that are built inside are float32: activations of VGG are too large for float16."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 def distance(look, image, target, weights, norm=tf.abs):

@@ -159,7 +159,6 @@ class CGAN(LatentModel):
         self.architecture, self.width, self.dense_width = architecture, width, dense_width
         self.generator_units, self.discriminator_units = generator_units, discriminator_units
         self.matching_aware, self.decay_weight = matching_aware, decay_weight
-        self.decayed = 0.0 if architecture == "dense" else decay_weight
         self.hold_steps = hold_steps
         self.prior = (0.0, 1.0) if architecture == "dense" else (-1.0, 1.0)
         if architecture == "dense":
@@ -192,6 +191,11 @@ class CGAN(LatentModel):
 
         optimizer = sgd if self.architecture == "dense" else adam
         return {"discriminator": optimizer(), "generator": optimizer()}
+
+    @property
+    def decayed(self):
+        """Weight of the decay of weights; the dense networks have none."""
+        return 0.0 if self.architecture == "dense" else self.decay_weight
 
     def wrong_label(self, label):
         """For each label any other class, each with the same probability."""

@@ -27,7 +27,7 @@ from tfgans.data.convert import to_channels
 from tfgans.data.degraded import MEAN_COLOR, middle
 from tfgans.errors import BadInput, nearest
 from tfgans.images import table
-from tfgans.models.dcgan import initializer
+from tfgans.models.dcgan import initializer, normalize
 from tfgans.models.translation import PREVIEW, TranslationModel
 from tfgans.optimizers import Adam
 from tfgans.shapes import halved, halvings
@@ -41,9 +41,7 @@ def start():
 
 
 def norm(x):
-    return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer=initializer(1.0)
-    )(x)
+    return normalize(x, epsilon=1e-5)
 
 
 def leaky(x):

@@ -176,8 +176,4 @@ class CycleGAN(TranslationModel):
         return g | d
 
     def directions(self):
-        image = self.image_spec()
-        return {
-            "a_to_b": ({"a": image}, self.generator_ab),
-            "b_to_a": ({"b": image}, self.generator_ba),
-        }
+        return self.both_ways(self.generator_ab, self.generator_ba)

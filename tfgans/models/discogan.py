@@ -217,8 +217,4 @@ class DiscoGAN(TranslationModel):
         return self.update("generators", self.generators_loss, a, b)
 
     def directions(self):
-        image = self.image_spec()
-        return {
-            "a_to_b": ({"a": image}, self.generator_ab),
-            "b_to_a": ({"b": image}, self.generator_ba),
-        }
+        return self.both_ways(self.generator_ab, self.generator_ba)

@@ -20,10 +20,9 @@ import keras
 from tfgans.layers.image_pool import ImagePool
 from tfgans.layers.instance_norm import instance_norm
 from tfgans.layers.reflection_pad import ReflectionPad
-from tfgans.models.cyclegan import l1, squared
+from tfgans.models.cyclegan import CycleGAN, l1, squared
 from tfgans.models.pix2pix import build_patch_discriminator, initializer
 from tfgans.models.translation import TranslationModel
-from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
 
 LAYERS = ((1, 1), (2, 2), (2, 2), (4, 2))  # channels in `width`, and the stride of the first block
@@ -128,17 +127,12 @@ class GANILLA(TranslationModel):
             ImagePool(pool_size, image_shape, name=name) for name in ("pool_a", "pool_b")
         )
 
-    def players(self):
-        return {
-            "discriminators": [self.discriminator_a, self.discriminator_b],
-            "generators": [self.generator_ab, self.generator_ba],
-        }
-
-    def default_optimizers(self):
-        def adam():
-            return Adam(HoldThenDecay(2e-4, self.hold_steps, self.decay_steps), beta_1=0.5)
-
-        return {"discriminators": adam(), "generators": adam()}
+    # The game is CycleGAN's.
+    players = CycleGAN.players
+    default_optimizers = CycleGAN.default_optimizers
+    discriminators_loss = CycleGAN.discriminators_loss
+    train_step = CycleGAN.train_step
+    directions = CycleGAN.directions
 
     def generators_loss(self, a, b):
         """The terms, and the translations for the pools."""
@@ -157,27 +151,3 @@ class GANILLA(TranslationModel):
             weight = self.identity_weight * self.cycle_weight
             terms["identity"] = weight * (l1(same_a, a) + l1(same_b, b))
         return terms, (fake_a, fake_b)
-
-    def discriminators_loss(self, a, b, old_a, old_b):
-        terms = {}
-        for word, judge, real, fake in (
-            ("a", self.discriminator_a, a, old_a),
-            ("b", self.discriminator_b, b, old_b),
-        ):
-            real_score, fake_score = judge(real, training=True), judge(fake, training=True)
-            terms[word] = 0.5 * (squared(real_score, 1.0) + squared(fake_score, 0.0))
-        return terms
-
-    def train_step(self, data):
-        a, b = data["a"], data["b"]
-        g, (fake_a, fake_b) = self.update("generators", self.generators_loss, a, b)
-        old_a, old_b = self.pool_a(fake_a), self.pool_b(fake_b)  # fakes of before this move
-        d = self.update("discriminators", self.discriminators_loss, a, b, old_a, old_b)
-        return g | d
-
-    def directions(self):
-        image = self.image_spec()
-        return {
-            "a_to_b": ({"a": image}, self.generator_ab),
-            "b_to_a": ({"b": image}, self.generator_ba),
-        }

@@ -310,15 +310,13 @@ class NICEGAN(TranslationModel):
         return (found - low) / tf.maximum(high - low, 1e-6)
 
     def directions(self):
-        image = self.image_spec()
-
         def there(image):
             return self.generator_ab(self.discriminator_a(image, training=False)["code"])
 
         def back(image):
             return self.generator_ba(self.discriminator_b(image, training=False)["code"])
 
-        return {"a_to_b": ({"a": image}, there), "b_to_a": ({"b": image}, back)}
+        return self.both_ways(there, back)
 
     def endpoints(self):
         image = self.image_spec()

@@ -25,7 +25,8 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.data.captions import BIGRAMS, bag, places_of
 from tfgans.errors import BadInput
-from tfgans.models.dcgan import initializer
+from tfgans.models.cgan import with_label
+from tfgans.models.dcgan import initializer, normalize
 from tfgans.models.latent import LatentModel
 from tfgans.models.serving import SEED, drawing
 from tfgans.optimizers import Adam
@@ -37,9 +38,7 @@ MARGIN = 1.0  # of its ranking loss
 
 
 def norm(x):
-    return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer=initializer(1.0)
-    )(x)
+    return normalize(x, epsilon=1e-5)
 
 
 def relu(x):
@@ -71,13 +70,6 @@ def bottleneck(x, activation):
     y = activation(norm(conv(x, channels // 4, 1)))
     y = activation(norm(conv(y, channels // 4)))
     return activation(keras.layers.Add()([x, norm(conv(y, channels))]))
-
-
-def spread(vector, grid):
-    """The same vector at each place of a grid: [N, C] -> [N, *grid, C]."""
-    channels = vector.shape[-1]
-    x = keras.layers.RepeatVector(grid[0] * grid[1])(vector)
-    return keras.layers.Reshape([*grid, channels])(x)
 
 
 def build_text_encoder(vocabulary, text_dim):
@@ -125,13 +117,12 @@ def build_refiner(shape, ratio, condition_dim, width, blocks):
     """Small images and conditions -> images in [-1, 1]: stage II's generator."""
     doublings = ratio.bit_length() - 1
     small = [*halved(shape, doublings), shape[2]]
-    grid = halved(small, 2, least=2)
+    halved(small, 2, least=2)  # raises BadInput where that is not possible
     sketch, c = keras.Input(small, name="sketch"), keras.Input([condition_dim], name="c")
     x = relu(conv(sketch, width))
     for filters in (2 * width, 4 * width):
         x = relu(norm(conv(x, filters, 4, 2)))
-    x = keras.layers.Concatenate()([x, spread(c, grid)])
-    x = relu(norm(conv(x, 4 * width)))
+    x = relu(norm(conv(with_label(x, c), 4 * width)))
     for _ in range(blocks):
         y = relu(norm(conv(x, 4 * width)))
         x = relu(keras.layers.Add()([x, norm(conv(y, 4 * width))]))
@@ -166,8 +157,7 @@ def build_discriminator(shape, ratio, text_dim, condition_dim, width, name):
         x = leaky(x) if k > times - 1 - extra else x
     x = bottleneck(x, leaky)
     channels = x.shape[-1]
-    y = leaky(dense(text, condition_dim))
-    x = keras.layers.Concatenate()([x, spread(y, grid)])
+    x = with_label(x, leaky(dense(text, condition_dim)))
     x = leaky(norm(conv(x, channels, 1)))
     score = keras.layers.Conv2D(1, grid, kernel_initializer=initializer(), dtype="float32")(x)
     score = keras.layers.Flatten(dtype="float32")(score)

@@ -317,12 +317,8 @@ class Stepping(keras.Model):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(config.pop("dtype"))
-        try:
+        with keras_settings.policy(config.pop("dtype")):
             return cls(**config)
-        finally:
-            keras.config.set_dtype_policy(policy)
 
     def get_compile_config(self):
         if not self.compiled:

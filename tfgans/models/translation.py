@@ -32,6 +32,16 @@ class TranslationModel(BaseModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must write directions().")
 
+    def both_ways(self, there, back):
+        """The directions of two domains.
+
+        Args:
+            there: Images of the batch's "a" -> images of its "b".
+            back: The other way.
+        """
+        image = self.image_spec()
+        return {"a_to_b": ({"a": image}, there), "b_to_a": ({"b": image}, back)}
+
     def image_spec(self, name="image", channels=None):
         """The TensorSpec of a batch of images, with another number of channels if given."""
         *size, own = self.image_shape

@@ -144,10 +144,10 @@ def build_small_classifier(image_shape, num_classes, width):
     x = halve(conv(conv(x, 2 * width), 2 * width, padding="valid"))
     x = conv(conv(x, 4 * width), 4 * width)
     x = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
+    start = keras.initializers.RandomNormal(stddev=0.01)
     logits = keras.layers.Dense(
-        num_classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        dtype="float32", name="logits",
-    )(x)  # fmt: skip
+        num_classes, kernel_initializer=start, dtype="float32", name="logits"
+    )(x)
     return keras.Model(image, logits, name="classifier")
 
 

@@ -14,7 +14,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from trained import TRAINED_ON  # noqa: E402
+from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import models  # noqa: E402
 from tfgans.data.attributes import SYNTHETIC, SyntheticAttributes, read_attributes  # noqa: E402
@@ -45,8 +45,7 @@ def main():
         label = source.labels[TRAINED_ON:]
 
         def read(label, image=image, model=model):
-            parts = [slice(k, k + 128) for k in range(0, len(image), 128)]
-            return read_attributes(np.concatenate([model.edit(image[p], label[p]) for p in parts]))
+            return read_attributes(in_parts(model.edit, image, label))
 
         kept = np.mean((read(label) == label).all(axis=1))
         print(f"{run}: reconstructions with all attributes kept {kept:.1%}", flush=True)

@@ -13,9 +13,9 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from trained import held_out, train  # noqa: E402
+from trained import held_out, own_fid, train  # noqa: E402
 
-from tfgans import data, images, metrics  # noqa: E402
+from tfgans import images  # noqa: E402
 
 
 def gray(pictures):
@@ -43,15 +43,7 @@ def main():
             real, _ = held_out("synthetic", model, given.images, 1)
             made = model.reconstruct(real).numpy()
             samples = model.sample(given.images, seed=0).numpy()
-            evaluator = metrics.Evaluator(
-                settings=data.Data("synthetic"),
-                image_shape=model.image_shape,
-                metrics=["fid"],
-                samples=1024,
-                seeds=1,
-                extractor="own-small",
-            )
-            fid = evaluator(model, {})["values"]["own_fid"]["mean"]
+            fid = own_fid(model)
             print(
                 f"seed {seed}, {name}: squared error {np.mean((made - real) ** 2):.4f}; gray "
                 f"pixels {gray(real):.1%} of images, {gray(made):.1%} of reconstructions, "

@@ -17,7 +17,7 @@ import numpy as np  # noqa: E402
 from agreement import JUDGE  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 from scipy.special import logsumexp  # noqa: E402
-from trained import classes_of, held_out, train  # noqa: E402
+from trained import classes_of, held_out, in_parts, train  # noqa: E402
 
 from tfgans import images, models  # noqa: E402
 
@@ -53,12 +53,6 @@ def neighbors(features, count):
     nearness = x @ x.T
     np.fill_diagonal(nearness, -np.inf)
     return np.argsort(-nearness, axis=1)[:, :count]
-
-
-def in_parts(function, pictures):
-    """function of pictures, 256 at a time; joined for each of its outputs."""
-    parts = [function(pictures[k : k + 256]) for k in range(0, len(pictures), 256)]
-    return {word: np.concatenate([part[word] for part in parts]) for word in parts[0]}
 
 
 def untrained(model, pictures):

@@ -17,7 +17,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from trained import TRAINED_ON  # noqa: E402
+from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import images, models  # noqa: E402
 from tfgans.data.degraded import lightness  # noqa: E402
@@ -49,8 +49,7 @@ def main():
     print(f"{given.images} images     error  balanced  chroma  " + "  ".join(SURFACES))
     for run in given.runs:
         model = models.load(run)
-        parts = [gray[k : k + 32] for k in range(0, len(gray), 32)]
-        made = np.concatenate([model.colorize(part).numpy() for part in parts])
+        made = in_parts(model.colorize, gray, size=32)
         found = rgb_to_lab(made).numpy()[..., 1:]
         squares = np.sum((found - wanted) ** 2, axis=-1)
         balanced = np.mean([squares[kinds == k].mean() for k in range(4)])

@@ -13,7 +13,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from trained import TRAINED_ON  # noqa: E402
+from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import data, images, models  # noqa: E402
 from tfgans.data.scenes import SyntheticScenes  # noqa: E402
@@ -41,12 +41,7 @@ def main():
         chosen = Data("synthetic", batch_size=given.images)
         batch = next(iter(data.batches(model, source, chosen, seed=0)))
         image, target, mask = (batch[key].numpy() for key in ("input", "target", "mask"))
-        filled = np.concatenate(
-            [
-                model.inpaint(image[k : k + 32], mask[k : k + 32]).numpy()
-                for k in range(0, len(image), 32)
-            ]
-        )
+        filled = in_parts(model.inpaint, image, mask, size=32)
         seen = (1 - mask).sum(axis=(1, 2), keepdims=True)
         around = (image * (1 - mask)).sum(axis=(1, 2), keepdims=True) / seen
         print(f"{run} ({model.region}), {len(image)} images     L1      L2    PSNR")

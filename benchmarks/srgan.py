@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from trained import TRAINED_ON  # noqa: E402
+from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import data, images, models  # noqa: E402
 from tfgans.data.degraded import reduced  # noqa: E402
@@ -70,14 +70,10 @@ def main():
     path, build = perceptual.network(model.vgg, ["block5_conv4"])
     look = build(path)
 
-    def all_of(enlarge):
-        parts = [small[k : k + 32] for k in range(0, len(small), 32)]
-        return np.concatenate([np.asarray(enlarge(part)) for part in parts])
-
     columns = {
-        "bicubic": all_of(bicubic),
-        "SRResNet": all_of(model.enlarge_smoothly),
-        "SRGAN": all_of(model.enlarge),
+        "bicubic": in_parts(bicubic, small, size=32),
+        "SRResNet": in_parts(model.enlarge_smoothly, small, size=32),
+        "SRGAN": in_parts(model.enlarge, small, size=32),
         "target": target,
     }
     print(f"{len(target)} images of {model.image_shape}   PSNR   SSIM  detail  features")

@@ -22,12 +22,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
+from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import images, models  # noqa: E402
 from tfgans.data.convert import to_float  # noqa: E402
 from tfgans.data.scenes import SyntheticScenes, SyntheticTurned, direction_of  # noqa: E402
 
-FIRST = 2**14  # number of the first scene: no training has seen it
 SHOWN = 8
 
 
@@ -35,7 +35,7 @@ def drawn(kind, shape, count):
     """Images of both domains with the same content, [count, H, W, C] in [-1, 1] each."""
     found = []
     for second in (False, True):
-        source = kind(shape, second, first=FIRST, count=count)
+        source = kind(shape, second, first=TRAINED_ON, count=count)
         stack = np.stack([source.read(i) for i in range(count)])
         found.append(to_float(stack, source.value_range, shape[2]))
     return found
@@ -83,10 +83,10 @@ def main():
         for word, back, source, truth in (("a_to_b", "b_to_a", a, b), ("b_to_a", "a_to_b", b, a)):
 
             def made(x, direction, model=model):
-                parts = [x[k : k + 32] for k in range(0, len(x), 32)]
-                return np.concatenate(
-                    [model.translate(part, direction=direction, seed=0) for part in parts]
-                )
+                def translate(part):
+                    return model.translate(part, direction=direction, seed=0)
+
+                return in_parts(translate, x, size=32)
 
             made(source[:32], word)
             start = time.perf_counter()

@@ -14,9 +14,9 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from trained import held_out, train  # noqa: E402
+from trained import held_out, in_parts, own_fid, train  # noqa: E402
 
-from tfgans import data, images, metrics  # noqa: E402
+from tfgans import images  # noqa: E402
 
 
 def energy(pictures):
@@ -37,18 +37,8 @@ def main():
             changes = ["data.batch_size=32", f"train.steps={given.steps}", f"train.seed={seed}"]
             model = train(name, changes)
             real, _ = held_out("synthetic", model, given.images, 1)
-            made = np.concatenate(
-                [model.reconstruct(real[k : k + 128]) for k in range(0, len(real), 128)]
-            )
-            evaluator = metrics.Evaluator(
-                settings=data.Data("synthetic"),
-                image_shape=model.image_shape,
-                metrics=["fid"],
-                samples=1024,
-                seeds=1,
-                extractor="own-small",
-            )
-            fid = evaluator(model, {})["values"]["own_fid"]["mean"]
+            made = in_parts(model.reconstruct, real)
+            fid = own_fid(model)
             weights = model.encoder.count_params() + model.decoder.count_params()
             print(
                 f"seed {seed}, {name}: {weights:,} weights; gradient energy "

@@ -65,13 +65,10 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
     if args.label:
-        if len(args.label) not in (1, args.n):
-            raise BadInput(f"--label takes 1 class or {args.n} (-n), not {len(args.label)}.")
-        options["labels"] = (args.label * args.n)[: args.n]
+        options["labels"] = for_each(args.label, args.n, "--label takes 1 class")
     if args.text:
-        if len(args.text) not in (1, args.n):
-            raise BadInput(f"--text takes 1 sentence or {args.n} (-n), not {len(args.text)}.")
-        options["condition"] = model.condition_vectors((args.text * args.n)[: args.n])
+        sentences = for_each(args.text, args.n, "--text takes 1 sentence")
+        options["condition"] = model.condition_vectors(sentences)
     pictures = model.sample(args.n, seed=args.seed, **options)
     if args.single:
         for i, picture in enumerate(images.to_uint8(pictures)):
@@ -79,6 +76,13 @@ def main():
     else:
         images.save_grid(pictures, path := out / f"{stem}.png")
     print(f"Written: {path}")
+
+
+def for_each(given, n, wanted):
+    """The words of an option for n images: one each, or one for all."""
+    if len(given) not in (1, n):
+        raise BadInput(f"{wanted} or {n} (-n), not {len(given)}.")
+    return (given * n)[:n]
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def in_parts(function, *arrays, size=128):
 
     Args:
         function: Arrays of some rows -> an array of as many, or a nest of arrays.
-        arrays: Of the same number of rows each.
+        arrays: All with the same number of rows.
         size: Rows of a part.
     """
     parts = [slice(k, k + size) for k in range(0, len(arrays[0]), size)]

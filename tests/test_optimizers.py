@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfgans.optimizers import Adam, HoldThenDecay, InverseDecay
+from tfgans.optimizers import Adam, HoldThenDecay, InTurn, InverseDecay
 
 STEPS = (0, 100, 150, 200, 1000)
 
@@ -39,3 +39,12 @@ def test_inverse_decay():
     for step, rate in ((0, 0.01), (4300, 0.0026085), (8600, 0.0016556)):
         assert float(schedule(step)) == pytest.approx(rate, abs=1e-7)
         assert float(again(step)) == float(schedule(step))
+
+
+def test_schedules_in_turn():
+    """Each begins at its own step 0: the second one after 10 updates, the third after 14."""
+    schedules = [HoldThenDecay(1.0, 5, 5), HoldThenDecay(2.0, 0, 4), HoldThenDecay(3.0, 2, 2)]
+    schedule = InTurn(schedules, [10, 4])
+    for found in (schedule, InTurn.from_config(schedule.get_config())):
+        rates = [float(found(step)) for step in (0, 5, 9, 10, 12, 14, 16, 17, 30)]
+        np.testing.assert_allclose(rates, [1, 1, 0.2, 2, 1, 3, 3, 1.5, 0], atol=1e-6)

@@ -106,6 +106,35 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable("tfgans")
+class InTurn(keras.optimizers.schedules.LearningRateSchedule):
+    """Schedules one after the other; each begins when the time of the one before is over.
+
+    Args:
+        schedules: Learning rates as functions of the step. The last one has no end.
+        lengths: Steps of all schedules but the last.
+    """
+
+    def __init__(self, schedules, lengths):
+        self.schedules = [
+            keras.saving.deserialize_keras_object(s) if isinstance(s, dict) else s
+            for s in schedules
+        ]
+        self.lengths = lengths
+
+    def __call__(self, step):
+        step = tf.cast(step, "float32")
+        begin, rate = 0.0, self.schedules[0](step)
+        for length, schedule in zip(self.lengths, self.schedules[1:], strict=True):
+            begin += float(length)
+            rate = tf.where(step < begin, rate, schedule(step - begin))
+        return rate
+
+    def get_config(self):
+        schedules = [keras.saving.serialize_keras_object(s) for s in self.schedules]
+        return {"schedules": schedules, "lengths": list(self.lengths)}
+
+
+@keras.saving.register_keras_serializable("tfgans")
 class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that falls as rate / (1 + factor * step / decay_steps)^power.
 

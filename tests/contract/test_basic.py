@@ -97,7 +97,7 @@ def test_sampling_or_serving(trained):
     if not samples(model):
         function, signature = model.endpoints()["serving_default"]
         ((word, answer),) = function(*inputs(signature, n=4, seed=3).values()).items()
-        assert {"image", "condition"} & {spec.name for spec in signature}
+        assert {"image", "condition", "map"} & {spec.name for spec in signature}
         wanted = {"image": model.image_shape, "probability": [model.num_classes]}[word]
         assert answer.shape == (4, *wanted)
         return

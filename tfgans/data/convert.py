@@ -49,10 +49,7 @@ def crop_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     h, w, channels = image.shape
     if (h, w) == (height, width):
         return image
-    crop_h = max(1, min(h, round(w * height / width)))
-    crop_w = max(1, min(w, round(h * width / height)))
-    top, left = (h - crop_h) // 2, (w - crop_w) // 2
-    image = image[top : top + crop_h, left : left + crop_w]
+    image = image[center(h, w, height, width)]
     if image.dtype == np.uint8 and channels <= 4:
         picture = Image.fromarray(image if channels > 1 else image[..., 0])
         resized = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
@@ -68,6 +65,14 @@ def crop_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.dtype.kind in "iu":
         resized = np.rint(resized)
     return resized.astype(image.dtype)
+
+
+def center(h: int, w: int, height: int, width: int) -> tuple:
+    """The slices of rows and columns of the center of h x w that has the form of height x width."""
+    crop_h = max(1, min(h, round(w * height / width)))
+    crop_w = max(1, min(w, round(h * width / height)))
+    top, left = (h - crop_h) // 2, (w - crop_w) // 2
+    return slice(top, top + crop_h), slice(left, left + crop_w)
 
 
 def to_float(images: np.ndarray, value_range: tuple, channels: int) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""Two folders of images that belong together: the layouts that are known."""
+"""Folders of images that belong together: the layouts that are known, and files of one name."""
 
 import pathlib
+
+from tfgans.data.source import DataError
 
 NAMES = (
     ("A", "B"),
@@ -62,3 +64,35 @@ def unknown_pair(keys: list) -> list | None:
         if first != folder:
             return [first, folder]
     return None
+
+
+def match(*sources, stem=lambda name: name.rpartition(".")[0]):
+    """Orders the files of several folders so that those of the same name have the same place.
+
+    Args:
+        sources: `FileImages`, whose `names` change.
+        stem: Name of a file -> the part of it that the partners share.
+
+    Raises:
+        DataError: A file has no partner in another folder, or two in one folder have one name.
+    """
+    stems = []
+    for images in sources:
+        stems.append({stem(name): name for name in images.names})
+        if len(stems[-1]) < len(images.names):
+            raise DataError(
+                f"{images.path} holds files that differ in their suffixes only.",
+                "Keep one image of each name.",
+            )
+    for k in range(1, len(sources)):
+        for one, other in ((0, k), (k, 0)):
+            here = stems[one]
+            alone = sorted(set(here) - set(stems[other]))
+            if alone:
+                raise DataError(
+                    f"{len(alone)} of {len(here)} images of {sources[one].path} have no partner of "
+                    f"the same name in {sources[other].path}, for example {here[alone[0]]}.",
+                    "Add the missing partners, or remove these images.",
+                )
+    for images, names in zip(sources, stems, strict=True):
+        images.names = [names[key] for key in sorted(names)]

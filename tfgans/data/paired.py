@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfgans.data.convert import aligned, cut, prepare
 from tfgans.data.files import FileImages, FolderImages
 from tfgans.data.images import common_shape, read_whole, report_conversion
-from tfgans.data.layouts import LAYOUTS, two_folders, unknown_pair
+from tfgans.data.layouts import LAYOUTS, match, two_folders, unknown_pair
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.data.settings import Data
@@ -144,7 +144,9 @@ def open_pairs(path, value_range: tuple | None = None) -> tuple:
     """
     path = pathlib.Path(path).expanduser()
     if folders := two_folders(path):
-        return match(*(FolderImages(train_part(folder), value_range) for folder in folders))
+        a, b = (FolderImages(train_part(folder), value_range) for folder in folders)
+        match(a, b)
+        return a, b
     source = open_images(train_part(path), value_range)
     if isinstance(source, FileImages) and (found := unknown_pair(source.keys)):
         raise DataError(
@@ -158,29 +160,6 @@ def open_pairs(path, value_range: tuple | None = None) -> tuple:
 
 def train_part(path):
     return path / "train" if (path / "train").is_dir() else path
-
-
-def match(a, b) -> tuple:
-    """Orders the files of two folders by their names without suffixes."""
-    stems = []
-    for images in (a, b):
-        stems.append({name.rpartition(".")[0]: name for name in images.names})
-        if len(stems[-1]) < len(images.names):
-            raise DataError(
-                f"{images.path} holds files that differ in their suffixes only.",
-                "Keep one image of each name.",
-            )
-    for here, there, images, others in ((*stems, a, b), (*stems[::-1], b, a)):
-        alone = sorted(set(here) - set(there))
-        if alone:
-            raise DataError(
-                f"{len(alone)} of {len(here)} images of {images.path} have no partner of the same "
-                f"name in {others.path}, for example {here[alone[0]]}.",
-                "Add the missing partners, or remove these images.",
-            )
-    for images, names in zip((a, b), stems, strict=True):
-        images.names = [names[stem] for stem in sorted(names)]
-    return a, b
 
 
 def signature(model, stage: int) -> dict:

@@ -1,4 +1,6 @@
-"""Synthetic domains for image translation: drawings and pictures of scenes, bars and spindles."""
+"""Synthetic images for translation: scenes, labeled places, bars and spindles."""
+
+import colorsys
 
 import numpy as np
 
@@ -7,6 +9,8 @@ from tfgans.data.synthetic import WHITE, centered, rasterize, rim
 
 GROUND = (230, 230, 230)
 FLAT = ((220, 60, 50), (80, 190, 90), (50, 70, 200))  # colors of the three kinds of polygons
+KINDS = ("ground", "striped", "checkered", "shaded")
+CLASSES = [[name, [*color]] for name, color in zip(KINDS, (GROUND, *FLAT), strict=True)]
 
 
 class SyntheticScenes(Images):
@@ -45,12 +49,8 @@ class SyntheticScenes(Images):
 
     def read(self, i):
         keys = np.random.default_rng([self.first + i])
-        kinds, side = keys.permutation(3), max(self.height, self.width)
-        turns = (np.arange(4) + keys.uniform(0, 0.7, [3, 4]) + keys.uniform(0, 4, [3, 1])) / 4
-        corners = np.stack([np.sin(2 * np.pi * turns), np.cos(2 * np.pi * turns)], axis=-1)
-        centers = keys.uniform(0.2, 0.8, [3, 1, 2]) * (self.height, self.width)
-        vertices = centers + side * keys.uniform(0.18, 0.32, [3, 1, 1]) * corners  # [3, 4, 2]
-        inside = 1 - rasterize(vertices, side)[:, : self.height, : self.width, None] / WHITE
+        kinds = keys.permutation(3)
+        inside = quadrilaterals(keys, 3, self.height, self.width)
         image = np.broadcast_to(self.ground, [self.height, self.width, 3])
         for kind, cover in zip(kinds, inside, strict=True):
             image = image + cover * (self.fills[kind] - image)
@@ -60,6 +60,64 @@ class SyntheticScenes(Images):
 
     def describe(self, i):
         return f"synthetic scene {self.first + i}"
+
+
+class SyntheticPlaces(Images):
+    """Four quadrilaterals of three kinds: their label map, their numbers, or a photograph of them.
+
+    Each one has a hue of its own in the photograph, and each place its light, from dark to bright
+    and from cold to warm; the label map tells neither. Striped, checkered and shaded are the kinds.
+    Two neighbors may be of one kind, so that only their numbers tell them apart.
+
+    Args:
+        image_shape: (height, width, ...); photographs are RGB.
+        part: "photograph"; "labels" for class numbers as in `KINDS`; "instances" for 0 on the
+            ground and 1 to 4 on the quadrilaterals.
+        first: Number of the first place. All parts of the same number belong together.
+        count: Number of images.
+    """
+
+    def __init__(self, image_shape, part="photograph", first=0, count=2**12):
+        self.height, self.width = image_shape[:2]
+        self.part, self.first, self.count = part, first, count
+        y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width)
+        self.light_of_kinds = [  # part of the hue that each pixel shows
+            np.where(np.floor(8 * y) % 2, 1.0, 0.45)[..., None],
+            np.where((np.floor(8 * y) + np.floor(8 * x)) % 2, 1.0, 0.45)[..., None],
+            (1 - 0.75 * y)[..., None],
+        ]
+        self.ground = mix((235, 235, 235), (150, 150, 150), y)
+        self.survey("synthetic", None if part == "photograph" else (0, 1))
+
+    def __len__(self):
+        return self.count
+
+    def header(self, i):
+        if self.part == "photograph":
+            return self.height, self.width, 3, "uint8"
+        return self.height, self.width, 1, "int32"
+
+    def read(self, i):
+        keys = np.random.default_rng([self.first + i])
+        kinds, hues = keys.integers(3, size=4), keys.uniform(size=4)
+        brightness, warmth = keys.uniform([0.45, -1], [1, 1])
+        inside = quadrilaterals(keys, 4, self.height, self.width)
+        if self.part != "photograph":
+            numbers = kinds + 1 if self.part == "labels" else np.arange(1, 5)
+            found = np.zeros([self.height, self.width, 1], "int32")
+            for number, cover in zip(numbers, inside, strict=True):
+                found = np.where(cover > 0.5, np.int32(number), found)
+            return found
+        image = self.ground
+        for kind, hue, cover in zip(kinds, hues, inside, strict=True):
+            color = 255 * np.array(colorsys.hsv_to_rgb(hue, 0.75, 1.0))
+            image = image + cover * (color * self.light_of_kinds[kind] - image)
+            image = image * (1 - 3.2 * cover * (1 - cover))  # darkens edges, where cover is 1/2
+        light = brightness * (1 + 0.35 * warmth * np.array([1, 0, -1]))
+        return np.rint(np.clip(light * image, 0, 255)).astype("uint8")
+
+    def describe(self, i):
+        return f"{self.part} of synthetic place {self.first + i}"
 
 
 class SyntheticTurned(Images):
@@ -121,6 +179,26 @@ def direction_of(images) -> np.ndarray:
     place = y + 1j * x  # rows first, as in `rasterize`
     offset = place - (mass * place).sum(axis=(1, 2))[:, None, None]
     return np.angle((mass * offset**2).sum(axis=(1, 2))) / 2 % np.pi
+
+
+def quadrilaterals(keys, count, height, width):
+    """Random quadrilaterals, near the size of a quarter of the image.
+
+    Args:
+        keys: NumPy generator.
+        count: Their number.
+        height: Rows of the image.
+        width: Columns of the image.
+
+    Returns:
+        The part of each pixel that each one covers, [count, height, width, 1].
+    """
+    side = max(height, width)
+    turns = np.arange(4) + keys.uniform(0, 0.7, [count, 4]) + keys.uniform(0, 4, [count, 1])
+    corners = np.stack([np.sin(np.pi / 2 * turns), np.cos(np.pi / 2 * turns)], axis=-1)
+    centers = keys.uniform(0.2, 0.8, [count, 1, 2]) * (height, width)
+    vertices = centers + side * keys.uniform(0.18, 0.32, [count, 1, 1]) * corners
+    return 1 - rasterize(vertices, side)[:, :height, :width, None] / WHITE
 
 
 def mix(first, second, share):

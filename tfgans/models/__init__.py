@@ -22,6 +22,7 @@ from tfgans.models.fader import Fader
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.ganilla import GANILLA
+from tfgans.models.gaugan import GauGAN
 from tfgans.models.icgan import IcGAN
 from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.infogan import InfoGAN
@@ -31,6 +32,7 @@ from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
 from tfgans.models.nicegan import NICEGAN
 from tfgans.models.o_gan import OGAN
 from tfgans.models.pix2pix import Pix2Pix
+from tfgans.models.pix2pixhd import Pix2PixHD
 from tfgans.models.progan import ProGAN
 from tfgans.models.projection import ProjectionGAN
 from tfgans.models.ragan import RaGAN
@@ -77,6 +79,7 @@ MODELS = {
     "fgan": FGAN,
     "gan": GAN,
     "ganilla": GANILLA,
+    "gaugan": GauGAN,
     "icgan": IcGAN,
     "improved_gan": ImprovedGAN,
     "infogan": InfoGAN,
@@ -86,6 +89,7 @@ MODELS = {
     "nicegan": NICEGAN,
     "o_gan": OGAN,
     "pix2pix": Pix2Pix,
+    "pix2pixhd": Pix2PixHD,
     "progan": ProGAN,
     "projection": ProjectionGAN,
     "ragan": RaGAN,

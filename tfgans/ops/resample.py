@@ -98,6 +98,23 @@ def downsample(x):
     return upfirdn(x, fir_kernel(), down=(2, 2), padding=(1, 1, 1, 1))
 
 
+def mean_pool(x):
+    """Halves the resolution by means over 3x3 pixels; those beyond the border do not count.
+
+    This is PyTorch's average pooling with kernel 3, stride 2, padding 1, count_include_pad=False.
+
+    Args:
+        x: [N, H, W, C].
+
+    Returns:
+        [N, ceil(H / 2), ceil(W / 2), C].
+    """
+    around = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    total = tf.nn.avg_pool2d(tf.pad(x, around), 3, 2, "VALID")
+    share = tf.nn.avg_pool2d(tf.pad(tf.ones_like(x[:1, ..., :1]), around), 3, 2, "VALID")
+    return total / share
+
+
 def resize_nearest(x, height, width):
     """Resizes maps of labels: row i of the result is row floor(i H / height), and so for columns.
 

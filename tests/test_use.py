@@ -1,8 +1,11 @@
 """Inputs of a use, read from words: their ranges, and one line for each that does not fit."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tfgans import use
 from tfgans.errors import BadInput
@@ -85,3 +88,25 @@ def test_tensors_that_do_not_fit(word, spec, text, message, tmp_path, monkeypatc
     with pytest.raises(BadInput) as error:
         use.tensor_of(None, word, spec, text, [])
     assert message in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_label_maps_and_instances_from_files(tmp_path):
+    """Numbers as they are, colors by the model's legend, a wrong class by name."""
+    numbers = np.array([[0, 1], [2, 1]], "uint8")
+    colors = [[9, 9, 9], [200, 0, 0], [0, 200, 0]]
+    legend = [[str(k), color] for k, color in enumerate(colors)]
+    model = types.SimpleNamespace(num_labels=3, unlabeled=False, legend=legend)
+    spec = tf.TensorSpec([None, 4, 4], "int32", "map")
+    Image.fromarray(numbers).save(tmp_path / "a.png")
+    Image.fromarray(np.array(colors, "uint8")[numbers]).save(tmp_path / "b.png")
+    stems = []
+    maps = use.tensor_of(model, "map", spec, str(tmp_path), stems)
+    large = numbers.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(maps, [large, large])
+    assert maps.dtype == "int32" and stems == ["a", "b"]
+    assert use.form(model, "map", spec) == "FILE|FOLDER"
+    Image.fromarray(numbers.astype("uint16") * 7000).save(tmp_path / "a.png")
+    found = use.tensor_of(model, "instances", spec, str(tmp_path / "a.png"), [])
+    np.testing.assert_array_equal(found[0], large.astype("int32") * 7000)
+    with pytest.raises(BadInput, match=r"a\.png holds the number 14000, but the classes"):
+        use.tensor_of(model, "map", spec, str(tmp_path / "a.png"), [])

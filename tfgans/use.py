@@ -18,6 +18,7 @@ import tensorflow as tf
 from tfgans import images, random
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
+from tfgans.data.label_maps import read_maps
 from tfgans.data.tokens import open_tokens, to_text
 from tfgans.errors import BadInput, finite, nearest, seed, whole
 
@@ -25,6 +26,7 @@ NUMBERS = {"seed": 0, "n": 16}  # inputs of endpoints that need not be given
 WHOLE = {"seed": seed, "n": whole(1), "frames": whole(1), "factor": whole(2), "radius": whole(0)}
 REAL = {"stretch": (0.1, 10.0), "beta": (0.0, 1.0)}  # least and greatest value
 IMAGES = ("image", "composite", "mask")  # parameters of methods that are read from image files
+MAPS = ("map", "instances")  # inputs of endpoints that are read from files of whole numbers
 CHANGED = 0.0  # a mask is true where the mean of its channels is above this gray
 
 
@@ -73,10 +75,10 @@ def form(model, word, given) -> str:
         return "FILE" if word in IMAGES else str(given).replace(" ", "")
     if given.shape.rank == 0:
         return str(NUMBERS[word])
+    if given.shape.rank == 4 or word in MAPS:
+        return "FILE|FOLDER"
     if given.dtype.is_integer:
         return "TEXTFILE"
-    if given.shape.rank == 4:
-        return "FILE|FOLDER"
     return "CLASS[,CLASS...]" if word == "label" else "NUMBERS|FILE.npy"
 
 
@@ -136,6 +138,10 @@ def tensor_of(model, word, spec, text, stems):
         return tf.ones([1])
     if text is None:
         raise BadInput(f"The input {word} is missing: {word}={form(model, word, spec)}")
+    if word in MAPS:
+        names, maps = read_maps(text, spec.shape[1:], model if word == "map" else None)
+        stems.extend(name.replace("/", "-") for name in names_to_write(names))
+        return tf.constant(maps)
     if spec.dtype.is_integer:
         return tf.constant(open_tokens(text, spec.shape[1]).sequences)
     if spec.shape.rank == 4:

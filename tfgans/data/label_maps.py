@@ -354,6 +354,35 @@ def numbered(labels, num_labels, unlabeled, name):
     return np.where(without, num_labels, labels)
 
 
+def read_maps(path, size, model=None) -> tuple:
+    """Reads label maps or instances for the use of a model.
+
+    Args:
+        path: A file, or a folder.
+        size: (height, width) to which they are cropped and resized.
+        model: Its num_labels, `unlabeled` and legend are used for class numbers; None for
+            instances, whose numbers are free.
+
+    Returns:
+        Names of the files, and int32 [n, height, width].
+
+    Raises:
+        BrokenImage: A file cannot be read.
+        DataError: A number or color is no class of the model.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}.")
+    source = Numbers(path, (model and model.legend) or ())
+    found = []
+    for i in range(len(source)):
+        labels = crop_nearest(source.read(i), *size)
+        if model is not None:
+            labels = numbered(labels, model.num_labels, model.unlabeled, source.describe(i))
+        found.append(labels[..., 0])
+    return source.names, np.stack(found).astype("int32")
+
+
 @functools.cache
 def palette(count) -> np.ndarray:
     """Colors in [-1, 1] for class numbers without a legend, [count, 3], all different.

@@ -65,6 +65,8 @@ def test_networks_of_the_paper(settings, generator, judge):
         assert sum(isinstance(layer, SpectralNorm) for layer in network.layers) == 3
     if settings.get("encoder"):
         assert trainable(model.style_encoder) == 10_463_424
+        parts = model.style_encoder.layers
+        assert sum(isinstance(layer, SpectralNorm) for layer in parts) == 6
 
 
 def test_the_most_doublings_end_with_half_the_channels():

@@ -8,7 +8,14 @@ import tensorflow as tf
 from tiny import trainable, without_numbers
 
 from tfgans import keras_settings, random
-from tfgans.models.pix2pixhd import Pix2PixHD, Styles, build_generator, feature_matching, judged
+from tfgans.models.pix2pixhd import (
+    Pix2PixHD,
+    Styles,
+    build_enhancer,
+    build_generator,
+    feature_matching,
+    judged,
+)
 from tfgans.ops.resample import mean_pool
 
 
@@ -83,6 +90,33 @@ def test_uniform_maps_of_two_classes_give_one_image():
         for label in (0, 2)
     ]
     np.testing.assert_allclose(*images, atol=1e-3)
+
+
+def test_the_enhancer_washes_uniform_maps_out_too():
+    with keras_settings.policy("float64"):
+        enhancer = build_enhancer((32, 32, 5), 3, width=8, blocks=1)
+    images = [
+        enhancer(
+            [tf.one_hot(tf.fill([1, 32, 32], k), 5, dtype="float64"), tf.zeros([1, 16, 16, 8])]
+        )
+        for k in (0, 2)
+    ]
+    np.testing.assert_allclose(*images, atol=1e-3)
+
+
+def test_the_full_size_is_drawn_from_features_of_the_averaged_map():
+    """The generator sees means of 3x3 pixels; the enhancer takes its features, no image."""
+    model, given = small(), []
+    labels, objects, _ = places()
+    seen = model.semantics(labels, objects)
+    features = tf.random.stateless_normal([2, 16, 16, 4], (0, 1))
+    model.generator = lambda x, training: given.append(x) or {"features": features}
+    model.local = lambda x, training: given.extend(x) or "image"
+    model.now = sum(model.stage_steps)
+    assert model.draw(seen) == "image"
+    np.testing.assert_allclose(given[0], mean_pool(seen), atol=1e-6)
+    np.testing.assert_array_equal(given[1], seen)
+    np.testing.assert_array_equal(given[2], features)
 
 
 def test_means_of_3x3_pixels_count_no_padding():

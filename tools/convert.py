@@ -45,10 +45,9 @@ def main():
     out = pathlib.Path(args.out or f"saved_models/{pathlib.Path(args.file).stem}")
     folder = storage.release(model, out.name, out.parent)
     print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
-    translates = isinstance(model, TranslationModel)
-    words = (
-        ["tools/translate.py", str(out), "IMAGES"] if translates else ["tools/sample.py", str(out)]
-    )
+    words = ["tools/sample.py", str(out)]
+    if isinstance(model, TranslationModel):
+        words = ["tools/translate.py", str(out), "IMAGES"]
     print("  " + shlex.join(["python", *words]))
     if args.run:
         start = pretrained.begin_run(model, args.run)

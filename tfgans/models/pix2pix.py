@@ -12,9 +12,9 @@ discriminator judges the same fake before and after its own move. Images whose s
 of two are halved as often as both sides can be. In use, batch normalization takes the statistics of
 each image by itself: for any batch, that is the paper's test with batches of one.
 
-Differs between the authors' two programs: dropout is in the first to third step up from the
-innermost map, as in the first program. The second one has it in the second to fourth of eight steps;
-its published weights are used that way, with `dropout_steps=(2, 3, 4)`.
+Differs from the authors' second program: dropout is in the first to third step up from the
+innermost map, as in their first program. The second one has it in the second to fourth of eight
+steps; its published weights are used that way, with `dropout_steps=(2, 3, 4)`.
 
 Reference: phillipi/pix2pix; junyanz/pytorch-CycleGAN-and-pix2pix for the biases: convolutions
 before a normalization have none.

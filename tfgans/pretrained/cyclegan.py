@@ -64,10 +64,8 @@ def read(arrays) -> dict:
     layers = layers_of(blocks)
     left_out = {f"{after(name)}.{word}" for name in layers[:-1] for word in STATISTICS}
     arrays = {name: array for name, array in arrays.items() if name not in left_out}
-    width, channels = (
-        arrays[name].size if name in arrays else 0
-        for name in ("model.1.bias", f"{layers[-1]}.bias")
-    )
+    outer = (f"{layers[0]}.bias", f"{layers[-1]}.bias")
+    width, channels = (arrays[name].size if name in arrays else 0 for name in outer)
     check_shapes(shapes_of(layers, width, channels), arrays)
     return {"arrays": arrays, "image_channels": channels, "width": width, "blocks": blocks}
 
@@ -130,7 +128,7 @@ def official_names(generator, blocks) -> dict:
 
 
 def from_torch(kernel):
-    """[out, in, h, w] -> [h, w, in, out]; of a transposed one [in, out, h, w] -> [h, w, out, in]."""
+    """[out, in, h, w] -> [h, w, in, out]; for a transposed one in and out change places."""
     return kernel.transpose(2, 3, 1, 0)
 
 

@@ -94,8 +94,7 @@ def read_module(path) -> tuple:
     if any(name.startswith("model.") for name in arrays):
         return cyclegan, {"a_to_b": cyclegan.read(arrays)}
     raise BadInput(
-        "it holds neither a generator of CycleGAN or pix2pix nor a BigGAN-deep of Hugging Face's "
-        "form"
+        "it holds no generator of CycleGAN or pix2pix, and no BigGAN-deep of Hugging Face's form"
     )
 
 

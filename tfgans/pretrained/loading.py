@@ -74,6 +74,9 @@ def load(path, b_to_a=None, **changes) -> keras.Model:
 def read_module(path) -> tuple:
     """The networks of a module's folder, or of a `.bin` or `.pth` file.
 
+    Args:
+        path: The folder or file.
+
     Returns:
         The module of this package for them; the name of each network -> what `settings_of` and
         `fill` of that module take.
@@ -99,12 +102,15 @@ def read_module(path) -> tuple:
 
 
 def read_way_back(path, first, family) -> dict:
-    """{"b_to_a": a generator of CycleGAN} of a second file.
+    """Reads a second file of CycleGAN, of the direction that the first one lacks.
 
     Args:
         path: The second file.
         first: The first file.
         family: The module of this package for the first file.
+
+    Returns:
+        {"b_to_a": what `cyclegan.read` returns}.
 
     Raises:
         BadInput: One of the two files is no generator of CycleGAN.
@@ -157,6 +163,9 @@ def begin_run(model, run) -> pathlib.Path:
 
     Returns:
         Path of the configuration file of the run. Its data and length are those of the paper.
+
+    Raises:
+        BadInput: The folder exists; or the model is a CycleGAN of one way, which has no game.
     """
     run = pathlib.Path(run)
     if run.exists():

@@ -79,9 +79,10 @@ def find(name) -> pathlib.Path:
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".keras" and path.is_file():
         return path
-    if path.suffix == ".pkl":
+    if path.suffix in (".pkl", ".pth"):
+        kind = "pickle" if path.suffix == ".pkl" else "file of PyTorch"
         raise BadInput(
-            f"{path} is a pickle: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
+            f"{path} is a {kind}: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
             f"`python tools/convert.py {shlex.quote(str(path))}` makes a release of them."
         )
     if (path / "snapshots").is_dir():

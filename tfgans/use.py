@@ -98,7 +98,9 @@ def call(model, name, words: dict):
     """
     uses = uses_of(model)
     if name not in uses:
-        raise BadInput(nearest(f"use of {type(model).__name__}", name, uses))
+        raise BadInput(
+            model.absent.get(name) or nearest(f"use of {type(model).__name__}", name, uses)
+        )
     use = uses[name]
     for word in words:
         if word not in use.inputs:

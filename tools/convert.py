@@ -1,8 +1,11 @@
 """Makes a release from an official checkpoint: `python tools/convert.py ffhq.pkl`.
 
 Reads pickles of StyleGAN2 (in PyTorch or TensorFlow), StyleGAN and ProGAN, folders of BigGAN's
-and BigBiGAN's modules of TensorFlow Hub, and Hugging Face's pytorch_model.bin of BigGAN-deep.
-Nothing in the file is run.
+and BigBiGAN's modules of TensorFlow Hub, Hugging Face's pytorch_model.bin of BigGAN-deep, and .pth
+files of generators of CycleGAN and pix2pix. Nothing in the file is run.
+
+A file of CycleGAN holds one direction, A to B. With the file of the other one, --b-to-a FILE, the
+release has both; without it, A to B alone.
 """
 
 import argparse
@@ -13,12 +16,14 @@ import _start  # noqa: F401
 
 from tfgans import config, pretrained, storage
 from tfgans.errors import BadInput, run_tool
+from tfgans.models.translation import TranslationModel
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", help="an official .pkl, .bin or folder")
+    parser.add_argument("file", help="an official .pkl, .bin, .pth or folder")
     parser.add_argument("out", nargs="?", help="release (default: saved_models/<name of the file>)")
+    parser.add_argument("--b-to-a", metavar="FILE", help="CycleGAN's other direction")
     parser.add_argument("--run", metavar="DIR", help="also begin a run for tools/train.py")
     parser.add_argument(
         "--set",
@@ -36,11 +41,14 @@ def main():
             raise BadInput(f"--set takes an argument of the model as key=value, not {change!r}.")
         changes[key] = config.parse(value)
 
-    model = pretrained.load(args.file, **changes)
+    model = pretrained.load(args.file, args.b_to_a, **changes)
     out = pathlib.Path(args.out or f"saved_models/{pathlib.Path(args.file).stem}")
     folder = storage.release(model, out.name, out.parent)
     print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
-    print("  " + shlex.join(["python", "tools/sample.py", str(out)]))
+    words = ["tools/sample.py", str(out)]
+    if isinstance(model, TranslationModel):
+        words = ["tools/translate.py", str(out), "IMAGES"]
+    print("  " + shlex.join(["python", *words]))
     if args.run:
         start = pretrained.begin_run(model, args.run)
         words = ["python", "tools/train.py", str(start), "--run", args.run]

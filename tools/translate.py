@@ -49,7 +49,7 @@ def main():
         endpoint = "translate"
     if endpoint not in offered:
         kind = f"endpoint of {type(model).__name__} that translates images"
-        raise BadInput(nearest(kind, endpoint, offered))
+        raise BadInput(model.absent.get(endpoint) or nearest(kind, endpoint, offered))
     function, wanted = offered[endpoint]
     if args.seed is not None and "seed" not in wanted:
         raise BadInput(f"{type(model).__name__} has no noise: leave --seed out.")

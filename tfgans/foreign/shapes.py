@@ -47,20 +47,54 @@ def check_counts(settings):
             raise BadInput(f"its {word} would be {count}")
 
 
-def assign(names, arrays):
-    """Assigns arrays to variables. The names of both must be the same.
+def check_names(wanted, arrays):
+    """Refuses arrays whose names are not the wanted ones.
 
     Args:
-        names: Name -> (variable, function from the official layout to ours).
-        arrays: Name -> array in the official layout.
+        wanted: The names, or a dict of them.
+        arrays: Name -> array of the file.
+
+    Raises:
+        BadInput: It names up to three arrays that are too many, or missing.
     """
-    unknown, missing = sorted(set(arrays) - set(names)), sorted(set(names) - set(arrays))
+    unknown, missing = sorted(set(arrays) - set(wanted)), sorted(set(wanted) - set(arrays))
     if unknown or missing:
         some = ", ".join(repr(name) for name in (unknown or missing)[:3])
         raise BadInput(
             f"it {'holds' if unknown else 'lacks'} {some}, which this architecture "
             f"{'does not have' if unknown else 'needs'}: it is another kind of network"
         )
+
+
+def check_shapes(shapes, arrays):
+    """Refuses arrays that differ from the wanted ones in their names or shapes.
+
+    Args:
+        shapes: Name -> shape, in the official layout.
+        arrays: Name -> array of the file.
+
+    Raises:
+        BadInput: It names an array that is too many, missing or of another shape.
+    """
+    check_names(shapes, arrays)
+    for name, array in arrays.items():
+        if array.shape != shapes[name]:
+            raise BadInput(
+                f"its {name} has the shape {array.shape}, but the other arrays imply {shapes[name]}"
+            )
+
+
+def assign(names, arrays):
+    """Assigns arrays to variables. The names of both must be the same.
+
+    Args:
+        names: Name -> (variable, function from the official layout to ours).
+        arrays: Name -> array in the official layout.
+
+    Raises:
+        BadInput: The names or the shapes differ; nothing is assigned.
+    """
+    check_names(names, arrays)
     converted = {}
     for name, array in arrays.items():
         variable, convert = names[name]

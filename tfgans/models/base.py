@@ -29,12 +29,15 @@ class BaseModel(Stepping):
         condition_dim: Length of the vectors (text, attributes) that the model is conditional on.
         uses: Methods beyond the endpoints that `tools/use.py` offers: name -> kind of the result,
             "image", "video" or "text".
+        absent: Endpoints that others of this class have and this model lacks: name -> why, and
+            what to do.
     """
 
     data_kind = "images"
     num_classes = 0
     condition_dim = 0
     uses = {}
+    absent = {}
 
     # A model may say these differently.
 

@@ -18,6 +18,7 @@ Reference: junyanz/pytorch-CycleGAN-and-pix2pix; junyanz/CycleGAN.
 import keras
 import tensorflow as tf
 
+from tfgans.errors import BadInput
 from tfgans.layers.image_pool import ImagePool
 from tfgans.layers.instance_norm import instance_norm
 from tfgans.layers.reflection_pad import ReflectionPad
@@ -25,6 +26,12 @@ from tfgans.models.pix2pix import build_patch_discriminator, initializer
 from tfgans.models.translation import TranslationModel
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
+
+NO_WAY_BACK = (
+    "This CycleGAN translates from A to B alone: the published file that it was made of holds one "
+    "generator. With the file of the other direction, `python tools/convert.py A_TO_B.pth "
+    "--b-to-a B_TO_A.pth` makes a model of both."
+)
 
 
 def build_resnet_generator(
@@ -93,6 +100,8 @@ class CycleGAN(TranslationModel):
         pool_size: Number of past fakes in the pool of each discriminator.
         hold_steps: Steps at the full learning rate.
         decay_steps: Steps over which it then falls to 0.
+        one_way: Leave out the generator from B to A and both discriminators, for a published
+            generator of one direction. Such a model translates; nothing can train it.
     """
 
     data_kind = "unpaired"
@@ -108,6 +117,7 @@ class CycleGAN(TranslationModel):
         pool_size=50,
         hold_steps=133_400,
         decay_steps=133_400,
+        one_way=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -115,10 +125,16 @@ class CycleGAN(TranslationModel):
         self.patch_layers, self.cycle_weight = patch_layers, cycle_weight
         self.identity_weight, self.pool_size = identity_weight, pool_size
         self.hold_steps, self.decay_steps = hold_steps, decay_steps
-        self.generator_ab, self.generator_ba = (
-            build_resnet_generator(image_shape, image_shape[2], width, blocks, name=name)
-            for name in ("generator_ab", "generator_ba")
-        )
+        self.one_way = one_way
+
+        def generator(name):
+            return build_resnet_generator(image_shape, image_shape[2], width, blocks, name=name)
+
+        self.generator_ab = generator("generator_ab")
+        if one_way:
+            self.generator_ba, self.absent = None, {"b_to_a": NO_WAY_BACK}
+            return
+        self.generator_ba = generator("generator_ba")
         self.discriminator_a, self.discriminator_b = (
             build_patch_discriminator(
                 image_shape, width, patch_layers, instance_norm, use_bias=True, name=name
@@ -130,6 +146,12 @@ class CycleGAN(TranslationModel):
         )
 
     def players(self):
+        if self.generator_ba is None:
+            raise BadInput(
+                "A CycleGAN of one way has no generator from B to A and no discriminators, so it "
+                "cannot be trained. Make it of two files (--b-to-a FILE), or with one_way=false, "
+                "which begins the other networks anew."
+            )
         return {
             "discriminators": [self.discriminator_a, self.discriminator_b],
             "generators": [self.generator_ab, self.generator_ba],

@@ -12,6 +12,10 @@ discriminator judges the same fake before and after its own move. Images whose s
 of two are halved as often as both sides can be. In use, batch normalization takes the statistics of
 each image by itself: for any batch, that is the paper's test with batches of one.
 
+Differs from the authors' second program: dropout is in the first to third step up from the
+innermost map, as in their first program. The second one has it in the second to fourth of eight
+steps; its published weights are used that way, with `dropout_steps=(2, 3, 4)`.
+
 Reference: phillipi/pix2pix; junyanz/pytorch-CycleGAN-and-pix2pix for the biases: convolutions
 before a normalization have none.
 """
@@ -58,6 +62,7 @@ def build_unet(
     norm=BatchNorm,
     use_bias=False,
     dropout=0.5,
+    dropout_steps=(1, 2, 3),
     skips=True,
     kernels=(4, 4),
     norm_code=False,
@@ -72,7 +77,9 @@ def build_unet(
         width: Channels of the first step; they double up to 8 times that.
         norm: Function that makes a normalization layer.
         use_bias: Give a bias to the convolutions before a normalization.
-        dropout: Rate in the three innermost steps up, in training and in use.
+        dropout: Rate of the dropout, in training and in use.
+        dropout_steps: Steps up with dropout; the innermost one is 1. The last step has no place
+            for it.
         skips: False for the encoder-decoder that the paper compares with.
         kernels: Sides of the kernels of the two convolutions at full resolution, and of all others.
         norm_code: Normalize the innermost map too.
@@ -83,6 +90,11 @@ def build_unet(
     both = rows | columns
     depth = max((both & -both).bit_length() - 1, 4)  # as often as both sides can be halved
     halved((rows, columns, channels), depth)  # raises BadInput where that is less than 4 times
+    if not set(dropout_steps) <= set(range(1, depth)):
+        raise BadInput(
+            f"Dropout can be in the steps 1 to {depth - 1} of the {depth} steps up, not in "
+            f"{list(dropout_steps)}. Change model.dropout_steps."
+        )
     widths = [width * min(2**i, 8) for i in range(depth)]
     image = keras.Input(input_shape)
     x, encoded = image, []
@@ -102,7 +114,7 @@ def build_unet(
             widths[i - 1], kernels[1], 2, "same", use_bias=use_bias, kernel_initializer=start()
         )(keras.layers.ReLU()(x))
         x = norm()(x)
-        if i >= depth - 3:
+        if depth - i in dropout_steps:
             x = Dropout(dropout, always=True)(x)
         if skips:
             x = keras.layers.Concatenate()([x, encoded[i - 1]])
@@ -169,10 +181,11 @@ class Pix2Pix(TranslationModel):
         adversarial_weight: Weight of the adversarial term; 0 leaves L1 alone.
         conditional: False for a discriminator that does not see the input.
         skips: False for an encoder-decoder in place of the U-Net.
+        dropout_steps: Steps up of the generator with dropout, which stays on in use; the innermost
+            one is 1. Without any, translations have no noise.
     """
 
     data_kind = "paired"
-    noisy = True  # the generator has dropout in use, too
 
     def __init__(
         self,
@@ -184,15 +197,19 @@ class Pix2Pix(TranslationModel):
         adversarial_weight=1.0,
         conditional=True,
         skips=True,
+        dropout_steps=(1, 2, 3),
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.image_shape, self.input_channels, self.width = image_shape, input_channels, width
         self.patch_layers, self.l1_weight = patch_layers, l1_weight
         self.adversarial_weight, self.conditional = adversarial_weight, conditional
-        self.skips = skips
+        self.skips, self.dropout_steps = skips, dropout_steps
+        self.noisy = bool(dropout_steps)
         *size, channels = image_shape
-        self.generator = build_unet((*size, input_channels), channels, width, skips=skips)
+        self.generator = build_unet(
+            (*size, input_channels), channels, width, skips=skips, dropout_steps=dropout_steps
+        )
         shown = input_channels + channels if conditional else channels
         self.discriminator = build_patch_discriminator((*size, shown), width, patch_layers)
 

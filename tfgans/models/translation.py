@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import images, random
+from tfgans.errors import BadInput, nearest
 from tfgans.models.base import BaseModel
 from tfgans.models.serving import SEED
 
@@ -37,10 +38,20 @@ class TranslationModel(BaseModel):
 
         Args:
             there: Images of the batch's "a" -> images of its "b".
-            back: The other way.
+            back: The other way; None for a model that has none.
         """
         image = self.image_spec()
-        return {"a_to_b": ({"a": image}, there), "b_to_a": ({"b": image}, back)}
+        found = {"a_to_b": ({"a": image}, there), "b_to_a": ({"b": image}, back)}
+        return found if back is not None else {"a_to_b": found["a_to_b"]}
+
+    def _function_of(self, direction):
+        """(inputs, function) of a direction, of the main one for None. Raises BadInput."""
+        found = self.directions()
+        direction = direction or next(iter(found))
+        if direction not in found:
+            kind = f"direction of {type(self).__name__}"
+            raise BadInput(self.absent.get(direction) or nearest(kind, direction, found))
+        return found[direction]
 
     def image_spec(self, name="image", channels=None):
         """The TensorSpec of a batch of images, with another number of channels if given."""
@@ -64,9 +75,11 @@ class TranslationModel(BaseModel):
 
         Returns:
             [N, H, W, C] in [-1, 1].
+
+        Raises:
+            BadInput: There is no such direction.
         """
-        found = self.directions()
-        _, function = found[direction or next(iter(found))]
+        _, function = self._function_of(direction)
         if seed is None:
             return function(*inputs)
         with random.scope(seed):
@@ -74,8 +87,7 @@ class TranslationModel(BaseModel):
 
     def outputs(self, batch, direction=None):
         """Translations of the inputs in a batch, [N, H, W, C] in [-1, 1]."""
-        found = self.directions()
-        inputs, function = found[direction or next(iter(found))]
+        inputs, function = self._function_of(direction)
         return function(*(batch[key] for key in inputs))
 
     def preview(self, batch):

@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.errors import BadInput
-from tfgans.foreign import torch_files
 from tfgans.foreign.shapes import assign
 from tfgans.layers.conditional_norm import AffineNorm, ConditionalNorm, LinearConditionalNorm
 from tfgans.layers.spectral_norm import SpectralNorm
@@ -30,14 +29,14 @@ LAST = {  # last words of the names that are read; u1, a second stored vector, i
 }  # fmt: skip
 
 
+def read_deep(arrays) -> dict:
+    """{"G_ema": (name -> array, {"deep": True})} of the arrays in a `.bin` file."""
+    arrays = {n: a for n, a in arrays.items() if not n.endswith(".weight_v")}
+    return {"G_ema": (arrays, {"deep": True})}
+
+
 def read(path) -> dict:
-    """{"G_ema": (name -> array, {"deep": bool})} of a Hub folder or a `.bin` file."""
-    if not path.is_dir():
-        arrays = torch_files.read_state_dict(path)
-        if "generator.gen_z.weight_orig" not in arrays:
-            raise BadInput("it holds no BigGAN-deep of Hugging Face's form")
-        arrays = {n: a for n, a in arrays.items() if not n.endswith(".weight_v")}
-        return {"G_ema": (arrays, {"deep": True})}
+    """{"G_ema": (name -> array, {"deep": False})} of a Hub folder."""
     arrays = read_module(path, ("Generator/", "linear/"), LAST, AVERAGED)
     if "Generator/G_Z/G_linear/w" not in arrays:
         raise BadInput("it is no module of BigGAN; of BigGAN-deep, pytorch_model.bin is read")

@@ -11,32 +11,38 @@ from tfgans.errors import BadInput
 from tfgans.foreign import pickles, torch_files
 from tfgans.foreign.pickles import Record
 from tfgans.foreign.shapes import check_counts
-from tfgans.pretrained import bigbigan, biggan, progan, stylegan, stylegan2
+from tfgans.pretrained import bigbigan, biggan, cyclegan, pix2pix, progan, stylegan, stylegan2
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
 
 
-def load(path, **changes) -> keras.Model:
+def load(path, b_to_a=None, **changes) -> keras.Model:
     """Makes a model from an official checkpoint. Nothing in the file is run.
 
     It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada, stylegan and
     progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
-    BigGAN's and BigBiGAN's modules of TensorFlow Hub; and Hugging Face's BigGAN-deep. The averaged
-    generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with
-    G and D. The contents of the file are printed.
+    BigGAN's and BigBiGAN's modules of TensorFlow Hub; Hugging Face's BigGAN-deep; and generators of
+    pytorch-CycleGAN-and-pix2pix. The averaged generator ("G_ema", "Gs") becomes `generator_ema`,
+    which `sample` uses; training continues with G and D. The contents of the file are printed.
+
+    A file of CycleGAN holds one direction, which becomes `a_to_b`. Without the file of the other
+    one the model has no `b_to_a`, rather than one of random weights.
 
     Args:
-        path: Path of the `.pkl` or `.bin` file, or of the module's folder.
+        path: Path of the `.pkl`, `.bin` or `.pth` file, or of the module's folder.
+        b_to_a: Path of a second `.pth` file, of the other direction of a CycleGAN.
         changes: Arguments of the model's constructor that the file does not hold, such as
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
-        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN` or `BigBiGAN`, not compiled.
+        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN`, `BigBiGAN`, `CycleGAN` or `Pix2Pix`, not
+        compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
-            that official files do not have.
+            that official files do not have; or there is a second file, and the first one is of no
+            CycleGAN.
     """
     path = pathlib.Path(path).expanduser()
     path.stat()  # an absent file is not a damaged one
@@ -44,9 +50,12 @@ def load(path, **changes) -> keras.Model:
     data = path.read_bytes() if is_pickle else b""
     with pickles.refusals(path):
         family, networks = read(data) if is_pickle else read_module(path)
+    if b_to_a is not None:
+        networks |= read_way_back(pathlib.Path(b_to_a).expanduser(), path, family)
+    with pickles.refusals(path):
         found, notes = ", ".join(networks), []
         for absent, other in (("G", "G_ema"), ("G_ema", "G")):
-            if absent not in networks:
+            if absent not in networks and other in networks:
                 networks[absent] = networks[other]
                 notes.append(f"There is no {absent}; {other} replaces it.")
         settings, others = family.settings_of(networks)
@@ -56,17 +65,65 @@ def load(path, **changes) -> keras.Model:
     model = models.get(name)(**arguments)
     with pickles.refusals(path):
         family.fill(model, networks)
-    print(f"{path}: {found} of {name}.")
+    print(f"{path}{f', {b_to_a}' if b_to_a else ''}: {found} of {name}.")
     print(", ".join(f"{word}={value!r}" for word, value in settings.items()))
     print(*notes, *others, family.LICENSE, sep="\n")
     return model
 
 
 def read_module(path) -> tuple:
-    """The networks of a module's folder or of a `.bin` file, as `read` returns them."""
-    if path.is_dir() and (networks := bigbigan.read(path)):
-        return bigbigan, networks
-    return biggan, biggan.read(path)
+    """The networks of a module's folder, or of a `.bin` or `.pth` file.
+
+    Args:
+        path: The folder or file.
+
+    Returns:
+        The module of this package for them; the name of each network -> what `settings_of` and
+        `fill` of that module take.
+
+    Raises:
+        BadInput: They are of no known kind.
+    """
+    if path.is_dir():
+        networks = bigbigan.read(path)
+        return (bigbigan, networks) if networks else (biggan, biggan.read(path))
+    arrays = torch_files.read_state_dict(path)
+    if "generator.gen_z.weight_orig" in arrays:
+        return biggan, biggan.read_deep(arrays)
+    if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
+        raise BadInput("its arrays are together larger than the file")
+    if any(name.startswith(f"{pix2pix.OUTER}.") for name in arrays):
+        return pix2pix, {"generator": pix2pix.read(arrays)}
+    if any(name.startswith("model.") for name in arrays):
+        return cyclegan, {"a_to_b": cyclegan.read(arrays)}
+    raise BadInput(
+        "it holds no generator of CycleGAN or pix2pix, and no BigGAN-deep of Hugging Face's form"
+    )
+
+
+def read_way_back(path, first, family) -> dict:
+    """Reads a second file of CycleGAN, of the direction that the first one lacks.
+
+    Args:
+        path: The second file.
+        first: The first file.
+        family: The module of this package for the first file.
+
+    Returns:
+        {"b_to_a": what `cyclegan.read` returns}.
+
+    Raises:
+        BadInput: One of the two files is no generator of CycleGAN.
+    """
+    if family is not cyclegan:
+        kind = family.__name__.rpartition(".")[2]
+        raise BadInput(f"{first} is of {kind}, which has no way back: leave {path} out.")
+    path.stat()
+    with pickles.refusals(path):
+        other, networks = read_module(path)
+        if other is not cyclegan:
+            raise BadInput(f"it is no generator of CycleGAN, as {first} is")
+    return {"b_to_a": networks["a_to_b"]}
 
 
 def read(data) -> tuple:
@@ -106,6 +163,9 @@ def begin_run(model, run) -> pathlib.Path:
 
     Returns:
         Path of the configuration file of the run. Its data and length are those of the paper.
+
+    Raises:
+        BadInput: The folder exists; or the model is a CycleGAN of one way, which has no game.
     """
     run = pathlib.Path(run)
     if run.exists():

@@ -17,6 +17,8 @@ class WeightNorm(keras.layers.Layer):
         train_gain: Train g too.
         kernel_std: Standard deviation of the first w. It does not change the outputs, but how fast
             w turns.
+        start_gain: The first g.
+        kernel_initializer: Start of w, in place of normal numbers.
     """
 
     def __init__(
@@ -29,12 +31,15 @@ class WeightNorm(keras.layers.Layer):
         start_std=1.0,
         train_gain=False,
         kernel_std=0.05,
+        start_gain=1.0,
+        kernel_initializer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters, self.size, self.strides, self.padding = filters, size, strides, padding
         self.transposed, self.start_std, self.train_gain = transposed, start_std, train_gain
-        self.kernel_std = kernel_std
+        self.kernel_std, self.start_gain = kernel_std, start_gain
+        self.kernel_initializer = kernel_initializer
 
     def build(self, input_shape):
         ends = [input_shape[-1], self.filters]  # [k, k, in, out], transposed [k, k, out, in]
@@ -53,10 +58,10 @@ class WeightNorm(keras.layers.Layer):
                 aggregation="mean",
             )
 
-        self.kernel = weight(
-            "kernel", shape, keras.initializers.RandomNormal(stddev=self.kernel_std)
-        )
-        self.gain = weight("gain", (self.filters,), "ones", self.train_gain)
+        start = self.kernel_initializer or keras.initializers.RandomNormal(stddev=self.kernel_std)
+        self.kernel = weight("kernel", shape, start)
+        start = keras.initializers.Constant(self.start_gain)
+        self.gain = weight("gain", (self.filters,), start, self.train_gain)
         self.bias = weight("bias", (self.filters,), "zeros")
 
     def linear(self, x):

@@ -29,6 +29,7 @@ from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
 from tfgans.models.nicegan import NICEGAN
+from tfgans.models.nogan import NoGAN
 from tfgans.models.o_gan import OGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.progan import ProGAN
@@ -84,6 +85,7 @@ MODELS = {
     "lsgan": LSGAN,
     "lsgan_loss_sensitive": LossSensitiveGAN,
     "nicegan": NICEGAN,
+    "nogan": NoGAN,
     "o_gan": OGAN,
     "pix2pix": Pix2Pix,
     "progan": ProGAN,
@@ -111,6 +113,7 @@ MODELS = {
 
 ALIASES = {  # other names in papers and in code -> ours
     "ali": "bigan",
+    "deoldify": "nogan",
     "feature_disentangle": "disentangle",
     "lsgan_qi": "lsgan_loss_sensitive",
     "pggan": "progan",

@@ -289,7 +289,7 @@ def test_the_temporal_error_is_what_a_translation_adds():
     assert str(one) == "One frame has no temporal error."
 
 
-def test_films_that_are_none(restorer, released, run, tmp_path, monkeypatch):
+def test_films_that_are_none(restorer, run, tmp_path, monkeypatch):
     model, release = restorer
     Image.fromarray(square(0)).save(tmp_path / "one.png")
     with pytest.raises(BadInput, match="one.png is one image. A film is a folder"):

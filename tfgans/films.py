@@ -133,8 +133,9 @@ class MP4(Images):
             self.about = next(frames)
             frames.close()
         except Exception as error:  # what ffmpeg says of a file that it cannot read
+            *_, reason = str(error).strip().splitlines() or [repr(error)]
             raise DataError(
-                f"ffmpeg cannot read {path} ({error!s:.300}).", "Give an intact film."
+                f"ffmpeg cannot read {path} ({reason.strip()}).", "Give an intact film."
             ) from error
         self.frames, self.next = None, 0
         self.survey(path, None)

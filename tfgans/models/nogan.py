@@ -47,7 +47,6 @@ from tfgans.shapes import halved
 HALVINGS = 5  # of the encoder
 MEAN, DEVIATION = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])  # ImageNet's, of [0, 1]
 LAYERS = ("block3_conv3", "block4_conv3", "block5_conv3")  # before VGG16's last three poolings
-LAYER_WEIGHTS = (20.0, 70.0, 10.0)
 PRESETS = {  # blocks of the ResNet, bottlenecks, deep decoder, weight of features, rate in phase 3
     "artistic": ((3, 4, 6, 3), False, True, 2.0, 1e-5),
     "stable": ((3, 4, 23, 3), True, False, 1.5, 2e-5),
@@ -230,7 +229,8 @@ class NoGAN(TranslationModel):
         game_steps: Steps of phase 3, where phases 2 and 3 are repeated; the last one has no end.
         repeats: How often phases 2 and 3 come.
         switch_below: The critic's loss below which the decoder moves.
-        feature_weight: Weight of pixels and features in phase 3; 0 for that of the preset.
+        layer_weights: Weights of three layers of VGG16 in the perceptual loss, from fine to coarse.
+        feature_weight: Weight of that loss in phase 3; 0 for that of the preset.
         vgg: Path of VGG16's weights, of Keras or torchvision; "" for the stand-in.
     """
 
@@ -252,6 +252,7 @@ class NoGAN(TranslationModel):
         game_steps=4_000,
         repeats=1,
         switch_below=0.65,
+        layer_weights=(20.0, 70.0, 10.0),
         feature_weight=0.0,
         vgg="",
         **kwargs,
@@ -275,7 +276,7 @@ class NoGAN(TranslationModel):
         self.critic_blocks, self.pretrain_steps = critic_blocks, pretrain_steps
         self.critic_steps, self.game_steps = critic_steps, game_steps
         self.repeats, self.switch_below = repeats, switch_below
-        self.feature_weight, self.vgg = feature_weight, vgg
+        self.layer_weights, self.feature_weight, self.vgg = layer_weights, feature_weight, vgg
         rounds = [critic_steps, game_steps] * repeats
         self.stage_steps = (pretrain_steps, *rounds[:-1])  # odd: phase 2, even: phase 3
         own_blocks, bottleneck, deep, *_ = PRESETS[preset]
@@ -351,7 +352,7 @@ class NoGAN(TranslationModel):
         own = ((target + 1.0) / 2.0 - MEAN) / DEVIATION
         return {
             "pixels": tf.reduce_mean(tf.abs(found - own)),
-            "features": perceptual.distance(self.look, shown(found), target, LAYER_WEIGHTS),
+            "features": perceptual.distance(self.look, shown(found), target, self.layer_weights),
         }
 
     def generator_loss(self, image, target):

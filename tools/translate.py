@@ -1,15 +1,12 @@
 """Translates images with a trained model: `python tools/translate.py pix2pix drawings/`.
 
 It writes a PNG for each image, with the input and the result side by side; sub-folders are kept. A
-broken image is reported and left out.
-
-A film, that is a GIF of several frames, an MP4, or with --film a folder of frames, becomes a film of
-the same kind, the results alone; and the temporal error is printed: how much more the output changes
-from frame to frame than the input does, see `tfgans/films.py`. An MP4 keeps its sound, and needs the
-package imageio-ffmpeg.
-
-Images are cropped and resized as in training, and a line
+broken image is reported and left out. Images are cropped and resized as in training, and a line
 says so; a model that takes any size, such as SRGAN, gets them as they are.
+
+A film becomes a film of the same kind, without the input: a GIF of several frames, an MP4 (with its
+sound; it needs the package imageio-ffmpeg), or with --film a folder of frames. The temporal error
+is printed, how much more the output changes from frame to frame than the input: tfgans/films.py.
 
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).

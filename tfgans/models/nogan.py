@@ -1,8 +1,7 @@
 """NoGAN — DeOldify, restoration of images with very little of a game.
 
 Antic, 2018-2019; with Howard, Decrappification, DeOldification, and Super Resolution, fast.ai, 2019.
-There is no arXiv paper; it builds on SAGAN (arXiv:1805.08318), two learning rates
-(arXiv:1706.08500), ResNet (arXiv:1512.03385) and U-Net.
+There is no arXiv paper; it builds on SAGAN, on two learning rates, on ResNet and on U-Net.
 
 New here: most of the training has no adversary. The generator learns alone from pairs of damaged
 and clean images, then the critic alone from its answers, and the two play at the end, for a short

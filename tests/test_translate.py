@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgans import films, images, storage, training
+from tfgans import images, storage, training
 from tfgans.config import Config
+from tfgans.data import films
 from tfgans.data.convert import prepare
 from tfgans.data.files import names_to_write
 from tfgans.errors import BadInput

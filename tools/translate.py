@@ -6,7 +6,7 @@ says so; a model that takes any size, such as SRGAN, gets them as they are.
 
 A film becomes a film of the same kind, without the input: a GIF of several frames, an MP4 (with its
 sound; it needs the package imageio-ffmpeg), or with --film a folder of frames. The temporal error
-is printed, how much more the output changes from frame to frame than the input: tfgans/films.py.
+is printed: how much more the output changes from frame to frame than the input (data/films.py).
 
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
@@ -19,8 +19,8 @@ import shlex
 import _start  # noqa: F401
 import tensorflow as tf
 
-from tfgans import films, images, models
-from tfgans.data import BrokenImage
+from tfgans import images, models
+from tfgans.data import BrokenImage, films
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
 from tfgans.data.paired import Half

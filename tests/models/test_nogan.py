@@ -152,9 +152,7 @@ def test_order_of_the_decoder(model):
 
 def test_a_bottleneck_halves_in_its_second_convolution():
     network = nogan.build_encoder(4, (1, 1, 1, 1), bottleneck=True)
-    found = [
-        x.kernel_size for x in layers_of(network, keras.layers.Conv2D) if x.strides == (2, 2)
-    ]
+    found = [x.kernel_size for x in layers_of(network, keras.layers.Conv2D) if x.strides == (2, 2)]
     assert found == [(7, 7), (3, 3), (3, 3), (3, 3)]
 
 
@@ -188,8 +186,8 @@ def planted(model, monkeypatch):
     """The model with a critic of one score, whose answers are black in ImageNet's units."""
 
     def planted(score, **settings):
-        answer = tf.zeros([2, 32, 32, 3])
-        monkeypatch.setattr(model, "discriminator", lambda x, training: tf.fill([2, 2, 2, 1], score))
+        answer, scores = tf.zeros([2, 32, 32, 3]), tf.fill([2, 2, 2, 1], score)
+        monkeypatch.setattr(model, "discriminator", lambda x, training: scores)
         monkeypatch.setattr(model, "answer", lambda image, **phase: answer)
         for name, value in settings.items():
             monkeypatch.setattr(model, name, value)
@@ -220,7 +218,7 @@ def test_the_perceptual_loss(planted):
 
 
 def test_losses_of_an_undecided_critic(planted):
-    """ln 2 for the critic, halved as in the code; ln 2 and the weighted distance for the decoder."""
+    """Twice half of ln 2 for the critic; ln 2 and the weighted distance for the decoder."""
     model, target = planted(0.0, feature_weight=3.0), pictures(seed=1)
     for loss in (model.critic_loss, model.discriminator_loss):
         terms = loss(pictures(), target)

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgans.layers.pixel_shuffle import ICNR
+
 
 class WeightNorm(keras.layers.Layer):
     """Dense layer or convolution with the weight g w / |w| per output channel (arXiv:1602.07868).
@@ -18,7 +20,8 @@ class WeightNorm(keras.layers.Layer):
         kernel_std: Standard deviation of the first w. It does not change the outputs, but how fast
             w turns.
         start_gain: The first g.
-        kernel_initializer: Start of w, in place of normal numbers.
+        shuffle_factor: r of a pixel shuffle that follows: w of the r^2 channels of a square begin
+            alike, see `ICNR`.
     """
 
     def __init__(
@@ -32,14 +35,14 @@ class WeightNorm(keras.layers.Layer):
         train_gain=False,
         kernel_std=0.05,
         start_gain=1.0,
-        kernel_initializer=None,
+        shuffle_factor=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters, self.size, self.strides, self.padding = filters, size, strides, padding
         self.transposed, self.start_std, self.train_gain = transposed, start_std, train_gain
         self.kernel_std, self.start_gain = kernel_std, start_gain
-        self.kernel_initializer = kernel_initializer
+        self.shuffle_factor = shuffle_factor
 
     def build(self, input_shape):
         ends = [input_shape[-1], self.filters]  # [k, k, in, out], transposed [k, k, out, in]
@@ -58,8 +61,8 @@ class WeightNorm(keras.layers.Layer):
                 aggregation="mean",
             )
 
-        start = self.kernel_initializer or keras.initializers.RandomNormal(stddev=self.kernel_std)
-        self.kernel = weight("kernel", shape, start)
+        start = keras.initializers.RandomNormal(stddev=self.kernel_std)
+        self.kernel = weight("kernel", shape, ICNR(start, self.shuffle_factor))
         start = keras.initializers.Constant(self.start_gain)
         self.gain = weight("gain", (self.filters,), start, self.train_gain)
         self.bias = weight("bias", (self.filters,), "zeros")

@@ -1,7 +1,7 @@
 """NoGAN — DeOldify, restoration of images with very little of a game.
 
-Antic, 2018-2019; with Howard, Decrappification, DeOldification, and Super Resolution, fast.ai, 2019.
-There is no arXiv paper; it builds on SAGAN, on two learning rates, on ResNet and on U-Net.
+Antic, 2018-2019; Antic, Howard, Manor, Decrappification, DeOldification, and Super Resolution,
+fast.ai, 2019. There is no arXiv paper; it builds on SAGAN, two learning rates, ResNet and U-Net.
 
 New here: most of the training has no adversary. The generator learns alone from pairs of damaged
 and clean images, then the critic alone from its answers, and the two play at the end, for a short
@@ -74,9 +74,7 @@ def he():
 
 def norm(x, shift=0.0):
     shift = keras.initializers.Constant(shift)
-    return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, beta_initializer=shift
-    )(x)
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, beta_initializer=shift)(x)
 
 
 def relu(x):
@@ -141,20 +139,19 @@ def convolved(x, filters):
 
 
 def enlarged(x, filters, skip):
-    """Doubles a map to `filters` channels, without checkers at the start; and the skip beside it."""
+    """Doubles a map to `filters` channels, without checkers at the start; the skip beside it."""
     x = relu(norm(conv(x, 4 * filters, 1, start=ICNR(he()))))
     x = Blur()(PixelShuffle(2)(x))
     return relu(keras.layers.Concatenate()([x, norm(skip, shift=1e-3)]))
 
 
-def build_decoder(encoder, width=64, deep=True, name="decoder"):
+def build_decoder(encoder, width=64, deep=True):
     """The image and the encoder's maps -> a clean image in ImageNet's units, in (-3, 3).
 
     Args:
         encoder: A network of `build_encoder`.
         width: Its width. A wide decoder has 8 times as many channels, 4 times at the end.
         deep: Two convolutions in each step, whose channels follow from what they join; else one.
-        name: Its name.
     """
     image = keras.Input([None, None, 3], name="image")
     maps = [keras.Input(x.shape[1:], name=f"map_{k}") for k, x in enumerate(encoder.outputs)]
@@ -176,10 +173,9 @@ def build_decoder(encoder, width=64, deep=True, name="decoder"):
             x = convolved(x, half)
         if k == 1:
             x = SelfAttention(pooled=False, kernel_initializer=he())(x)
-    # The gain begins at the mean length of a kernel of `he`, so that the layer begins as that.
-    x = WeightNorm(
-        4 * x.shape[-1], 1, train_gain=True, start_gain=2**0.5, kernel_initializer=ICNR(he())
-    )(x)
+    # Gain and kernel begin as a convolution of `he`, whose kernels have a mean length of sqrt(2).
+    start = {"kernel_std": (2 / x.shape[-1]) ** 0.5, "start_gain": 2**0.5}
+    x = WeightNorm(4 * x.shape[-1], 1, train_gain=True, shuffle_factor=2, **start)(x)
     x = PixelShuffle(2)(relu(x))
     x = keras.layers.Concatenate()([x, standardized(image)])
     channels = x.shape[-1]
@@ -188,7 +184,7 @@ def build_decoder(encoder, width=64, deep=True, name="decoder"):
     x = conv(keras.layers.Add()([x, y]), 3, 1, bias=True, dtype="float32")
     x = keras.layers.Activation("sigmoid", dtype="float32")(x)
     x = keras.layers.Rescaling(6.0, -3.0, dtype="float32")(x)
-    return keras.Model([image, *maps], x, name=name)
+    return keras.Model([image, *maps], x, name="decoder")
 
 
 def build_critic(width=256, blocks=3):
@@ -217,8 +213,8 @@ class NoGAN(TranslationModel):
         image_shape: (height, width, 3) of the images in training, multiples of 32.
         preset: "artistic" for ResNet34 and a deep decoder; "stable" and "video" for ResNet101 and a
             wide one. Each has its weight of the features and its learning rate in phase 3.
-        damage: What is undone, see `data/degraded.py`: "gray", "grain" (gray with noise, as for
-            DeOldify's video), "jpeg", "noise", "hole" or "blobs".
+        damage: The damage that is undone, see `data/degraded.py`: "gray", "grain" (gray with noise,
+            as for DeOldify's films), "jpeg", "noise", "hole" or "blobs".
         width: Channels of the encoder's first layer.
         blocks: Residual blocks of the four parts of the encoder; None for those of the preset.
         critic_width: Channels of the critic's first layer.
@@ -282,9 +278,7 @@ class NoGAN(TranslationModel):
         self.encoder = build_encoder(width, blocks or own_blocks, bottleneck)
         self.decoder = build_decoder(self.encoder, width, deep)
         self.discriminator = build_critic(critic_width, critic_blocks)
-        # The decoder at the end of phase 1, kept for comparison.
-        self.decoder_alone = build_decoder(self.encoder, width, deep, "decoder_alone")
-        self.decoder_alone.trainable = False
+        self.decoder_alone = self.ema_of(self.decoder)  # the decoder at the end of phase 1
         self.look = self.frozen(*perceptual.network(vgg, LAYERS, "VGG16"))
         # The critic's loss in its last move; large after a move of the decoder.
         self.last = self.add_state("last", UNKNOWN)

@@ -24,7 +24,7 @@ from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.source import BrokenImage, DataError, Images
 from tfgans.errors import BadInput
 
-MOVING = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # what ffmpeg reads, among others
+MOVING = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # ffmpeg reads them, and others
 
 
 def is_film(path: pathlib.Path) -> bool:
@@ -132,7 +132,7 @@ class MP4(Images):
             frames = self.begin()
             self.about = next(frames)
             frames.close()
-        except Exception as error:  # what ffmpeg says of a file that it cannot read
+        except Exception as error:  # ffmpeg's own, of any kind
             *_, reason = str(error).strip().splitlines() or [repr(error)]
             raise DataError(
                 f"ffmpeg cannot read {path} ({reason.strip()}).", "Give an intact film."
@@ -149,7 +149,7 @@ class MP4(Images):
     def read(self, i):
         if self.frames is None or i < self.next:
             self.frames, self.next = self.begin(), 0
-            next(self.frames)  # what it knows about the film
+            next(self.frames)  # a description of the film comes first
         try:
             while self.next <= i:
                 data = next(self.frames)

@@ -1,8 +1,8 @@
 """Makes a release from an official checkpoint: `python tools/convert.py ffhq.pkl`.
 
 Reads pickles of StyleGAN2 (in PyTorch or TensorFlow), StyleGAN and ProGAN, folders of BigGAN's
-and BigBiGAN's modules of TensorFlow Hub, and Hugging Face's pytorch_model.bin of BigGAN-deep.
-Nothing in the file is run.
+and BigBiGAN's modules of TensorFlow Hub, Hugging Face's pytorch_model.bin of BigGAN-deep, and
+DeOldify's ColorizeArtistic_gen.pth and ColorizeStable_gen.pth. Nothing in the file is run.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tfgans.errors import BadInput, run_tool
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", help="an official .pkl, .bin or folder")
+    parser.add_argument("file", help="an official .pkl, .bin, .pth or folder")
     parser.add_argument("out", nargs="?", help="release (default: saved_models/<name of the file>)")
     parser.add_argument("--run", metavar="DIR", help="also begin a run for tools/train.py")
     parser.add_argument(
@@ -40,7 +40,10 @@ def main():
     out = pathlib.Path(args.out or f"saved_models/{pathlib.Path(args.file).stem}")
     folder = storage.release(model, out.name, out.parent)
     print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
-    print("  " + shlex.join(["python", "tools/sample.py", str(out)]))
+    words = ["tools/sample.py", str(out)]
+    if not hasattr(model, "sample"):
+        words = ["tools/translate.py", str(out), "PATH"]
+    print("  " + shlex.join(["python", *words]))
     if args.run:
         start = pretrained.begin_run(model, args.run)
         words = ["python", "tools/train.py", str(start), "--run", args.run]

@@ -11,7 +11,7 @@ from tfgans.errors import BadInput
 from tfgans.foreign import pickles, torch_files
 from tfgans.foreign.pickles import Record
 from tfgans.foreign.shapes import check_counts
-from tfgans.pretrained import bigbigan, biggan, progan, stylegan, stylegan2
+from tfgans.pretrained import bigbigan, biggan, nogan, progan, stylegan, stylegan2
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
@@ -22,17 +22,17 @@ def load(path, **changes) -> keras.Model:
 
     It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada, stylegan and
     progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
-    BigGAN's and BigBiGAN's modules of TensorFlow Hub; and Hugging Face's BigGAN-deep. The averaged
-    generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with
-    G and D. The contents of the file are printed.
+    BigGAN's and BigBiGAN's modules of TensorFlow Hub; Hugging Face's BigGAN-deep; and DeOldify's
+    generators. The averaged generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses;
+    training continues with G and D. The contents of the file are printed.
 
     Args:
-        path: Path of the `.pkl` or `.bin` file, or of the module's folder.
+        path: Path of the `.pkl`, `.bin` or `.pth` file, or of the module's folder.
         changes: Arguments of the model's constructor that the file does not hold, such as
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
-        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN` or `BigBiGAN`, not compiled.
+        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN`, `BigBiGAN` or `NoGAN`, not compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
@@ -46,7 +46,7 @@ def load(path, **changes) -> keras.Model:
         family, networks = read(data) if is_pickle else read_module(path)
         found, notes = ", ".join(networks), []
         for absent, other in (("G", "G_ema"), ("G_ema", "G")):
-            if absent not in networks:
+            if other in networks and absent not in networks:
                 networks[absent] = networks[other]
                 notes.append(f"There is no {absent}; {other} replaces it.")
         settings, others = family.settings_of(networks)
@@ -63,9 +63,11 @@ def load(path, **changes) -> keras.Model:
 
 
 def read_module(path) -> tuple:
-    """The networks of a module's folder or of a `.bin` file, as `read` returns them."""
+    """The networks of a module's folder, a `.bin` or a `.pth`, as `read` returns them."""
     if path.is_dir() and (networks := bigbigan.read(path)):
         return bigbigan, networks
+    if path.is_file() and path.suffix != ".bin" and (networks := nogan.read(path)):
+        return nogan, networks
     return biggan, biggan.read(path)
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 from stand_in import StandIn
 
-from tfgans import data, models
+from tfgans import config, data, models
 from tfgans.config import Config, Data
 from tfgans.data import degraded
 from tfgans.data.scenes import SyntheticScenes
@@ -85,6 +85,10 @@ def test_form_and_range_are_those_of_the_signature(kind):
         assert found[key].min() >= -1 and found[key].max() <= 1
     assert found["target"].std() > 0.2
     assert (found["input"].shape[1] == 8) == (kind == "bicubic4")
+
+
+def test_a_configuration_may_ask_for_each():
+    assert set(config.CHOICES["data.degrade"]) == {"auto", *KINDS}
 
 
 def test_gray_is_the_luma():

@@ -216,6 +216,31 @@ def test_a_file_gives_the_official_answers(deep, tmp_path, capsys):
     np.testing.assert_array_equal(model.restore(x), model.restore_alone(x))
 
 
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_resnet_becomes_the_encoder(deep, tmp_path, capsys):
+    """torchvision's file gives the encoder that DeOldify's file gives, and nothing else."""
+    state = State(deep)
+    write(tmp_path / "gen.pth", state)
+    parts = {"0": "conv1", "1": "bn1"} | {str(k + 3): f"layer{k}" for k in range(1, 5)}
+    arrays = {"fc.weight": np.zeros([10, 8], "f4"), "fc.bias": np.zeros(10, "f4")}
+    for name, array in state.items():
+        if name.startswith("layers.0."):
+            _, _, place, rest = name.split(".", 3)
+            arrays[f"{parts[place]}.{rest}"] = array
+    assert {"conv1.weight", "bn1.running_mean", "layer2.0.downsample.1.bias"} < arrays.keys()
+    write_state_dict(tmp_path / "resnet.pth", arrays)
+    changes = {"critic_width": 4, "image_shape": [64, 64, 3]}
+    wanted, model = (
+        pretrained.load(tmp_path / f"{name}.pth", **changes) for name in ("gen", "resnet")
+    )
+    assert "It holds no decoder and critic: they begin with random" in capsys.readouterr().out
+    assert model.preset == wanted.preset
+    for a, b in zip(model.encoder.weights, wanted.encoder.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    before = model.decoder.weights[0].numpy()
+    assert not np.array_equal(before, wanted.decoder.weights[0])
+
+
 def test_files_that_do_not_fit(tmp_path):
     state = State(deep=True)
     others = dict(state)

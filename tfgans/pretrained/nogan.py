@@ -1,11 +1,14 @@
-"""DeOldify's generators, such as ColorizeArtistic_gen.pth, as a `NoGAN` model.
+"""DeOldify's generators, such as ColorizeArtistic_gen.pth, and ResNet, as a `NoGAN` model.
 
 The files are dicts {"model": state dict} of fastai. Names follow from the order of the modules in
 the repository: 0 ResNet, 1 its normalization, 3 the two middle convolutions, 4 to 7 the steps up, 8
 the last pixel shuffle, 10 the last block, 11 the last convolution. A spectrally normalized kernel
 stands there with its vectors; the first one goes on, the other one follows from it.
 
-Not verified: no published file was at hand. The tests write files of this form.
+torchvision's ResNet34 and ResNet101 become the encoder of a `NoGAN` whose other networks begin with
+random numbers.
+
+Not verified: no published file was at hand. The tests write files of these forms.
 """
 
 import re
@@ -21,20 +24,37 @@ from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.layers.weight_norm import WeightNorm
 
 LICENSE = (
-    "DeOldify is under the MIT License: https://github.com/jantic/DeOldify/blob/master/LICENSE"
+    "DeOldify is under the MIT License: https://github.com/jantic/DeOldify/blob/master/LICENSE. "
+    "torchvision is under the BSD 3-Clause License."
 )
 FIRST = "layers.0.0.weight"  # the first kernel of ResNet
 NOT_NEEDED = (".num_batches_tracked", ".weight_v")  # of spectral norm; see `arrays_of`
+RESNET = "layer1.0.conv1.weight"  # a name of torchvision's
 PARTS = (4, 5, 6, 7)  # ResNet's four parts in `layers.0`
 
 
 def read(path) -> dict:
-    """{"model": (name -> array, {})} of a file, or {} if it holds no network of this kind."""
+    """{"model": (name -> array, {})} of a file, or {} if it holds no network of this kind.
+
+    Of ResNet it is {"resnet": ...}, with the names that it has in DeOldify's files.
+    """
     found = read_state_dict(path)
+    if RESNET in found:
+        arrays = {resnet_name(name): found[name] for name in found if not name.startswith("fc.")}
+        return {"resnet": (arrays_of(arrays), {})}
     arrays = {name.removeprefix("model."): array for name, array in found.items()}
     if FIRST not in arrays:
         return {}
     return {"model": (arrays_of(arrays), {})}
+
+
+def resnet_name(name):
+    """torchvision's name of an array of ResNet as DeOldify's files have it."""
+    part, _, rest = name.partition(".")
+    places = {"conv1": 0, "bn1": 1} | {f"layer{k}": k + 3 for k in range(1, 5)}
+    if part not in places:
+        raise BadInput(f"it holds {name!r}, which ResNet does not have")
+    return f"layers.0.{places[part]}.{rest}"
 
 
 def arrays_of(arrays) -> dict:
@@ -49,9 +69,9 @@ def arrays_of(arrays) -> dict:
 
 def settings_of(networks) -> tuple:
     """Returns arguments for `NoGAN`, and a list of notes."""
-    arrays, _ = networks["model"]
-    deep = "layers.4.conv1.0.weight_orig" in arrays
+    ((kind, (arrays, _)),) = networks.items()
     bottleneck = "layers.0.4.0.conv3.weight" in arrays
+    deep = "layers.4.conv1.0.weight_orig" in arrays if kind == "model" else not bottleneck
     if deep == bottleneck:
         raise BadInput("its ResNet and its decoder do not belong together")
     blocks = []
@@ -60,8 +80,11 @@ def settings_of(networks) -> tuple:
         blocks.append(len({match[1] for match in found if match}))
     width = len(arrays[FIRST])
     check_size(arrays, {0: 8 * width}, 0)
-    notes = ["It holds no critic: that of the model begins with random numbers."]
-    if not deep:
+    absent = (
+        "critic: that of the model begins" if kind == "model" else "decoder and critic: they begin"
+    )
+    notes = [f"It holds no {absent} with random numbers."]
+    if kind == "model" and not deep:
         notes.append("Files of the stable model and of the one for films have the same form.")
     return {
         "preset": "artistic" if deep else "stable",
@@ -74,10 +97,12 @@ def settings_of(networks) -> tuple:
 
 def fill(model, networks):
     """Assigns the arrays of a file to the encoder and the decoder of a `NoGAN`."""
-    arrays, _ = networks["model"]
+    ((kind, (arrays, _)),) = networks.items()
     bottleneck = "layers.0.4.0.conv3.weight" in arrays
     names = encoder_names(model.encoder, model.blocks, bottleneck)
-    assign(names | decoder_names(model.decoder, deep=not bottleneck), arrays)
+    if kind == "model":
+        names |= decoder_names(model.decoder, deep=not bottleneck)
+    assign(names, arrays)
     model.update_ema(model.decoder_alone, model.decoder, 0.0)
 
 

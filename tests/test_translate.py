@@ -1,11 +1,17 @@
 """tools/translate.py: images and folders in, before and after out."""
 
+import re
+import subprocess
+import sys
+
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
 
 from tfgans import images, storage, training
 from tfgans.config import Config
+from tfgans.data import films
 from tfgans.data.convert import prepare
 from tfgans.data.files import names_to_write
 from tfgans.errors import BadInput
@@ -144,3 +150,187 @@ def test_a_model_of_any_size_gets_images_as_they_are(run, folder, tmp_path, caps
         small = np.asarray(file, "float32")[None] / 127.5 - 1
     after = images.to_uint8(model.enlarge(small))[0]
     assert np.abs(sheet[:, 4 * 64 :].astype(int) - after).max() <= 1
+
+
+# Films.
+
+
+def square(t, height=24, width=32):
+    """A frame with a bright square that moves right, on a gradient, uint8."""
+    frame = np.tile(np.linspace(0, 120, width).astype("uint8")[None, :, None], [height, 1, 3])
+    frame[8:16, 2 + 3 * t : 10 + 3 * t] = (250, 200, 60)
+    return frame
+
+
+@pytest.fixture(scope="module")
+def restorer(tmp_path_factory):
+    """NoGAN, which takes frames of any size, as a release."""
+    settings = Config.load("nogan", "tiny")
+    settings.model["damage"] = "gray"
+    model = training.build(settings)
+    return model, storage.release(model, "nogan", tmp_path_factory.mktemp("saved_models"))
+
+
+def answers(model, frames):
+    """The translations of frames, [n, H, W, 3] in [-1, 1]."""
+    return np.concatenate([model.restore(f[None] / np.float32(127.5) - 1) for f in frames])
+
+
+def change(frames):
+    """The mean change from frame to frame, in steps of 255, of frames in [-1, 1]."""
+    return np.mean([127.5 * np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)])
+
+
+def said_error(said):
+    """The three numbers of the tool's last line."""
+    words = r"error (\S+) of 255: .* changes by (\S+), the input by (\S+)\."
+    return [float(word) for word in re.search(words, said).groups()]
+
+
+def write_gif(path, frames, durations):
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    first.save(path, save_all=True, append_images=rest, duration=durations, loop=3)
+
+
+def test_a_gif_becomes_a_gif(restorer, run, tmp_path, capsys):
+    """Frames, durations and loops stay; the error is that of the formula."""
+    model, release = restorer
+    durations = [100, 50, 200, 80]
+    write_gif(tmp_path / "walk.gif", [square(t) for t in range(4)], durations)
+    run("translate", release, tmp_path / "walk.gif")
+    assert outputs(tmp_path / "translated") == ["walk.gif"]
+    given = films.open_film(tmp_path / "walk.gif")
+    frames = np.stack([given.read(i) for i in range(len(given))])
+    assert frames.shape == (4, 24, 32, 3)
+    expected = answers(model, frames)
+    with Image.open(tmp_path / "translated" / "walk.gif") as file:
+        assert file.n_frames == 4 and file.info["loop"] == 3
+        for i, wanted in enumerate(expected):
+            file.seek(i)
+            assert file.info["duration"] == durations[i]
+            found = np.asarray(file.convert("RGB")).astype(int)
+            # A GIF has 256 colors.
+            assert np.abs(found - images.to_uint8(wanted)).mean() < 6
+    error, made, input_change = said_error(capsys.readouterr().out)
+    assert made == pytest.approx(change(expected), abs=0.006)
+    assert input_change == pytest.approx(change(frames / 127.5 - 1), abs=0.006)
+    assert error == pytest.approx(made - input_change, abs=0.011)
+
+
+def test_an_mp4_becomes_an_mp4_with_its_sound(restorer, run, tmp_path, capsys):
+    model, release = restorer
+    frames = np.stack([square(t) for t in range(5)])
+    silent, film = tmp_path / "silent.mp4", tmp_path / "clip.mp4"
+    images.save_video(frames / np.float32(127.5) - 1, silent, rate=10)
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=0.5"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", silent, *tone, "-c:v", "copy", film]
+    subprocess.run([*map(str, command)], check=True, capture_output=True)
+    for given, sound in ((silent, False), (film, True)):
+        run("translate", release, given)
+        out = tmp_path / "translated" / given.name
+        reader = imageio_ffmpeg.read_frames(str(out))
+        about = next(reader)
+        assert about["size"] == (32, 24) and about["fps"] == 10
+        assert ("audio_codec" in about) == sound
+        found = [np.frombuffer(data, "uint8").reshape(24, 32, 3) for data in reader]
+        assert len(found) == 5
+        source = films.open_film(given)
+        wanted = images.to_uint8(answers(model, [source.read(i) for i in range(5)]))
+        assert np.abs(np.stack(found).astype(int) - wanted).mean() < 12  # it is compressed
+        assert "Written: 5 of 5 frames" in capsys.readouterr().out
+
+
+def test_a_folder_of_frames_becomes_one(restorer, run, tmp_path, capsys):
+    """Frame 10 comes after frame 9; without --film the folder is a set of images."""
+    model, release = restorer
+    frames = {name: square(t) for t, name in enumerate(("f8", "f9", "f10", "f11"))}
+    (tmp_path / "clip").mkdir()
+    for name, frame in frames.items():
+        Image.fromarray(frame).save(tmp_path / "clip" / f"{name}.png")
+    run("translate", release, tmp_path / "clip", "--film")
+    assert outputs(tmp_path / "translated") == sorted(f"{name}.png" for name in frames)
+    expected = answers(model, [*frames.values()])
+    for name, wanted in zip(frames, expected, strict=True):
+        found = np.asarray(Image.open(tmp_path / "translated" / f"{name}.png")).astype(int)
+        assert found.shape == (24, 32, 3)  # the result alone
+        assert np.abs(found - images.to_uint8(wanted)).max() <= 1
+    said = capsys.readouterr().out
+    assert "Written: 4 of 4 frames to translated." in said
+    error, made, given = said_error(said)
+    assert given == pytest.approx(change(np.stack([*frames.values()]) / 127.5 - 1), abs=0.006)
+    assert made == pytest.approx(change(expected), abs=0.006)
+    run("translate", release, tmp_path / "clip", "--out", "images")
+    assert "Temporal" not in capsys.readouterr().out
+    with Image.open(tmp_path / "images" / "f8.png") as sheet:
+        assert sheet.size == (64, 24)
+
+
+def test_the_temporal_error_is_what_a_translation_adds():
+    """0 for the film itself and for a shift of all values; the change of added noise otherwise."""
+    frames = np.stack([square(t) for t in range(6)]) / np.float32(127.5) - 1
+    keys = np.random.RandomState(0)
+
+    def error(made):
+        measure = films.TemporalError()
+        for before, after in zip(frames, made, strict=True):
+            measure.add(before, after)
+        return measure.made - measure.given, measure
+
+    assert error(frames)[0] == 0.0
+    assert error(0.5 * frames + 0.2)[0] == pytest.approx(-0.5 * change(frames), rel=1e-4)
+    still = np.repeat(frames[:1], 6, axis=0)
+    assert error(still)[0] == pytest.approx(-change(frames), rel=1e-5)
+    flicker = frames + np.where(np.arange(6) % 2, 0.1, -0.1)[:, None, None, None]
+    found, measure = error(flicker.astype("float32"))
+    assert found > 10 and measure.frames == 6
+    noisy = frames + keys.normal(0, 0.1, frames.shape).astype("float32")
+    assert error(noisy)[0] == pytest.approx(0.1 * 127.5 * 2 / np.pi**0.5, rel=0.1)
+    one = films.TemporalError()
+    one.add(frames[0], frames[0])
+    assert str(one) == "One frame has no temporal error."
+
+
+def test_films_that_are_none(restorer, run, tmp_path, monkeypatch):
+    model, release = restorer
+    Image.fromarray(square(0)).save(tmp_path / "one.png")
+    with pytest.raises(BadInput, match="one.png is one image. A film is a folder"):
+        run("translate", release, tmp_path / "one.png", "--film")
+    Image.fromarray(square(0)).save(tmp_path / "still.gif")
+    assert not films.is_film(tmp_path / "still.gif")
+    run("translate", release, tmp_path / "still.gif")  # one image, as before
+    assert outputs(tmp_path / "translated") == ["still.png"]
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    with pytest.raises(BadInput, match="ffmpeg cannot read .*bad.mp4.*Give an intact film"):
+        run("translate", release, tmp_path / "bad.mp4")
+    (tmp_path / "sizes").mkdir()
+    for k, width in enumerate((32, 40)):
+        Image.fromarray(square(0, width=width)).save(tmp_path / "sizes" / f"{k}.png")
+    with pytest.raises(BadInput, match="A frame of 24x40 follows one of 24x32"):
+        run("translate", release, tmp_path / "sizes", "--film")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(BadInput, match=r'bad.mp4 needs the package imageio-ffmpeg.*"tfgans\[video'):
+        run("translate", release, tmp_path / "bad.mp4")
+
+
+def test_any_translator_takes_a_film(released, run, tmp_path, capsys):
+    """Frames are cropped and resized as images are."""
+    model, release = released
+    write_gif(tmp_path / "walk.gif", [square(t) for t in range(3)], 100)
+    run("translate", release, tmp_path / "walk.gif")
+    side = model.image_shape[0]
+    with Image.open(tmp_path / "translated" / "walk.gif") as file:
+        assert file.n_frames == 3 and file.size == (side, side)
+    said = capsys.readouterr().out
+    assert "center-cropped and resized" in said and "Written: 3 of 3 frames" in said
+
+
+def test_a_broken_frame_is_left_out(restorer, run, tmp_path, capsys):
+    (tmp_path / "clip").mkdir()
+    for t in range(3):
+        Image.fromarray(square(t)).save(tmp_path / "clip" / f"{t}.png")
+    path = tmp_path / "clip" / "1.png"
+    path.write_bytes(path.read_bytes()[:60])
+    run("translate", restorer[1], tmp_path / "clip", "--film")
+    said = capsys.readouterr().out
+    assert "skipped broken image" in said and "Written: 2 of 3 frames" in said
+    assert outputs(tmp_path / "translated") == ["0.png", "2.png"]

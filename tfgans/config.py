@@ -58,7 +58,17 @@ COUNTS = re.compile(  # at least 1 each
     r"(width|widths|channels|_dim|_every|_moves|n_critic|decay_steps|halving_steps|epoch_steps)$"
 )
 CHOICES = {
-    "data.degrade": ("auto", "gray", "lightness", "jpeg", "bicubic4", "noise", "hole", "blobs"),
+    "data.degrade": (
+        "auto",
+        "gray",
+        "grain",
+        "lightness",
+        "jpeg",
+        "bicubic4",
+        "noise",
+        "hole",
+        "blobs",
+    ),
     "data.direction": ("a_to_b", "b_to_a"),
     "data.drawn": ("scenes", "turned"),
     "data.broken": ("skip", "fail"),

@@ -1,5 +1,6 @@
 """Writes images in [-1, 1] to files: single images, grids, tables and videos."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -120,18 +121,37 @@ def save_video(frames, path, rate: int = 24) -> None:
         raise BadInput(f"A video must be a .gif or an .mp4, not {path}.")
 
 
-def write_mp4(pictures, path, rate):
-    """Writes RGB pictures of one size as H.264, in the pixel format that all players support."""
+def write_mp4(pictures, path, rate, sound=None):
+    """Writes RGB pictures of one size as H.264, in the pixel format that all players support.
+
+    Args:
+        pictures: PIL images, a list or an iterator.
+        path: Path of the .mp4; a last odd row or column is cut.
+        rate: Images per second.
+        sound: Path of a film whose sound is copied, or None.
+    """
+    pictures = iter(pictures)
+    first = next(pictures)
+    width, height = (side // 2 * 2 for side in first.size)
+    options = {"audio_path": str(sound), "audio_codec": "copy"} if sound else {}
+    writer = ffmpeg(f"Writing {path}", "A .gif needs no package.").write_frames(
+        str(path), (width, height), fps=rate, macro_block_size=2, **options
+    )
+    writer.send(None)  # starts ffmpeg
+    try:
+        for image in itertools.chain([first], pictures):
+            writer.send(image.convert("RGB").crop((0, 0, width, height)).tobytes())
+    finally:
+        writer.close()
+
+
+def ffmpeg(purpose, instead):
+    """The package imageio-ffmpeg. Raises BadInput, with the purpose, where it is not installed."""
     try:
         import imageio_ffmpeg
     except ImportError:
         raise BadInput(
-            f"Writing {path} needs the package imageio-ffmpeg, which contains ffmpeg: "
-            'pip install "tfgans[video]". A .gif needs no package.'
+            f"{purpose} needs the package imageio-ffmpeg, which contains ffmpeg: "
+            f'pip install "tfgans[video]". {instead}'
         ) from None
-    width, height = (side // 2 * 2 for side in pictures[0].size)
-    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=rate, macro_block_size=2)
-    writer.send(None)  # starts ffmpeg
-    for image in pictures:
-        writer.send(image.crop((0, 0, width, height)).tobytes())
-    writer.close()
+    return imageio_ffmpeg

@@ -2,7 +2,7 @@
 
 Reads pickles of StyleGAN2 (in PyTorch or TensorFlow), StyleGAN and ProGAN, folders of BigGAN's
 and BigBiGAN's modules of TensorFlow Hub, Hugging Face's pytorch_model.bin of BigGAN-deep, and .pth
-files of generators of CycleGAN and pix2pix. Nothing in the file is run.
+files of generators of CycleGAN, pix2pix and DeOldify. Nothing in the file is run.
 
 A file of CycleGAN holds one direction, A to B. With the file of the other one, --b-to-a FILE, the
 release has both; without it, A to B alone.

@@ -4,6 +4,10 @@ It writes a PNG for each image, with the input and the result side by side; sub-
 broken image is reported and left out. Images are cropped and resized as in training, and a line
 says so; a model that takes any size, such as SRGAN, gets them as they are.
 
+A film becomes a film of the same kind, without the input: a GIF of several frames, an MP4 (with its
+sound; it needs the package imageio-ffmpeg), or with --film a folder of frames. The temporal error
+is printed: how much more the output changes from frame to frame than the input (data/films.py).
+
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
 """
@@ -16,7 +20,7 @@ import _start  # noqa: F401
 import tensorflow as tf
 
 from tfgans import images, models
-from tfgans.data import BrokenImage
+from tfgans.data import BrokenImage, films
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
 from tfgans.data.paired import Half
@@ -26,7 +30,7 @@ from tfgans.errors import BadInput, nearest, run_tool, seed
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
-    parser.add_argument("path", help="an image, or a folder of images")
+    parser.add_argument("path", help="an image, a folder of images, or a film")
     parser.add_argument(
         "--endpoint", default="serving_default", help="endpoint of the model, such as b_to_a"
     )
@@ -34,6 +38,7 @@ def main():
     parser.add_argument(
         "--half", choices=("left", "right", "whole"), help="half of each image that is translated"
     )
+    parser.add_argument("--film", action="store_true", help="the folder holds a film's frames")
     parser.add_argument("--single", action="store_true", help="write only the result")
     parser.add_argument("--out", default="translated", metavar="DIR", help="default: translated")
     args = parser.parse_args()
@@ -55,15 +60,15 @@ def main():
         raise BadInput(f"{type(model).__name__} has no noise: leave --seed out.")
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
-    source, out = FolderImages(path, every=True), pathlib.Path(args.out)
-    names, shape = names_to_write(source.names), tuple(wanted["image"].shape[1:])
+    film = films.open_film(path) if args.film or films.is_film(path) else None
+    source = images_given = film or FolderImages(path, every=True)
+    out, shape = pathlib.Path(args.out), tuple(wanted["image"].shape[1:])
     if args.half in ("left", "right"):
         source = Half(source, source.read, right=args.half == "right")
     elif model.data_kind == "paired" and args.half is None:
         refuse_pairs(source, shape)
-    written = 0
-    for i, image in prepared(source, shape):
-        before = image[None]
+
+    def answer(before):
         given = {"image": before, "seed": tf.constant(args.seed or 0, "int64")}
         found = function(*(given[word] for word in wanted))
         if "image" not in found:
@@ -71,15 +76,37 @@ def main():
                 f"{endpoint} of {type(model).__name__} gives no images but {', '.join(found)}: "
                 f"python tools/use.py {shlex.quote(args.model)} {endpoint} image=..."
             )
-        after = found["image"].numpy()
-        if before.shape[1:3] != after.shape[1:3]:
-            before = tf.image.resize(before, after.shape[1:3], "bicubic").numpy()
-        picture = after if args.single else images.table(before, after)
+        return found["image"].numpy()
+
+    results = ((i, image, answer(image[None])[0]) for i, image in prepared(source, shape))
+    if film:
+        error = films.TemporalError()
+        written = film.save(measured(results, error), out)
+        print(f"Written: {error.frames} of {len(film)} frames to {written}. {error}")
+        return
+    names, written = names_to_write(images_given.names), 0
+    for i, before, after in results:
+        picture = after[None] if args.single else side_by_side(before, after)
         file = out / f"{names[i]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         images.save_grid(picture, file)
         written += 1
     print(f"Written: {written} of {len(source)} images to {out}")
+
+
+def measured(results, error):
+    """Yields the index and the result, uint8, of each frame, and adds it to the temporal error."""
+    for i, before, after in results:
+        error.add(before, after)
+        yield i, images.to_uint8(after)
+
+
+def side_by_side(before, after):
+    """An image and its translation as a table of one row."""
+    before, after = before[None], after[None]
+    if before.shape[1:3] != after.shape[1:3]:
+        before = tf.image.resize(before, after.shape[1:3], "bicubic").numpy()
+    return images.table(before, after)
 
 
 def refuse_pairs(source, shape):

@@ -7,7 +7,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from tiny import KEYS, TESTS, assert_same_use, fit, inputs, samples, state, use
+from tiny import KEYS, TESTS, assert_same_use, contract, fit, inputs, samples, state, use
 
 from tfgans import random, training
 from tfgans.models import MODELS, get
@@ -98,7 +98,8 @@ def test_sampling_or_serving(trained):
         function, signature = model.endpoints()["serving_default"]
         ((word, answer),) = function(*inputs(signature, n=4, seed=3).values()).items()
         assert {"image", "condition", "map"} & {spec.name for spec in signature}
-        wanted = {"image": model.image_shape, "probability": [model.num_classes]}[word]
+        image = contract(trained.settings.architecture, "answer", model.image_shape)
+        wanted = {"image": image, "probability": [model.num_classes]}[word]
         assert answer.shape == (4, *wanted)
         return
     first = model.sample(4, seed=3).numpy()

@@ -8,14 +8,14 @@ from PIL import Image
 from scipy import ndimage
 from stand_in import StandIn
 
-from tfgans import data, models
+from tfgans import config, data, models
 from tfgans.config import Config, Data
 from tfgans.data import degraded
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.errors import BadInput
 from tfgans.ops.lab import rgb_to_lab
 
-KINDS = ("gray", "lightness", "jpeg", "bicubic4", "noise", "hole", "blobs")
+KINDS = ("gray", "grain", "lightness", "jpeg", "bicubic4", "noise", "hole", "blobs")
 FILL = (-0.0824, -0.1843, -0.0353)  # the paper's mean color, (117, 104, 123)
 
 
@@ -87,12 +87,33 @@ def test_form_and_range_are_those_of_the_signature(kind):
     assert (found["input"].shape[1] == 8) == (kind == "bicubic4")
 
 
+def test_a_configuration_may_ask_for_each():
+    assert set(config.CHOICES["data.degrade"]) == {"auto", *KINDS}
+
+
 def test_gray_is_the_luma():
     (found,) = batches("gray", steps=1, like=model("gray", input_channels=1))
     luma = found["target"] @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(found["input"][..., 0], luma, atol=1e-6)
     (three,) = batches("gray", steps=1)
     np.testing.assert_array_equal(three["input"], np.repeat(found["input"], 3, axis=-1))
+
+
+def test_grain_is_noise_of_30_on_at_most_two_fifths_of_the_pixels():
+    """0.1 to 40 % of the pixels are drawn, with returning; each draw adds -30 to 29 of 255."""
+    gray = np.zeros([50, 40, 1], "float32")
+    shares = []
+    for seed in range(200):
+        noise = degraded.grainy(gray, rng(seed))
+        assert noise.shape == gray.shape and noise.dtype == np.float32
+        shares.append(np.mean(noise != 0))
+        steps = noise * 127.5
+        np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
+    assert 0 < min(shares) < 0.02 and 0.3 < max(shares) < 0.4
+    assert np.mean(shares) == pytest.approx(0.18, abs=0.02)  # 1 - exp(-0.2), nearly
+    once = np.concatenate([degraded.grainy(gray, rng(seed)) for seed in range(50)]) * 127.5
+    assert once.min() <= -30 and once.max() >= 29
+    assert np.abs(once[once != 0]).mean() == pytest.approx(15, abs=1.5)
 
 
 def test_lightness_is_that_of_the_color():

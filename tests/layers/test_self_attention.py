@@ -44,6 +44,20 @@ def test_equals_a_loop_over_positions(pooled):
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_maps_of_any_size(pooled):
+    """A graph that does not know the sides gives the same."""
+    layer = layer_on([None, None, 16], pooled=pooled)
+    run = tf.function(layer, input_signature=[tf.TensorSpec([None, None, None, 16])])
+    for shape in ([2, 4, 6, 16], [1, 8, 2, 16]):
+        x = tf.random.normal(shape)
+        np.testing.assert_allclose(run(x), layer(x), atol=1e-6)
+    image = keras.Input([None, None, 16])
+    network = keras.Model(image, layer(image))
+    x = tf.random.normal([2, 4, 6, 16])
+    np.testing.assert_allclose(network(x), layer(x), atol=1e-6)
+
+
 def test_starts_as_the_identity_and_only_the_gain_learns_there():
     x = tf.random.normal([2, 4, 4, 8])
     layer = layer_on([4, 4, 8], gain=0.0)

@@ -54,6 +54,17 @@ def test_dropout_keeps_the_mean_and_is_off_at_inference():
         np.testing.assert_array_equal(Dropout(0.25, always=True)(x), y)
 
 
+def test_dropout_of_whole_maps():
+    layer, x = Dropout(0.3, whole_maps=True), tf.ones([20, 4, 5, 50])
+    with random.scope(0):
+        y = layer(x, training=True).numpy()
+    np.testing.assert_array_equal(y, np.tile(y[:, :1, :1], [1, 4, 5, 1]))
+    assert set(np.unique(y)) == {0.0, np.float32(1 / 0.7)}
+    assert np.mean(y[:, 0, 0] == 0) == pytest.approx(0.3, abs=0.05)
+    assert len(np.unique(y[:, 0, 0] == 0, axis=0)) == 20  # each image drops its own maps
+    assert type(layer).from_config(layer.get_config()).whole_maps
+
+
 def test_maxout_is_the_largest_affine_map():
     layer = Maxout(3, 5, spread=1.0)
     x, y = tf.random.normal([2, 16, 7])

@@ -355,7 +355,7 @@ UNEVEN = resnet_arrays() | {
         (UNEVEN, r"model.1.weight has the shape \(4, 3, 7, 7\), but .* imply \(4, 2, 7, 7\)"),
         (resnet_arrays(33, width=1), "it has 33 residual blocks"),
         (DISCRIMINATOR, "it is a discriminator"),
-        ({"main.0.weight": OTHER}, "no generator of CycleGAN or pix2pix, and no BigGAN"),
+        ({"main.0.weight": OTHER}, "no generator of CycleGAN, pix2pix or DeOldify"),
         (without(unet_arrays(), "model.model.1.model.2.bias"), "lacks 'model.model.1.model.2.b"),
         (without(unet_arrays(), "model.model.3.bias"), "lacks 'model.model.3.bias'"),
         (without(unet_arrays(), "model.model.0.weight"), "lacks 'model.model.0.weight'"),

@@ -4,6 +4,7 @@ The images are those of the kind "images". `data.degrade` says how they are dama
 a function of (seed, position), so no damaged file is ever stored.
 
     gray       the luma alone, as in old formats and television
+    grain      the luma, with noise of up to 30 of 255 on 0.1 to 40 % of the pixels, as in old films
     lightness  the gray whose lightness L in CIELAB is that of the color
     jpeg       3/8 of the size (96 of 256), compressed with a quality of 10 to 70, which is written
                in white somewhere in the upper left quarter, and enlarged again
@@ -31,6 +32,7 @@ from tfgans.ops.lab import TO_XYZ
 REDUCTION = 4  # of "bicubic4"
 QUALITY = (10, 70)  # of "jpeg"
 SIGMA = (5 / 255, 50 / 255)  # of "noise", for images in [0, 1]
+GRAIN, GRAINS = 30, (0.001, 0.4)  # of "grain": values from -30 to 29 of 255, share of pixels
 HOLES = ("hole", "blobs")
 MEAN_COLOR = np.array([117, 104, 123], "float32") / 255 * 2 - 1  # of ImageNet, shown in a hole
 CELLS = 7.68  # random numbers along the shorter side, whose low values make blobs
@@ -135,7 +137,7 @@ def degraded(kind, image, random, overlap=0):
     """Damages an image.
 
     Args:
-        kind: "gray", "lightness", "jpeg", "bicubic4", "noise", "hole" or "blobs".
+        kind: "gray", "grain", "lightness", "jpeg", "bicubic4", "noise", "hole" or "blobs".
         image: float32 [H, W, C] in [-1, 1].
         random: NumPy generator of the numbers that the damage draws.
         overlap: Width of the rim of a "hole" that stays visible, in pixels.
@@ -145,6 +147,8 @@ def degraded(kind, image, random, overlap=0):
     """
     if kind == "gray":
         return to_channels(image, 1), None
+    if kind == "grain":
+        return grainy(to_channels(image, 1), random), None
     if kind == "lightness":
         return lightness(image), None
     if kind == "jpeg":
@@ -187,6 +191,18 @@ def noisy(image, random, sigma):
     """An image with Gaussian noise, whose deviation `sigma` is that of images in [0, 1]."""
     noise = random.standard_normal(image.shape, "float32")
     return np.clip(image + np.float32(2 * sigma) * noise, -1, 1)
+
+
+def grainy(image, random):
+    """A gray image [H, W, 1] with noise on some pixels, of which a few are drawn twice.
+
+    It is the augmentation of DeOldify's model for films (deoldify/augs.py).
+    """
+    grainy = image.reshape(-1).copy()
+    count = int(len(grainy) * random.uniform(*GRAINS))
+    places = random.integers(len(grainy), size=count)
+    np.add.at(grainy, places, random.integers(-GRAIN, GRAIN, size=count) / np.float32(127.5))
+    return np.clip(grainy, -1, 1).reshape(image.shape)
 
 
 def compressed(image, random):

@@ -21,7 +21,7 @@ class Data:
         jitter: Number of pixels. Images are resized to this much more than the model's height and
             width, and cropped at random, both images of a pair alike.
         direction: "a_to_b" or "b_to_a": from the input image of a pair to the target.
-        degrade: Damage that makes the input of each image: "gray", "lightness", "jpeg",
+        degrade: Damage that makes the input of each image: "gray", "grain", "lightness", "jpeg",
             "bicubic4", "noise", "hole" or "blobs" (see `degraded.py`); "auto" is the one that the
             model undoes.
         labeled_per_class: Number of images of each class whose label is used, where only few are;

@@ -14,16 +14,20 @@ class Dropout(keras.layers.Layer):
     Args:
         rate: Share of the inputs that is set to 0, in [0, 1).
         always: Drop in inference too: dropout as a source of noise.
+        whole_maps: All positions of a channel of [N, H, W, C] are dropped or kept together.
     """
 
-    def __init__(self, rate, always=False, **kwargs):
+    def __init__(self, rate, always=False, whole_maps=False, **kwargs):
         super().__init__(**kwargs)
-        self.rate, self.always = rate, always
+        self.rate, self.always, self.whole_maps = rate, always, whole_maps
 
     def call(self, x, training=False):
         if not (training or self.always) or self.rate == 0:
             return x
-        kept = random.uniform(tf.shape(x)) >= self.rate
+        shape = tf.shape(x)
+        if self.whole_maps:
+            shape = tf.stack([shape[0], 1, 1, shape[3]])
+        kept = random.uniform(shape) >= self.rate
         return tf.where(kept, x / (1.0 - self.rate), 0.0)
 
     def compute_output_shape(self, input_shape):

@@ -1,5 +1,7 @@
 """Self-attention over the positions of a map (Zhang et al., 2019, arXiv:1805.08318, sec. 3)."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -52,7 +54,7 @@ class SelfAttention(keras.layers.Layer):
 
     def call(self, x, training=False):
         query, key, value = self.parts(x, training)
-        o = tf.reshape(attend(query, key, value), [-1, *x.shape[1:3], value.shape[-1]])
+        o = tf.reshape(attend(query, key, value), [-1, *sides(x), value.shape[-1]])
         o = self.o(o, training=training) if self.pooled else o
         return x + tf.cast(self.gain, x.dtype) * tf.cast(o, x.dtype)
 
@@ -62,7 +64,7 @@ class SelfAttention(keras.layers.Layer):
         if self.pooled:
             key, value = (tf.nn.max_pool2d(part, 2, 2, "VALID") for part in (key, value))
         return [
-            tf.reshape(part, [-1, part.shape[1] * part.shape[2], part.shape[3]])
+            tf.reshape(part, [-1, math.prod(sides(part)), part.shape[3]])
             for part in (query, key, value)
         ]
 
@@ -73,7 +75,7 @@ class SelfAttention(keras.layers.Layer):
         W // 2 if the layer pools.
         """
         query, key, _ = self.parts(x)
-        height, width = x.shape[1:3]
+        height, width = sides(x)
         seen = (height // 2, width // 2) if self.pooled else (height, width)
         return tf.reshape(attention_weights(query, key), [-1, height, width, *seen])
 
@@ -86,3 +88,8 @@ class SelfAttention(keras.layers.Layer):
             "spectral_norm": self.spectral_norm,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+
+def sides(x):
+    """Height and width of [N, H, W, C]: integers where the graph knows them."""
+    return [side or tf.shape(x)[k] for k, side in enumerate(x.shape[1:3], start=1)]

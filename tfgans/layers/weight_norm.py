@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgans.layers.pixel_shuffle import ICNR
+
 
 class WeightNorm(keras.layers.Layer):
     """Dense layer or convolution with the weight g w / |w| per output channel (arXiv:1602.07868).
@@ -17,6 +19,9 @@ class WeightNorm(keras.layers.Layer):
         train_gain: Train g too.
         kernel_std: Standard deviation of the first w. It does not change the outputs, but how fast
             w turns.
+        start_gain: The first g.
+        shuffle_factor: r of a pixel shuffle that follows: w of the r^2 channels of a square begin
+            alike, see `ICNR`.
     """
 
     def __init__(
@@ -29,12 +34,15 @@ class WeightNorm(keras.layers.Layer):
         start_std=1.0,
         train_gain=False,
         kernel_std=0.05,
+        start_gain=1.0,
+        shuffle_factor=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters, self.size, self.strides, self.padding = filters, size, strides, padding
         self.transposed, self.start_std, self.train_gain = transposed, start_std, train_gain
-        self.kernel_std = kernel_std
+        self.kernel_std, self.start_gain = kernel_std, start_gain
+        self.shuffle_factor = shuffle_factor
 
     def build(self, input_shape):
         ends = [input_shape[-1], self.filters]  # [k, k, in, out], transposed [k, k, out, in]
@@ -53,10 +61,10 @@ class WeightNorm(keras.layers.Layer):
                 aggregation="mean",
             )
 
-        self.kernel = weight(
-            "kernel", shape, keras.initializers.RandomNormal(stddev=self.kernel_std)
-        )
-        self.gain = weight("gain", (self.filters,), "ones", self.train_gain)
+        start = keras.initializers.RandomNormal(stddev=self.kernel_std)
+        self.kernel = weight("kernel", shape, ICNR(start, self.shuffle_factor))
+        start = keras.initializers.Constant(self.start_gain)
+        self.gain = weight("gain", (self.filters,), start, self.train_gain)
         self.bias = weight("bias", (self.filters,), "zeros")
 
     def linear(self, x):

@@ -30,6 +30,7 @@ from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
 from tfgans.models.nicegan import NICEGAN
+from tfgans.models.nogan import NoGAN
 from tfgans.models.o_gan import OGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.pix2pixhd import Pix2PixHD
@@ -87,6 +88,7 @@ MODELS = {
     "lsgan": LSGAN,
     "lsgan_loss_sensitive": LossSensitiveGAN,
     "nicegan": NICEGAN,
+    "nogan": NoGAN,
     "o_gan": OGAN,
     "pix2pix": Pix2Pix,
     "pix2pixhd": Pix2PixHD,
@@ -115,6 +117,7 @@ MODELS = {
 
 ALIASES = {  # other names in papers and in code -> ours
     "ali": "bigan",
+    "deoldify": "nogan",
     "feature_disentangle": "disentangle",
     "lsgan_qi": "lsgan_loss_sensitive",
     "pggan": "progan",

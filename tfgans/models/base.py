@@ -247,7 +247,10 @@ class BaseModel(Stepping):
     def ema_of(self, network):
         """A copy of `network` that `update_ema` lets follow it; its name ends with "_ema"."""
         if isinstance(network, keras.Model):
-            own = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}
+            layers = list(network._flatten_layers())
+            parts = [part for layer in layers for part in vars(layer).values()]
+            starts = [part for part in parts if isinstance(part, keras.initializers.Initializer)]
+            own = {type(part).__name__: type(part) for part in (*layers, *starts)}
             with keras.saving.custom_object_scope(own):
                 copy = keras.models.clone_model(network)
             copy.name = f"{network.name}_ema"

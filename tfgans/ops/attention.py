@@ -11,7 +11,8 @@ def attend(query, key, value, most=MOST):
     """softmax(query key^T) value: each query takes a mean of the values (not scaled by a root).
 
     With more than `most` weights for an image, a part of the queries at a time is computed, and
-    computed again for the gradient. The result is the same.
+    computed again for the gradient. The result is the same. Where the graph does not know the
+    number of positions, all are computed at once.
 
     Args:
         query: [N, Q, D].
@@ -27,10 +28,10 @@ def attend(query, key, value, most=MOST):
         share = tf.cast(attention_weights(query, key), value.dtype)
         return tf.matmul(share, value)
 
-    count = query.shape[1]
-    rows = max(most // key.shape[1], 1)
-    if rows >= count:
+    count, keys = query.shape[1], key.shape[1]
+    if None in (count, keys) or max(most // keys, 1) >= count:
         return whole(query, key, value)
+    rows = max(most // keys, 1)
     parts = [query[:, k : k + rows] for k in range(0, count, rows)]
     return tf.concat([recomputed(whole, (part, key, value), []) for part in parts], axis=1)
 

@@ -11,7 +11,16 @@ from tfgans.errors import BadInput
 from tfgans.foreign import pickles, torch_files
 from tfgans.foreign.pickles import Record
 from tfgans.foreign.shapes import check_counts
-from tfgans.pretrained import bigbigan, biggan, cyclegan, pix2pix, progan, stylegan, stylegan2
+from tfgans.pretrained import (
+    bigbigan,
+    biggan,
+    cyclegan,
+    nogan,
+    pix2pix,
+    progan,
+    stylegan,
+    stylegan2,
+)
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
@@ -22,9 +31,10 @@ def load(path, b_to_a=None, **changes) -> keras.Model:
 
     It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada, stylegan and
     progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
-    BigGAN's and BigBiGAN's modules of TensorFlow Hub; Hugging Face's BigGAN-deep; and generators of
-    pytorch-CycleGAN-and-pix2pix. The averaged generator ("G_ema", "Gs") becomes `generator_ema`,
-    which `sample` uses; training continues with G and D. The contents of the file are printed.
+    BigGAN's and BigBiGAN's modules of TensorFlow Hub; Hugging Face's BigGAN-deep; generators of
+    pytorch-CycleGAN-and-pix2pix; and those of DeOldify. The averaged generator ("G_ema", "Gs")
+    becomes `generator_ema`, which `sample` uses; training continues with G and D. The contents of
+    the file are printed.
 
     A file of CycleGAN holds one direction, which becomes `a_to_b`. Without the file of the other
     one the model has no `b_to_a`, rather than one of random weights.
@@ -36,8 +46,8 @@ def load(path, b_to_a=None, **changes) -> keras.Model:
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
-        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN`, `BigBiGAN`, `CycleGAN` or `Pix2Pix`, not
-        compiled.
+        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN`, `BigBiGAN`, `CycleGAN`, `Pix2Pix`
+        or `NoGAN`, not compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
@@ -92,12 +102,15 @@ def read_module(path) -> tuple:
         return biggan, biggan.read_deep(arrays)
     if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
         raise BadInput("its arrays are together larger than the file")
+    if networks := nogan.read(arrays):
+        return nogan, networks
     if any(name.startswith(f"{pix2pix.OUTER}.") for name in arrays):
         return pix2pix, {"generator": pix2pix.read(arrays)}
     if any(name.startswith("model.") for name in arrays):
         return cyclegan, {"a_to_b": cyclegan.read(arrays)}
     raise BadInput(
-        "it holds no generator of CycleGAN or pix2pix, and no BigGAN-deep of Hugging Face's form"
+        "it holds no generator of CycleGAN, pix2pix or DeOldify, no ResNet of torchvision, and no "
+        "BigGAN-deep of Hugging Face's form"
     )
 
 

@@ -36,7 +36,7 @@ PARTS = (4, 5, 6, 7)  # ResNet's four parts in `layers.0`
 def read(path) -> dict:
     """{"model": (name -> array, {})} of a file, or {} if it holds no network of this kind.
 
-    Of ResNet it is {"resnet": ...}, with the names that it has in DeOldify's files.
+    A ResNet is {"resnet": ...}, with the names that it has in DeOldify's files.
     """
     found = read_state_dict(path)
     if RESNET in found:

@@ -222,7 +222,7 @@ class NoGAN(TranslationModel):
         pretrain_steps: Steps of phase 1.
         critic_steps: Steps of phase 2.
         game_steps: Steps of phase 3, where phases 2 and 3 are repeated; the last one has no end.
-        repeats: How often phases 2 and 3 come.
+        repeats: Number of rounds of phases 2 and 3.
         switch_below: The critic's loss below which the decoder moves.
         layer_weights: Weights of three layers of VGG16 in the perceptual loss, from fine to coarse.
         feature_weight: Weight of that loss in phase 3; 0 for that of the preset.

@@ -35,7 +35,7 @@ PARTS = (4, 5, 6, 7)  # ResNet's four parts in `layers.0`
 def read(found) -> dict:
     """{"model": (name -> array, {})} of the arrays in a file, or {} if they are of another kind.
 
-    Of ResNet it is {"resnet": ...}, with the names that it has in DeOldify's files.
+    A ResNet is {"resnet": ...}, with the names that it has in DeOldify's files.
     """
     if RESNET in found:
         arrays = {resnet_name(name): found[name] for name in found if not name.startswith("fc.")}

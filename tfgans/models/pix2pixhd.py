@@ -233,6 +233,7 @@ class Pix2PixHD(TranslationModel):
         scales: Scales that are judged in stage 0; one more with the enhancer.
         halvings: Stages of a discriminator that halve the image.
         style_channels: Numbers of an object's style, 3 in the paper; 0 for no styles.
+        encoder_width: Channels of the encoder at the full resolution of stage 0.
         clusters: Styles of each class to choose from, by k-means.
         matching_weight: Weight of feature matching.
         perceptual_weight: Weight of the distance in VGG19; 0 leaves it out.
@@ -259,6 +260,7 @@ class Pix2PixHD(TranslationModel):
         scales=2,
         halvings=3,
         style_channels=0,
+        encoder_width=16,
         clusters=10,
         matching_weight=10.0,
         perceptual_weight=10.0,
@@ -273,6 +275,7 @@ class Pix2PixHD(TranslationModel):
         self.instances, self.legend, self.width, self.blocks = instances, legend, width, blocks
         self.downs, self.enhancer_blocks, self.scales = downs, enhancer_blocks, scales
         self.halvings, self.style_channels, self.clusters = halvings, style_channels, clusters
+        self.encoder_width = encoder_width
         self.matching_weight, self.perceptual_weight = matching_weight, perceptual_weight
         self.vgg, self.global_steps, self.enhancer_steps = vgg, global_steps, enhancer_steps
         self.joint_steps, self.enhancer = joint_steps, enhancer
@@ -294,7 +297,7 @@ class Pix2PixHD(TranslationModel):
         ]
         if style_channels:
             self.encoder = build_resnet_generator(
-                (*small, colors), style_channels, width // 4, 0, downs, name="encoder"
+                (*small, colors), style_channels, encoder_width, 0, downs, name="encoder"
             )
             self.styles = Styles(self.channels, style_channels, clusters, name="styles")
         if perceptual_weight:

@@ -106,6 +106,33 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable("tfgans")
+class InTurn(keras.optimizers.schedules.LearningRateSchedule):
+    """One schedule for some updates, and then another one from its beginning.
+
+    Args:
+        first: The schedule of the first updates.
+        steps: Their number.
+        then: The schedule after them.
+    """
+
+    def __init__(self, first, steps, then):
+        self.first, self.steps, self.then = first, steps, then
+
+    def __call__(self, step):
+        after = tf.maximum(step - tf.cast(self.steps, step.dtype), 0)
+        return tf.where(step < tf.cast(self.steps, step.dtype), self.first(step), self.then(after))
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {"first": serialize(self.first), "steps": self.steps, "then": serialize(self.then)}
+
+    @classmethod
+    def from_config(cls, config):
+        read = keras.saving.deserialize_keras_object
+        return cls(read(config["first"]), config["steps"], read(config["then"]))
+
+
+@keras.saving.register_keras_serializable("tfgans")
 class InverseDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that falls as rate / (1 + factor * step / decay_steps)^power.
 

@@ -21,11 +21,13 @@ class SyntheticScenes(Images):
         first: Number of the first scene. A drawing and a picture of the same number show the same
             scene.
         count: Number of images.
+        outlined: Draw dark edges; without it, pictures have them and drawings do not.
     """
 
-    def __init__(self, image_shape, textured, first=0, count=2**12):
+    def __init__(self, image_shape, textured, first=0, count=2**12, outlined=None):
         self.height, self.width = image_shape[:2]
-        self.textured, self.first, self.count = textured, first, count
+        self.outlined = textured if outlined is None else outlined
+        self.first, self.count = first, count
         y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width)
         self.ground, self.fills = np.array(GROUND), np.array(FLAT)[:, None, None]
         if textured:
@@ -54,12 +56,17 @@ class SyntheticScenes(Images):
         image = np.broadcast_to(self.ground, [self.height, self.width, 3])
         for kind, cover in zip(kinds, inside, strict=True):
             image = image + cover * (self.fills[kind] - image)
-            if self.textured:
+            if self.outlined:
                 image = image * (1 - 3.2 * cover * (1 - cover))  # darkens edges, where cover is 1/2
         return np.rint(image).astype("uint8")
 
     def describe(self, i):
         return f"synthetic scene {self.first + i}"
+
+
+def cartoon_scenes(image_shape, cartoon, first=0, count=2**12):
+    """Scenes as pictures without dark edges, or as drawings that have them, as in a comic."""
+    return SyntheticScenes(image_shape, not cartoon, first, count, outlined=cartoon)
 
 
 class SyntheticTurned(Images):

@@ -6,6 +6,7 @@ from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
 from tfgans.models.bigbigan import BigBiGAN
 from tfgans.models.biggan import BigGAN
+from tfgans.models.cartoongan import CartoonGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
 from tfgans.models.colorful import Colorful
@@ -61,6 +62,7 @@ MODELS = {
     "bigan": BiGAN,
     "bigbigan": BigBiGAN,
     "biggan": BigGAN,
+    "cartoongan": CartoonGAN,
     "cgan": CGAN,
     "cogan": CoGAN,
     "colorful": Colorful,

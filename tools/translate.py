@@ -6,6 +6,10 @@ says so; a model that takes any size, such as SRGAN, gets them as they are.
 
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
+
+--hidden also tells what the translations of a model with two directions hide for the way back: it
+prints the error of the way there and back, without and with noise or JPEG in between, and writes
+a picture of all these, OUT-hidden.png.
 """
 
 import argparse
@@ -13,6 +17,7 @@ import pathlib
 import shlex
 
 import _start  # noqa: F401
+import numpy as np
 import tensorflow as tf
 
 from tfgans import images, models
@@ -21,6 +26,9 @@ from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
 from tfgans.data.paired import Half
 from tfgans.errors import BadInput, nearest, run_tool, seed
+from tfgans.metrics import hidden
+
+SHOWN = 8  # rows of the picture of hidden details
 
 
 def main():
@@ -35,6 +43,9 @@ def main():
         "--half", choices=("left", "right", "whole"), help="half of each image that is translated"
     )
     parser.add_argument("--single", action="store_true", help="write only the result")
+    parser.add_argument(
+        "--hidden", action="store_true", help="measure what translations hide for the way back"
+    )
     parser.add_argument("--out", default="translated", metavar="DIR", help="default: translated")
     args = parser.parse_args()
 
@@ -61,7 +72,7 @@ def main():
         source = Half(source, source.read, right=args.half == "right")
     elif model.data_kind == "paired" and args.half is None:
         refuse_pairs(source, shape)
-    written = 0
+    written, kept = 0, []
     for i, image in prepared(source, shape):
         before = image[None]
         given = {"image": before, "seed": tf.constant(args.seed or 0, "int64")}
@@ -79,7 +90,14 @@ def main():
         file.parent.mkdir(parents=True, exist_ok=True)
         images.save_grid(picture, file)
         written += 1
+        if args.hidden:
+            kept.append(image)
     print(f"Written: {written} of {len(source)} images to {out}")
+    if args.hidden:
+        direction = None if endpoint == "serving_default" else endpoint
+        errors, seen = hidden.of_model(model, np.stack(kept), direction)
+        images.save_grid(seen[:SHOWN], file := out.with_name(f"{out.name}-hidden.png"))
+        print(f"{hidden.described(errors)} Picture: {file}")
 
 
 def refuse_pairs(source, shape):

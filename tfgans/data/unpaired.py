@@ -15,12 +15,12 @@ from tfgans.data.convert import aligned, cut
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.layouts import LAYOUTS, two_folders
 from tfgans.data.opening import open_images
-from tfgans.data.scenes import SyntheticScenes, SyntheticTurned, cartoon_scenes
+from tfgans.data.scenes import SyntheticCartoons, SyntheticScenes, SyntheticTurned
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
 B_ORDER = 2  # random stream of the order of B
-DRAWN = {"scenes": SyntheticScenes, "turned": SyntheticTurned, "cartoons": cartoon_scenes}
+DRAWN = {"scenes": SyntheticScenes, "turned": SyntheticTurned, "cartoons": SyntheticCartoons}
 
 
 @dataclasses.dataclass
@@ -57,6 +57,12 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
 def opened(settings: Data, given: dict) -> Domains:
     """The two domains of a path; sets image_shape where it is not given, see `resolve`."""
     domains = open_domains(settings.path, settings.value_range)
+    take_shape(domains, given)
+    return domains
+
+
+def take_shape(domains: Domains, given: dict):
+    """Sets image_shape where it is not given. Raises DataError where images differ in shape."""
     if "image_shape" not in given:
         a, b = common_shape(domains.a), common_shape(domains.b)
         if a != b:
@@ -66,7 +72,6 @@ def opened(settings: Data, given: dict) -> Domains:
                 "Choose one for both: --set 'model.image_shape=[256, 256, 3]'.",
             )
         given["image_shape"] = list(a)
-    return domains
 
 
 def open_domains(path, value_range: tuple | None = None) -> Domains:
@@ -79,6 +84,11 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
     Raises:
         DataError: There are no two such folders, or one of them holds no usable images.
     """
+    return Domains(*(open_images(folder, value_range) for folder in domain_folders(path)))
+
+
+def domain_folders(path) -> list:
+    """The folders of the two domains below a path. Raises DataError if there are none."""
     path = pathlib.Path(path).expanduser()
     folders = two_folders(path)
     if folders is None:
@@ -87,7 +97,7 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
             f"There are no two domains in {path} (it holds {', '.join(found[:9]) or 'nothing'}).",
             f"Wanted: a folder that holds two folders of images, {LAYOUTS}.",
         )
-    return Domains(*(open_images(folder, value_range) for folder in folders))
+    return folders
 
 
 def signature(model, stage: int) -> dict:

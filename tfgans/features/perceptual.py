@@ -28,9 +28,7 @@ NOTE = (
 )
 
 
-def network(
-    path="", layers=LAYERS, kind="VGG19", prepare=True, rectified=True, side=None
-) -> tuple:
+def network(path="", layers=LAYERS, kind="VGG19", prepare=True, rectified=True, side=None) -> tuple:
     """The arguments of `BaseModel.frozen` for a network that a perceptual loss looks through.
 
     Args:

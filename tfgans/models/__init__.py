@@ -26,6 +26,7 @@ from tfgans.models.ganilla import GANILLA
 from tfgans.models.icgan import IcGAN
 from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.infogan import InfoGAN
+from tfgans.models.instagan import InstaGAN
 from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
@@ -82,6 +83,7 @@ MODELS = {
     "icgan": IcGAN,
     "improved_gan": ImprovedGAN,
     "infogan": InfoGAN,
+    "instagan": InstaGAN,
     "lapgan": LAPGAN,
     "lsgan": LSGAN,
     "lsgan_loss_sensitive": LossSensitiveGAN,

@@ -99,7 +99,8 @@ class CartoonGAN(TranslationModel):
             Keras' file, which see colors in 0..255; those of torchvision give smaller numbers.
         least_squares: Squared distances to 1 and 0; False for the logarithms of the paper.
         pool_size: Number of past fakes in the pool of the discriminator.
-        pretrain_steps: Steps of stage 0; in the second half the learning rate falls to 0.
+        learning_rates: Those of the two stages.
+        pretrain_steps: Steps of stage 0; in the second half its learning rate falls to 0.
         hold_steps: Steps of stage 1 at its full learning rate.
         decay_steps: Steps over which it then falls to 0.
         vgg: Path of VGG19's weights, of Keras or torchvision; "" for the stand-in.
@@ -117,6 +118,7 @@ class CartoonGAN(TranslationModel):
         content_weight=10.0,
         least_squares=True,
         pool_size=50,
+        learning_rates=(2e-4, 1e-5),
         pretrain_steps=13_500,
         hold_steps=67_500,
         decay_steps=67_500,
@@ -132,8 +134,8 @@ class CartoonGAN(TranslationModel):
         self.image_shape, self.width, self.blocks = image_shape, width, blocks
         self.discriminator_width, self.content_weight = discriminator_width, content_weight
         self.least_squares, self.pool_size = least_squares, pool_size
-        self.pretrain_steps, self.hold_steps = pretrain_steps, hold_steps
-        self.decay_steps, self.vgg = decay_steps, vgg
+        self.learning_rates, self.pretrain_steps = learning_rates, pretrain_steps
+        self.hold_steps, self.decay_steps, self.vgg = hold_steps, decay_steps, vgg
         self.stage_steps = (pretrain_steps,)
         self.discriminator = build_discriminator(image_shape, discriminator_width)
         self.generator = build_generator(image_shape[2], width, blocks)
@@ -142,8 +144,8 @@ class CartoonGAN(TranslationModel):
 
     def default_optimizers(self):
         half = self.pretrain_steps // 2
-        alone = HoldThenDecay(2e-4, half, self.pretrain_steps - half)
-        rate = HoldThenDecay(1e-5, self.hold_steps, self.decay_steps)
+        alone = HoldThenDecay(self.learning_rates[0], half, self.pretrain_steps - half)
+        rate = HoldThenDecay(self.learning_rates[1], self.hold_steps, self.decay_steps)
         return {
             "discriminator": Adam(rate, beta_1=0.5),
             "generator": Adam(InTurn(alone, self.pretrain_steps, rate), beta_1=0.5),

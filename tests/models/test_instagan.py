@@ -83,9 +83,9 @@ def joined(image, masks):
     return tf.concat([image, masks], axis=-1)
 
 
-def wide(network):
+def wide(network, seed=0):
     """The same network with numbers that matter: the start is near 0."""
-    keys = np.random.RandomState(0)
+    keys = np.random.RandomState(seed)
     network.set_weights([keys.normal(0, 0.3, w.shape) for w in network.get_weights()])
     return network
 
@@ -249,36 +249,36 @@ def test_two_moves_of_each_player_for_four_instances(monkeypatch):
 
 def test_no_gradient_of_a_pass_reaches_an_earlier_one():
     """A generator's gradient of the second pass is that of a pass that gets its image as it is."""
-    model, moves = small(instances=2, per_pass=1), []
-    loss, apply = model.generators_loss, model.optimizers["generators"].apply
-    given = []
-    model.generators_loss = lambda *args: given.append(args) or loss(*args)
-    model.optimizers["generators"].apply = lambda g, w: moves.append(g)  # nobody moves
-    model.optimizers["discriminators"].apply = lambda g, w: None
-    batch = {
-        "a": pictures(),
-        "a_masks": masks_of(2, 2),
-        "b": pictures(1),
-        "b_masks": masks_of(2, 2),
-    }
-    model.train_on_batch(batch)
-    values = [w.value for w in model.weights_of("generators")]
-    args = tf.nest.map_structure(lambda x: tf.constant(x.numpy()), given[1])
+    model, given, moves = small(instances=2, per_pass=1), [], []
+    loss, vectors = model.generators_loss, model.non_trainable_variables
+
+    def watched(*args):
+        given.append((args, [v.numpy() for v in vectors]))  # power iterations go on in each pass
+        return loss(*args)
+
+    model.generators_loss = watched
+    model.optimizers["generators"].apply = lambda gradients, _: moves.append(gradients)
+    model.optimizers["discriminators"].apply = lambda *_: None
+    batch = {key: pictures(k) for k, key in enumerate("ab")}
+    model.train_on_batch(batch | {f"{key}_masks": masks_of(2, 2) for key in "ab"})
+    values, (args, state) = [w.value for w in model.weights_of("generators")], given[1]
+    for vector, value in zip(vectors, state, strict=True):
+        vector.assign(value)
     with tf.GradientTape() as tape:
         tape.watch(values)
-        terms, _ = loss(*args)
+        terms, _ = loss(*tf.nest.map_structure(lambda x: tf.constant(x.numpy()), args))
         total = tf.add_n(list(terms.values()))
-    assert apply and len(moves) == 2
+    assert len(moves) == 2
     for found, wanted in zip(moves[1], tape.gradient(total, values, None, "zero"), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5])
 def test_use_takes_any_number_in_any_order(count):
     """Image as in passes by hand, the largest first; masks come back in the order given."""
     model = small()
-    for network in (model.generator_ab, model.generator_ba):
-        wide(network)
+    for seed, network in enumerate((model.generator_ab, model.generator_ba)):
+        wide(network, seed)
     image, masks = pictures(), masks_of(count, count, slots=count)
     made = model.endpoints()["a_to_b"][0](image, masks)
     expected, outputs = image, []
@@ -302,7 +302,7 @@ def test_an_image_without_instances_stays_as_it_is():
     model, image = small(), pictures(n=3)
     made = model.endpoints()["a_to_b"][0](image, masks_of(0, 2, 4))
     np.testing.assert_array_equal(made["image"][0], image[0])
-    assert (made["masks"][0] == -1).all()
+    assert (made["masks"].numpy()[0] == -1).all()
     alone = model.translate(image[1:2], masks_of(0, 2, 4)[1:2])
     np.testing.assert_allclose(made["image"][1:2], alone, atol=1e-5)
 

@@ -22,7 +22,7 @@ from tfgans.data.source import BrokenImage, DataError
 from tfgans.data.unpaired import B_ORDER, Domains, domain_folders, take_shape
 
 MASKS = "_seg"  # behind the name of a folder of images: that of their masks
-NUMBERED = re.compile(r"(.+)_(\d+)\.[^.]+")  # name of an image, number of an instance
+NUMBERED = re.compile(r"(.+)_(\d+)")  # name of an image, number of an instance
 EMPTY = -1.0  # the value of a mask outside of its instance
 
 
@@ -67,8 +67,9 @@ class InstanceFiles(FolderImages):
         self.masks = FolderImages(beside, every=True)
         found = {}
         for number, name in enumerate(self.masks.names):
-            match = NUMBERED.fullmatch(name)
-            stem, instance = (match[1], int(match[2])) if match else (name, 0)
+            stem = name.rpartition(".")[0]
+            match = NUMBERED.fullmatch(stem)
+            stem, instance = (match[1], int(match[2])) if match else (stem, 0)
             found.setdefault(stem, []).append((instance, number))
         stems = [name.rpartition(".")[0] for name in self.names]
         for here, there, what in ((found, stems, "image"), (stems, found, "mask")):

@@ -1,4 +1,4 @@
-"""What translations hide: a generator that writes its input into the lowest digits is found out."""
+"""Hidden details: a generator that writes its input into the lowest digits is found out."""
 
 import numpy as np
 import pytest

@@ -118,7 +118,7 @@ def test_an_empty_mask_changes_nothing():
 
 
 def test_one_mask_at_least_is_read():
-    """Of two empty masks the first one is translated, as the code has it."""
+    """The first one of two empty masks is translated, as the code has it."""
     g = wide(SetGenerator((SIDE, SIDE, 3), 4, 1))
     empty = tf.fill([1, SIDE, SIDE, 2], -1.0)
     found = g(joined(pictures(n=1), empty))

@@ -39,7 +39,7 @@ DISTURBANCES = {"nothing": lambda x: x, "noise": noise, "jpeg": jpeg}
 
 
 def ways_back(translation, back) -> dict:
-    """What comes back of translations: name of a disturbance -> images.
+    """The images that come back from translations: name of a disturbance -> images.
 
     Args:
         translation: [N, H, W, C] in [-1, 1].
@@ -54,7 +54,7 @@ def errors(source, returned: dict) -> dict:
 
 
 def of_model(model, source, direction=None) -> tuple:
-    """What the translations of a model hide.
+    """Measures the details that the translations of a model hide.
 
     Args:
         model: A `TranslationModel` with two directions, each of images alone.

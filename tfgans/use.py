@@ -140,7 +140,7 @@ def tensor_of(model, word, spec, text, stems):
         return tf.constant(open_tokens(text, spec.shape[1]).sequences)
     if word == "masks":
         planes = read_images(text, (*spec.shape[1:3], 1), [])
-        return tf.constant(np.moveaxis(planes, 0, 3).copy())  # [1, H, W, M], of one image
+        return tf.constant(planes.transpose(3, 1, 2, 0))  # [1, H, W, M], those of one image
     if spec.shape.rank == 4:
         return tf.constant(read_images(text, spec.shape[1:], stems))
     if word == "label":

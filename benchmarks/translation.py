@@ -13,7 +13,6 @@ correlation of the directions of input and output, 0 for unrelated ones.
 """
 
 import argparse
-import io
 import os
 import pathlib
 import time
@@ -21,12 +20,12 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
 from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import images, models  # noqa: E402
 from tfgans.data.convert import to_float  # noqa: E402
 from tfgans.data.scenes import SyntheticScenes, SyntheticTurned, direction_of  # noqa: E402
+from tfgans.metrics import hidden  # noqa: E402
 
 SHOWN = 8
 
@@ -51,20 +50,6 @@ def correlation(x, y):
     """The mean over images of the correlation of their pixels."""
     x, y = (v.reshape(len(v), -1) - v.reshape(len(v), -1).mean(1, keepdims=True) for v in (x, y))
     return np.mean((x * y).sum(1) / np.maximum(np.sqrt((x**2).sum(1) * (y**2).sum(1)), 1e-9))
-
-
-def jpeg(x):
-    """Images after a JPEG file of quality 75."""
-    found = []
-    for image in images.to_uint8(x):
-        file = io.BytesIO()
-        Image.fromarray(np.asarray(image)).save(file, "JPEG", quality=75)
-        found.append(np.asarray(Image.open(file), "float32") / 127.5 - 1)
-    return np.stack(found)
-
-
-def noise(x):
-    return x + np.random.RandomState(0).normal(0, 10 / 255, x.shape).astype("float32")
 
 
 def main():
@@ -104,13 +89,10 @@ def main():
                     f"  {word}: error {error:.3f} (input {own:.3f}), edges "
                     f"{correlation(edges(source), edges(output)):.2f}, {1e3 * seconds:.1f} ms"
                 )
-                returned = [
-                    np.mean(np.abs(made(change(output), back) - source)) / 2
-                    for change in (lambda x: x, noise, jpeg)
-                ]
+                returned = hidden.ways_back(output, lambda x, back=back: made(x, back))
                 print(
                     "    way back: error {:.3f}, with noise {:.3f}, with JPEG {:.3f}".format(
-                        *returned
+                        *hidden.errors(source, returned).values()
                     )
                 )
             rows += [source[:SHOWN], output[:SHOWN]]

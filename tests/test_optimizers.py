@@ -42,9 +42,8 @@ def test_inverse_decay():
 
 
 def test_schedules_in_turn():
-    """Each begins at its own step 0: the second one after 10 updates, the third after 14."""
-    schedules = [HoldThenDecay(1.0, 5, 5), HoldThenDecay(2.0, 0, 4), HoldThenDecay(3.0, 2, 2)]
-    schedule = InTurn(schedules, [10, 4])
+    """The second one begins at its own step 0, after 10 updates of the first."""
+    schedule = InTurn(HoldThenDecay(1.0, 5, 5), 10, HoldThenDecay(2.0, 2, 2))
     for found in (schedule, InTurn.from_config(schedule.get_config())):
-        rates = [float(found(step)) for step in (0, 5, 9, 10, 12, 14, 16, 17, 30)]
-        np.testing.assert_allclose(rates, [1, 1, 0.2, 2, 1, 3, 3, 1.5, 0], atol=1e-6)
+        rates = [float(found(step)) for step in (0, 5, 9, 10, 12, 13, 14, 30)]
+        np.testing.assert_allclose(rates, [1, 1, 0.2, 2, 2, 1, 0, 0], atol=1e-6)

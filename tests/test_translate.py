@@ -15,6 +15,7 @@ from tfgans.data import films
 from tfgans.data.convert import prepare
 from tfgans.data.files import names_to_write
 from tfgans.errors import BadInput
+from tfgans.metrics import hidden
 
 
 @pytest.fixture(scope="module", params=["pix2pix", "cyclegan"])
@@ -61,6 +62,37 @@ def test_before_and_after(released, run, folder, tmp_path, capsys):
     after = images.to_uint8(function(before[None])["image"][0])
     assert np.abs(sheet[:, side:].astype(int) - after).max() <= 1
     assert np.abs(sheet[:, :side].astype(int) - images.to_uint8(before)).max() <= 1
+
+
+def test_hidden_details(released, run, folder, tmp_path, capsys):
+    """Figures and picture are those of the two directions, by hand; pix2pix has no way back."""
+    model, release = released
+    if type(model).__name__ == "Pix2Pix":
+        with pytest.raises(BadInput, match="Pix2Pix has no way back: .* in two directions"):
+            run("translate", release, folder, "--half", "whole", "--hidden")
+        return
+    run("translate", release, folder, "--hidden", "--endpoint", "b_to_a")
+    side = model.image_shape[0]
+    sources = []
+    for name in ("deep/two.jpg", "one.png"):
+        with Image.open(folder / name) as file:
+            sources.append(prepare(np.asarray(file), (0, 255), model.image_shape))
+    source = np.stack(sources)
+    there = model.generator_ba(source).numpy()
+    noisy = there + np.random.RandomState(0).normal(0, 10 / 255, there.shape)
+    columns = [source, there, model.generator_ab(there), model.generator_ab(noisy)]
+    plain, noise = (np.mean(np.abs(x - source)) / 2 for x in columns[2:])
+    said = capsys.readouterr().out
+    assert f"Error of the way back (0 to 1): {plain:.3f}, after noise {noise:.3f}, after" in said
+    sheet = np.asarray(Image.open(tmp_path / "translated-hidden.png"))
+    assert sheet.shape == (2 * side, 5 * side, 3)
+    for k, column in enumerate(columns):
+        shown = sheet[:, k * side : (k + 1) * side].reshape(2, side, side, 3).astype(int)
+        assert np.abs(shown - images.to_uint8(column)).max() <= 1
+    squeezed = hidden.jpeg(there)  # near, but not the same
+    assert 0 < np.abs(squeezed - there).mean() < 0.2
+    back = sheet[:, 4 * side :].reshape(2, side, side, 3).astype(int)
+    assert np.abs(back - images.to_uint8(model.generator_ab(squeezed))).max() <= 1
 
 
 def test_one_image_alone_and_other_endpoints(released, run, folder, tmp_path):

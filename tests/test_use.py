@@ -110,3 +110,21 @@ def test_label_maps_and_instances_from_files(tmp_path):
     np.testing.assert_array_equal(found[0], large.astype("int32") * 7000)
     with pytest.raises(BadInput, match=r"a\.png holds the number 14000, but the classes"):
         use.tensor_of(model, "map", spec, str(tmp_path / "a.png"), [])
+
+
+def test_masks_are_the_images_of_a_folder_and_are_written_one_by_one(tmp_path):
+    """[1, H, W, M] in the order of their names; written as a grid of M pictures."""
+    (tmp_path / "masks").mkdir()
+    for k in range(3):
+        mask = np.zeros([4, 4], "uint8")
+        mask[k] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / f"0001_{k}.png")
+    spec, stems = tf.TensorSpec([None, 4, 4, None], name="masks"), []
+    masks = use.tensor_of(None, "masks", spec, str(tmp_path / "masks"), stems).numpy()
+    assert masks.shape == (1, 4, 4, 3) and not stems
+    for k in range(3):
+        assert (masks[0, :, :, k].argmax(axis=0) == k).all() and masks[0, k, 0, k] == 1
+    (file,) = use.write({"masks": masks}, use.Use(None, {}), str(tmp_path / "out"))
+    sheet = np.asarray(Image.open(file))
+    assert file.name == "out-masks.png" and sheet.shape == (8, 8)
+    assert (sheet[1, 4:] == 255).all() and (sheet[0, 4:] == 0).all()

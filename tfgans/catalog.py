@@ -25,6 +25,7 @@ FAMILIES = {  # kind of data -> heading
     "paired": "Images from images, learned from pairs",
     "degraded": "Images from damaged ones",
     "unpaired": "Images from images, learned without pairs",
+    "instance_masks": "Images and masks from images and masks, learned without pairs",
     "tokens": "Sequences",
 }
 

@@ -70,7 +70,7 @@ CHOICES = {
         "blobs",
     ),
     "data.direction": ("a_to_b", "b_to_a"),
-    "data.drawn": ("scenes", "turned"),
+    "data.drawn": ("scenes", "turned", "cartoons"),
     "data.broken": ("skip", "fail"),
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "train.on_nan": ("stop", "reload"),

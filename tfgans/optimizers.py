@@ -107,31 +107,30 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("tfgans")
 class InTurn(keras.optimizers.schedules.LearningRateSchedule):
-    """Schedules one after the other; each begins when the time of the one before is over.
+    """One schedule for some updates, and then another one from its beginning.
 
     Args:
-        schedules: Learning rates as functions of the step. The last one has no end.
-        lengths: Steps of all schedules but the last.
+        first: The schedule of the first updates.
+        steps: Their number.
+        then: The schedule after them.
     """
 
-    def __init__(self, schedules, lengths):
-        self.schedules = [
-            keras.saving.deserialize_keras_object(s) if isinstance(s, dict) else s
-            for s in schedules
-        ]
-        self.lengths = lengths
+    def __init__(self, first, steps, then):
+        self.first, self.steps, self.then = first, steps, then
 
     def __call__(self, step):
         step = tf.cast(step, "float32")
-        begin, rate = 0.0, self.schedules[0](step)
-        for length, schedule in zip(self.lengths, self.schedules[1:], strict=True):
-            begin += float(length)
-            rate = tf.where(step < begin, rate, schedule(step - begin))
-        return rate
+        after = tf.maximum(step - self.steps, 0.0)
+        return tf.where(step < self.steps, self.first(step), self.then(after))
 
     def get_config(self):
-        schedules = [keras.saving.serialize_keras_object(s) for s in self.schedules]
-        return {"schedules": schedules, "lengths": list(self.lengths)}
+        serialize = keras.saving.serialize_keras_object
+        return {"first": serialize(self.first), "steps": self.steps, "then": serialize(self.then)}
+
+    @classmethod
+    def from_config(cls, config):
+        read = keras.saving.deserialize_keras_object
+        return cls(read(config["first"]), config["steps"], read(config["then"]))
 
 
 @keras.saving.register_keras_serializable("tfgans")

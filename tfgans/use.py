@@ -146,6 +146,9 @@ def tensor_of(model, word, spec, text, stems):
         return tf.constant(maps)
     if spec.dtype.is_integer:
         return tf.constant(open_tokens(text, spec.shape[1]).sequences)
+    if word == "masks":
+        planes = read_images(text, (*spec.shape[1:3], 1), [])
+        return tf.constant(planes.transpose(3, 1, 2, 0))  # [1, H, W, M], those of one image
     if spec.shape.rank == 4:
         return tf.constant(read_images(text, spec.shape[1:], stems))
     if word == "label":
@@ -270,6 +273,8 @@ def write(made, use, path, rate=10) -> list:
         elif use.kind == "video":
             images.save_video(value, file := pathlib.Path(f"{stem}.gif"), rate)
         elif value.ndim == 4:
+            if name == "masks":  # each a picture of its own
+                value = np.moveaxis(value, 3, 1).reshape(-1, *value.shape[1:3], 1)
             value = value / 127.5 - 1.0 if value.dtype == np.uint8 else value
             images.save_grid(value, file := pathlib.Path(f"{stem}.png"))
         else:

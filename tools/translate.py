@@ -10,6 +10,10 @@ is printed: how much more the output changes from frame to frame than the input 
 
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
+
+--hidden also tells what the translations of a model with two directions hide for the way back: it
+prints the error of the way there and back, without and with noise or JPEG in between, and writes
+a picture of all these, OUT-hidden.png.
 """
 
 import argparse
@@ -17,6 +21,7 @@ import pathlib
 import shlex
 
 import _start  # noqa: F401
+import numpy as np
 import tensorflow as tf
 
 from tfgans import images, models
@@ -25,6 +30,9 @@ from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
 from tfgans.data.paired import Half
 from tfgans.errors import BadInput, nearest, run_tool, seed
+from tfgans.metrics import hidden
+
+SHOWN = 8  # rows of the picture of hidden details
 
 
 def main():
@@ -40,6 +48,9 @@ def main():
     )
     parser.add_argument("--film", action="store_true", help="the folder holds a film's frames")
     parser.add_argument("--single", action="store_true", help="write only the result")
+    parser.add_argument(
+        "--hidden", action="store_true", help="measure what translations hide for the way back"
+    )
     parser.add_argument("--out", default="translated", metavar="DIR", help="default: translated")
     args = parser.parse_args()
 
@@ -61,6 +72,8 @@ def main():
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
     film = films.open_film(path) if args.film or films.is_film(path) else None
+    if film and args.hidden:
+        raise BadInput(f"{path} is a film, and --hidden is for images: leave it out.")
     source = images_given = film or FolderImages(path, every=True)
     out, shape = pathlib.Path(args.out), tuple(wanted["image"].shape[1:])
     if args.half in ("left", "right"):
@@ -84,14 +97,21 @@ def main():
         written = film.save(measured(results, error), out)
         print(f"Written: {error.frames} of {len(film)} frames to {written}. {error}")
         return
-    names, written = names_to_write(images_given.names), 0
+    names, written, kept = names_to_write(images_given.names), 0, []
     for i, before, after in results:
         picture = after[None] if args.single else side_by_side(before, after)
         file = out / f"{names[i]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         images.save_grid(picture, file)
         written += 1
+        if args.hidden:
+            kept.append(before)
     print(f"Written: {written} of {len(source)} images to {out}")
+    if args.hidden:
+        direction = None if endpoint == "serving_default" else endpoint
+        errors, seen = hidden.of_model(model, np.stack(kept), direction)
+        images.save_grid(seen[:SHOWN], file := out.with_name(f"{out.name}-hidden.png"))
+        print(f"{hidden.described(errors)} Picture: {file}")
 
 
 def measured(results, error):

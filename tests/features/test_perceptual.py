@@ -110,3 +110,29 @@ def test_vgg19_from_a_file(vgg19):
     np.testing.assert_allclose(plain, expected, rtol=1e-3, atol=1e-4)
     with pytest.raises(BadInput, match="does not hold VGG16: features.17 is nothing"):
         look(("block5_conv3",), path=vgg19, kind="VGG16")
+
+
+def test_layers_before_their_relu(vgg19):
+    """Where they are positive they are those after it; the stand-in's have a mean size of one."""
+    for settings in ({"path": vgg19}, {}):
+        names = ("block1_conv1", "block4_conv4")
+        image = scenes(2, 32)
+        before, after = (look(names, rectified=r, **settings)(image) for r in (False, True))
+        for k in range(2):
+            assert np.min(before[k]) < 0
+            positive = tf.nn.relu(before[k]).numpy()
+            scale = 1.0
+            if not settings:
+                numbers = perceptual.MEANS_BEFORE, perceptual.MEANS
+                scale = numbers[0][2 * k] / numbers[1][2 * k]
+            np.testing.assert_allclose(positive * scale, after[k], rtol=1e-4, atol=1e-3)
+    sizes = [np.mean(np.abs(x)) for x in look(rectified=False)(scenes(64))]
+    np.testing.assert_allclose(sizes, 1.0, atol=0.05)
+
+
+def test_vgg_sees_images_of_one_size(vgg19):
+    image = scenes(1, 48)
+    (whole,) = look(("block2_conv1",), path=vgg19)(tf.image.resize(image, [32, 32]))
+    (found,) = look(("block2_conv1",), path=vgg19, side=32)(image)
+    np.testing.assert_array_equal(found, whole)
+    assert look(("block2_conv1",), side=32)(image)[0].shape[1] == 24  # the stand-in is not asked

@@ -16,8 +16,8 @@ from tfgans.models import nogan
 from tfgans.models.nogan import Blur, NoGAN, enlarged_by_edges, luma, shown
 
 CONTRACT = {
-    # The encoder's gradients are ill-conditioned at this size: weights that differ by a part in 10^7
-    # have gradients that differ by one in 10^3. So phase 1 is left out.
+    # The encoder's gradients are ill-conditioned at this size: weights that differ by one part in
+    # 10^7 have gradients that differ by one in 10^3. So phase 1 is left out.
     "like_one_device": {"pretrain_steps": 0},
     "rate": 2e-4,
     "served": ["encoder", "decoder", "decoder_alone"],

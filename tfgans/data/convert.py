@@ -34,7 +34,9 @@ def aligned(shape: tuple) -> np.ndarray:
     return buffer[start : start + count].reshape(shape)
 
 
-def crop_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def crop_resize(
+    image: np.ndarray, height: int, width: int, method=Image.Resampling.LANCZOS
+) -> np.ndarray:
     """Crops the center of an image to the aspect ratio of (height, width) and resizes it.
 
     The filter is Lanczos, widened for smaller sizes to prevent aliasing. The last of two or four
@@ -42,6 +44,9 @@ def crop_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Args:
         image: [h, w, channels], any number type.
+        height: Height of the result.
+        width: Width of the result.
+        method: Another filter of Pillow.
 
     Returns:
         [height, width, channels] of the same type; the image itself if it already has that size.
@@ -52,12 +57,10 @@ def crop_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     image = image[center(h, w, height, width)]
     if image.dtype == np.uint8 and channels <= 4:
         picture = Image.fromarray(image if channels > 1 else image[..., 0])
-        resized = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+        resized = np.asarray(picture.resize((width, height), method))
         return resized.reshape(height, width, channels)
     planes = [
-        Image.fromarray(image[..., c].astype("float32")).resize(
-            (width, height), Image.Resampling.LANCZOS
-        )
+        Image.fromarray(image[..., c].astype("float32")).resize((width, height), method)
         for c in range(channels)
     ]
     resized = np.stack([np.asarray(plane) for plane in planes], axis=-1)

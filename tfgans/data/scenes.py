@@ -1,4 +1,4 @@
-"""Synthetic images for translation: scenes, labeled places, bars and spindles."""
+"""Synthetic images for translation: scenes, labeled places, cartoons, bars, shapes with masks."""
 
 import colorsys
 
@@ -8,6 +8,7 @@ from tfgans.data.source import Images
 from tfgans.data.synthetic import WHITE, centered, rasterize, rim
 
 GROUND = (230, 230, 230)
+GRAIN = 6  # deviation of the brightness in synthetic photographs
 FLAT = ((220, 60, 50), (80, 190, 90), (50, 70, 200))  # colors of the three kinds of polygons
 KINDS = ("ground", "striped", "checkered", "shaded")
 CLASSES = [[name, [*color]] for name, color in zip(KINDS, (GROUND, *FLAT), strict=True)]
@@ -27,9 +28,11 @@ class SyntheticScenes(Images):
         count: Number of images.
     """
 
+    grainy = False
+
     def __init__(self, image_shape, textured, first=0, count=2**12):
         self.height, self.width = image_shape[:2]
-        self.textured, self.first, self.count = textured, first, count
+        self.outlined, self.first, self.count = textured, first, count
         y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width)
         self.ground, self.fills = np.array(GROUND), np.array(FLAT)[:, None, None]
         if textured:
@@ -54,8 +57,10 @@ class SyntheticScenes(Images):
         image = np.broadcast_to(self.ground, [self.height, self.width, 3])
         for kind, cover in zip(kinds, inside, strict=True):
             image = image + cover * (self.fills[kind] - image)
-            if self.textured:
+            if self.outlined:
                 image = image * (1 - 3.2 * cover * (1 - cover))  # darkens edges, where cover is 1/2
+        if self.grainy:
+            image = np.clip(image + keys.normal(0, GRAIN, image.shape[:2])[..., None], 0, 255)
         return np.rint(image).astype("uint8")
 
     def describe(self, i):
@@ -118,6 +123,33 @@ class SyntheticPlaces(Images):
 
     def describe(self, i):
         return f"{self.part} of synthetic place {self.first + i}"
+
+
+class SyntheticCartoons(SyntheticScenes):
+    """The same scenes as photographs, shaded and grainy without outlines, or as cartoons.
+
+    A cartoon has one flat color for each kind, and dark outlines.
+
+    Args:
+        image_shape: (height, width, ...); scenes are RGB.
+        cartoon: True for cartoons, false for photographs.
+        first: Number of the first scene. A photograph and a cartoon of the same number show the
+            same scene.
+        count: Number of images.
+    """
+
+    def __init__(self, image_shape, cartoon, first=0, count=2**12):
+        super().__init__(image_shape, False, first, count)
+        self.outlined, self.grainy = cartoon, not cartoon
+        if not cartoon:
+            y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width)
+            wave = 0.5 + 0.5 * np.sin(40 * x + 25 * y)
+            shades = y, x, 1 - y
+            self.ground = mix((250, 240, 215), (170, 160, 150), y)
+            self.fills = [
+                mix(0.6 * np.array(color), 0.6 * np.array(color) + 100, 0.8 * shade + 0.2 * wave)
+                for color, shade in zip(FLAT, shades, strict=True)
+            ]
 
 
 class SyntheticTurned(Images):
@@ -199,6 +231,83 @@ def quadrilaterals(keys, count, height, width):
     centers = keys.uniform(0.2, 0.8, [count, 1, 2]) * (height, width)
     vertices = centers + side * keys.uniform(0.18, 0.32, [count, 1, 1]) * corners
     return 1 - rasterize(vertices, side)[:, :height, :width, None] / WHITE
+
+
+class SyntheticInstances(Images):
+    """One to four triangles, or squares, on a striped gradient, each with its exact mask.
+
+    `roundness` tells the two shapes apart.
+
+    Args:
+        image_shape: (height, width, ...); images are RGB.
+        corners: 3 or 4.
+        first: Number of the first image. A triangle and a square of the same number have the same
+            place, area and color.
+        count: Number of images.
+    """
+
+    def __init__(self, image_shape, corners, first=0, count=2**12):
+        self.height, self.width = image_shape[:2]
+        self.corners, self.first, self.count = corners, first, count
+        self.survey("synthetic", None)
+
+    def __len__(self):
+        return self.count
+
+    def header(self, i):
+        return self.height, self.width, 3, "uint8"
+
+    def covers(self, keys):
+        """The part of each pixel that each instance covers, [n, H, W]."""
+        side = min(self.height, self.width)
+        places = keys.permutation(4)[: keys.integers(1, 4, endpoint=True)]
+        n = len(places)
+        centers = np.stack([places // 2, places % 2], axis=-1) / 2 + 0.25
+        centers = (centers + keys.uniform(-0.03, 0.03, [n, 2])) * (self.height, self.width)
+        lengths = side * keys.uniform(0.19, 0.27, [n, 1, 1])  # roots of areas
+        turns = (np.arange(self.corners) + 0.5) / self.corners + keys.uniform(-0.03, 0.03, [n, 1])
+        points = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)], axis=-1)
+        area = self.corners / 2 * np.sin(2 * np.pi / self.corners)  # with a radius of 1
+        vertices = centers[:, None] + lengths / np.sqrt(area) * points
+        long = max(self.height, self.width)
+        found = 1 - rasterize(vertices, long, faithful=False) / WHITE
+        return found[:, : self.height, : self.width]
+
+    def read(self, i):
+        keys = np.random.default_rng([self.first + i])
+        covers = self.covers(keys)
+        light, dark = keys.uniform(150, 250, [2, 3])
+        turn = keys.uniform(0, 2 * np.pi)
+        y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width) - 0.5
+        along = np.cos(turn) * y + np.sin(turn) * x
+        image = mix(light, dark, along + 0.5) - 20 * (np.floor(8 * along) % 2)[..., None]
+        for cover in covers:
+            color = np.array(FLAT[keys.integers(3)])
+            image = image + cover[..., None] * (color - image)
+        return np.rint(np.clip(image, 0, 255)).astype("uint8")
+
+    def read_masks(self, i):
+        """The masks of the instances of image i, float32 [H, W, n] in [-1, 1]."""
+        covers = self.covers(np.random.default_rng([self.first + i]))
+        return (2 * np.moveaxis(covers, 0, -1) - 1).astype("float32")
+
+    def describe(self, i):
+        return f"synthetic image {self.first + i} of instances with {self.corners} corners"
+
+
+def roundness(masks) -> np.ndarray:
+    """Area of shapes, squared, beside their spread: 1 for a disc, 0.95 a square, 0.83 a triangle.
+
+    Args:
+        masks: [n, H, W] in [-1, 1], 1 inside.
+    """
+    mass = (np.asarray(masks, "float64") + 1) / 2
+    y, x = np.mgrid[: mass.shape[1], : mass.shape[2]]
+    place = y + 1j * x
+    area = mass.sum(axis=(1, 2))
+    center = (mass * place).sum(axis=(1, 2)) / area
+    spread = (mass * np.abs(place - center[:, None, None]) ** 2).sum(axis=(1, 2))
+    return area**2 / (2 * np.pi * spread)
 
 
 def mix(first, second, share):

@@ -15,8 +15,8 @@ class Data:
             synthetic shapes (red, filled, dark); implies `labels`.
         polygons: Kinds of synthetic polygons for a model without classes: triangles, then one
             corner more each.
-        drawn: Synthetic images of two domains: "scenes", drawings and pictures; or "turned", bars
-            and spindles in random directions.
+        drawn: Synthetic images of two domains: "scenes", drawings and pictures; "turned", bars and
+            spindles in random directions; or "cartoons", photographs and cartoons.
         flip: If true, images are mirrored with probability 1/2, both images of a pair alike.
         jitter: Number of pixels. Images are resized to this much more than the model's height and
             width, and cropped at random, both images of a pair alike.

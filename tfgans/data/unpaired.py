@@ -1,4 +1,8 @@
-"""The data kind "unpaired": images of two domains, each in its own random order."""
+"""The data kind "unpaired": images of two domains, each in its own random order.
+
+A model with `smoothed_edges` also gets each image of the second domain with blurred edges, which
+are made here (see `edges.py`).
+"""
 
 import dataclasses
 import pathlib
@@ -6,15 +10,17 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from tfgans.data import edges
 from tfgans.data.convert import aligned, cut
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.layouts import LAYOUTS, two_folders
 from tfgans.data.opening import open_images
-from tfgans.data.scenes import SyntheticScenes, SyntheticTurned
+from tfgans.data.scenes import SyntheticCartoons, SyntheticScenes, SyntheticTurned
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images
 
 B_ORDER = 2  # random stream of the order of B
+DRAWN = {"scenes": SyntheticScenes, "turned": SyntheticTurned, "cartoons": SyntheticCartoons}
 
 
 @dataclasses.dataclass
@@ -41,7 +47,7 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
     """
     if settings.path == "synthetic":
         shape = given.get("image_shape") or defaults["image_shape"]
-        drawn = {"scenes": SyntheticScenes, "turned": SyntheticTurned}[settings.drawn]
+        drawn = DRAWN[settings.drawn]
         a = drawn(shape, False)
         # The second domain shows other scenes: no image has a partner.
         return Domains(a, drawn(shape, True, first=len(a)))
@@ -51,6 +57,12 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
 def opened(settings: Data, given: dict) -> Domains:
     """The two domains of a path; sets image_shape where it is not given, see `resolve`."""
     domains = open_domains(settings.path, settings.value_range)
+    take_shape(domains, given)
+    return domains
+
+
+def take_shape(domains: Domains, given: dict):
+    """Sets image_shape where it is not given. Raises DataError where images differ in shape."""
     if "image_shape" not in given:
         a, b = common_shape(domains.a), common_shape(domains.b)
         if a != b:
@@ -60,7 +72,6 @@ def opened(settings: Data, given: dict) -> Domains:
                 "Choose one for both: --set 'model.image_shape=[256, 256, 3]'.",
             )
         given["image_shape"] = list(a)
-    return domains
 
 
 def open_domains(path, value_range: tuple | None = None) -> Domains:
@@ -73,6 +84,11 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
     Raises:
         DataError: There are no two such folders, or one of them holds no usable images.
     """
+    return Domains(*(open_images(folder, value_range) for folder in domain_folders(path)))
+
+
+def domain_folders(path) -> list:
+    """The folders of the two domains below a path. Raises DataError if there are none."""
     path = pathlib.Path(path).expanduser()
     folders = two_folders(path)
     if folders is None:
@@ -81,21 +97,24 @@ def open_domains(path, value_range: tuple | None = None) -> Domains:
             f"There are no two domains in {path} (it holds {', '.join(found[:9]) or 'nothing'}).",
             f"Wanted: a folder that holds two folders of images, {LAYOUTS}.",
         )
-    return Domains(*(open_images(folder, value_range) for folder in folders))
+    return folders
 
 
 def signature(model, stage: int) -> dict:
     """Key -> TensorSpec of one example, as a model takes it in a stage."""
-    return {name: tf.TensorSpec(model.image_shape) for name in ("a", "b")}
+    names = ["a", "b"]
+    if getattr(model, "smoothed_edges", False):
+        names.append("b_smoothed")
+    return {name: tf.TensorSpec(model.image_shape) for name in names}
 
 
 class Reader:
     """Feeds a model with images "a" and "b", cropped and mirrored independently.
 
-    Each domain begins a new pass when its own pass ends.
+    Each domain begins a new pass when its own pass ends. "b_smoothed" is "b" with blurred edges.
 
     Args:
-        model: Its image_shape is used.
+        model: Its image_shape and smoothed_edges are used.
         source: The domains that `resolve` returns.
         config: Its flip, jitter and broken are used.
 
@@ -133,4 +152,7 @@ class Reader:
                 for image, place in zip(images, places, strict=True)
             ]
             found[name] = np.stack(cuts, out=aligned([len(cuts), *self.shape]))
+        if "b_smoothed" in self.signature:
+            blurred = map(edges.smoothed, found["b"])
+            found["b_smoothed"] = np.stack([*blurred], out=aligned(found["b"].shape))
         return found

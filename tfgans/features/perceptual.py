@@ -21,39 +21,55 @@ from tfgans.features import own_small, vgg
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 MEANS = (0.154, 0.209, 0.0930)  # of the stand-in's three layers, on scenes of 64x64 pixels
+MEANS_BEFORE = (0.462, 0.647, 1.60)  # of their absolute values before the ReLU
 NOTE = (
     "Perceptual loss: no weights of VGG are given, so the layers of own-small, a small classifier "
     "of digits and clothes, stand in for them."
 )
 
 
-def network(path="", layers=LAYERS, kind="VGG19", prepare=True) -> tuple:
+def network(path="", layers=LAYERS, kind="VGG19", prepare=True, rectified=True, side=None) -> tuple:
     """The arguments of `BaseModel.frozen` for a network that a perceptual loss looks through.
 
     Args:
         path: Weights of VGG, of Keras (.h5) or torchvision (.pth); "" for the stand-in.
-        layers: Keras' names of the wanted layers, after their ReLU, such as "block5_conv4".
+        layers: Keras' names of the wanted layers, such as "block5_conv4".
         kind: "VGG16" or "VGG19".
         prepare: False gives VGG the images in [-1, 1] as they are, as pix2pixHD does; else they get
             the range and mean that it was trained with.
+        rectified: False for the layers before their ReLU.
+        side: VGG sees the images with this height and width, resized bilinearly; None as they are.
+            The stand-in, which has learned small images, always sees them as they are.
 
     Returns:
         Path and builder. The network maps images [N, H, W, 1 or 3] in [-1, 1] to the list of the
         activations, float32 under every policy.
     """
+    given = {"layers": layers, "rectified": rectified}
     if path:
-        return path, functools.partial(given, layers=layers, kind=kind, prepare=prepare)
-    return own_small.WEIGHTS, functools.partial(stand_in, layers=layers)
+        build = functools.partial(vgg_layers, kind=kind, prepare=prepare, side=side, **given)
+        return path, build
+    return own_small.WEIGHTS, functools.partial(stand_in, **given)
 
 
-def given(path, layers, kind, prepare):
+def vgg_layers(path, layers, kind, prepare, rectified, side):
     """Layers of VGG with the weights of a file."""
     with keras_settings.policy("float32"):  # activations are too large for float16
         found, ready = vgg.build_layers(path, layers, kind)
-    return lambda images: listed(found(ready(colored(images)) if prepare else colored(images)))
+        if not rectified:
+            chosen = [found.get_layer(name) for name in layers]
+            found = keras.Model(found.input, [unrectified(x, x.input) for x in chosen])
+
+    def look(images):
+        images = colored(images)
+        if side:
+            images = tf.image.resize(images, [side, side])
+        return listed(found(ready(images) if prepare else images))
+
+    return look
 
 
-def stand_in(path, layers):
+def stand_in(path, layers, rectified):
     """Layers of own-small in place of those of VGG."""
     print(NOTE)
     with keras_settings.policy("float32"):
@@ -61,20 +77,32 @@ def stand_in(path, layers):
         image = x = keras.Input([None, None, 3])
         blocks = []
         for layer in model.layers[1:6]:  # three convolutions, two poolings between them
-            x = layer(x)
             if isinstance(layer, keras.layers.Conv2D):
-                blocks.append(x)
+                blocks.append(layer(x) if rectified else unrectified(layer, x))
+            x = layer(x)
         first = keras.Model(image, blocks)
     first.trainable = False
     chosen = [min(int(name[len("block")]), len(blocks)) - 1 for name in layers]
+    means = MEANS if rectified else MEANS_BEFORE
 
     def look(images):
         planes = tf.split(colored(images), 3, axis=-1)  # red, green, blue
         found = first(tf.repeat(tf.concat(planes, axis=0), 3, axis=-1))
         found = [tf.concat(tf.split(x, 3, axis=0), axis=-1) for x in found]
-        return [found[k] / MEANS[k] for k in chosen]
+        return [found[k] / means[k] for k in chosen]
 
     return look
+
+
+def unrectified(layer, x):
+    """A convolution of x without the ReLU behind it."""
+    plain = keras.layers.Conv2D.from_config(
+        layer.get_config() | {"activation": None, "name": f"{layer.name}_unrectified"}
+    )
+    found = plain(x)
+    plain.set_weights(layer.get_weights())
+    plain.trainable = False
+    return found
 
 
 def colored(images):

@@ -21,5 +21,5 @@ class ReflectionPad(keras.layers.Layer):
         return tf.pad(x, [[0, 0], border, border, [0, 0]], "REFLECT")
 
     def compute_output_shape(self, shape):
-        n, rows, columns, channels = shape
-        return n, rows + 2 * self.size, columns + 2 * self.size, channels
+        n, *sides, channels = shape
+        return n, *(side and side + 2 * self.size for side in sides), channels

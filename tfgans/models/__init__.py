@@ -6,6 +6,7 @@ from tfgans.models.began import BEGAN
 from tfgans.models.bigan import BiGAN
 from tfgans.models.bigbigan import BigBiGAN
 from tfgans.models.biggan import BigGAN
+from tfgans.models.cartoongan import CartoonGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
 from tfgans.models.colorful import Colorful
@@ -26,6 +27,7 @@ from tfgans.models.gaugan import GauGAN
 from tfgans.models.icgan import IcGAN
 from tfgans.models.improved_gan import ImprovedGAN
 from tfgans.models.infogan import InfoGAN
+from tfgans.models.instagan import InstaGAN
 from tfgans.models.lapgan import LAPGAN
 from tfgans.models.lsgan import LSGAN
 from tfgans.models.lsgan_loss_sensitive import LossSensitiveGAN
@@ -64,6 +66,7 @@ MODELS = {
     "bigan": BiGAN,
     "bigbigan": BigBiGAN,
     "biggan": BigGAN,
+    "cartoongan": CartoonGAN,
     "cgan": CGAN,
     "cogan": CoGAN,
     "colorful": Colorful,
@@ -84,6 +87,7 @@ MODELS = {
     "icgan": IcGAN,
     "improved_gan": ImprovedGAN,
     "infogan": InfoGAN,
+    "instagan": InstaGAN,
     "lapgan": LAPGAN,
     "lsgan": LSGAN,
     "lsgan_loss_sensitive": LossSensitiveGAN,

@@ -34,6 +34,44 @@ NO_WAY_BACK = (
 )
 
 
+def conv(x, filters, size=3, strides=1, **kwargs):
+    """A convolution of an image with a border: reflected, or zeros where it halves the image."""
+    x = keras.layers.ZeroPadding2D(1)(x) if strides > 1 else ReflectionPad(size // 2)(x)
+    return keras.layers.Conv2D(filters, size, strides, kernel_initializer=initializer(), **kwargs)(
+        x
+    )
+
+
+def doubled(x, filters, **kwargs):
+    """A transposed convolution that doubles an image: the mirror image of one that halves it."""
+    layer = keras.layers.Conv2DTranspose(filters, 3, 2, kernel_initializer=initializer(), **kwargs)
+    # [N, 2H + 1, ...]; without the first row and column, the mirror image of the way down.
+    return keras.layers.Cropping2D(((1, 0), (1, 0)))(layer(x))
+
+
+def residual(x, norm=instance_norm, **kwargs):
+    """Adds to x a function of it: two convolutions, each with a normalization."""
+    y = keras.layers.ReLU()(norm()(conv(x, x.shape[-1], **kwargs)))
+    return keras.layers.Add()([x, norm()(conv(y, x.shape[-1], **kwargs))])
+
+
+def encode(image, width, blocks, downs=2, norm=instance_norm):
+    """The first half of the generator: `downs` halvings, then residual blocks."""
+    x = keras.layers.ReLU()(norm()(conv(image, width, 7)))
+    for i in range(downs):
+        x = keras.layers.ReLU()(norm()(conv(x, width * 2 ** (i + 1), strides=2)))
+    for _ in range(blocks):
+        x = residual(x, norm)
+    return x
+
+
+def decode(x, channels, ups=2, norm=instance_norm):
+    """The second half: `ups` doublings, each with half the channels, and the image."""
+    for _ in range(ups):
+        x = keras.layers.ReLU()(norm()(doubled(x, x.shape[-1] // 2)))
+    return conv(x, channels, 7, activation="tanh", dtype="float32")
+
+
 def build_resnet_generator(
     image_shape, channels, width=64, blocks=9, downs=2, norm=instance_norm, name="generator"
 ):
@@ -49,32 +87,8 @@ def build_resnet_generator(
         name: Name of the network.
     """
     halved(image_shape, downs)  # raises BadInput where that is not possible
-    widest = width * 2**downs
-
-    def conv(x, filters, kernel_size, stride=1, **kwargs):
-        return keras.layers.Conv2D(
-            filters, kernel_size, stride, kernel_initializer=initializer(), **kwargs
-        )(x)
-
-    def relu(x):
-        return keras.layers.ReLU()(norm()(x))
-
-    def block(x):
-        y = relu(conv(ReflectionPad(1)(x), widest, 3))
-        y = norm()(conv(ReflectionPad(1)(y), widest, 3))
-        return keras.layers.Add()([x, y])
-
     image = keras.Input(image_shape)
-    x = relu(conv(ReflectionPad(3)(image), width, 7))
-    for i in range(downs):
-        x = relu(conv(keras.layers.ZeroPadding2D(1)(x), width * 2 ** (i + 1), 3, 2))
-    for _ in range(blocks):
-        x = block(x)
-    for i in reversed(range(downs)):
-        # [N, 2H + 1, ...]; without the first row and column, the mirror image of the way down.
-        x = keras.layers.Conv2DTranspose(width * 2**i, 3, 2, kernel_initializer=initializer())(x)
-        x = relu(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
-    output = conv(ReflectionPad(3)(x), channels, 7, activation="tanh", dtype="float32")
+    output = decode(encode(image, width, blocks, downs, norm), channels, downs, norm)
     return keras.Model(image, output, name=name)
 
 

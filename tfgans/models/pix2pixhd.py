@@ -32,8 +32,7 @@ from tfgans.data.label_maps import in_colors
 from tfgans.features import perceptual
 from tfgans.images import table
 from tfgans.layers.instance_norm import instance_norm
-from tfgans.layers.reflection_pad import ReflectionPad
-from tfgans.models.cyclegan import build_resnet_generator, squared
+from tfgans.models.cyclegan import build_resnet_generator, conv, decode, residual, squared
 from tfgans.models.pix2pix import initializer
 from tfgans.models.translation import PREVIEW, TranslationModel
 from tfgans.ops.label_maps import means, of_objects, semantics
@@ -62,30 +61,17 @@ def build_enhancer(input_shape, channels, width=64, blocks=3):
         blocks: Residual blocks.
     """
 
-    def conv(x, filters, kernel_size, stride=1, **kwargs):
-        return keras.layers.Conv2D(
-            filters, kernel_size, stride, kernel_initializer=initializer(), **kwargs
-        )(x)
-
     def relu(x):
         return keras.layers.ReLU()(instance_norm()(x))
 
-    def block(x):
-        y = relu(conv(ReflectionPad(1)(x), width, 3))
-        y = instance_norm()(conv(ReflectionPad(1)(y), width, 3))
-        return keras.layers.Add()([x, y])
-
     rows, columns = halved(input_shape, 1)
     seen, features = keras.Input(input_shape), keras.Input([rows, columns, width])
-    x = relu(conv(ReflectionPad(3)(seen), width // 2, 7))
-    x = relu(conv(keras.layers.ZeroPadding2D(1)(x), width, 3, 2))
+    x = relu(conv(seen, width // 2, 7))
+    x = relu(conv(x, width, strides=2))
     x = keras.layers.Add()([x, features])
     for _ in range(blocks):
-        x = block(x)
-    # As in CycleGAN's generator: the mirror image of the way down.
-    x = keras.layers.Conv2DTranspose(width // 2, 3, 2, kernel_initializer=initializer())(x)
-    x = relu(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
-    image = conv(ReflectionPad(3)(x), channels, 7, activation="tanh", dtype="float32")
+        x = residual(x)
+    image = decode(x, channels, ups=1)
     return keras.Model([seen, features], image, name="enhancer")
 
 
@@ -110,7 +96,7 @@ def build_discriminator(
         name: Name of the network.
     """
 
-    def conv(filters, stride, use_bias=True, **kwargs):
+    def layer_of(filters, stride, use_bias=True, **kwargs):
         return keras.layers.Conv2D(
             filters, 4, stride, use_bias=use_bias, kernel_initializer=start(), **kwargs
         )
@@ -119,13 +105,13 @@ def build_discriminator(
         return keras.layers.ZeroPadding2D(2)(x)  # maps grow by one or two cells, as in the code
 
     image = keras.Input(input_shape)
-    x = keras.layers.LeakyReLU(0.2)(conv(width, 2)(padded(image)))
+    x = keras.layers.LeakyReLU(0.2)(layer_of(width, 2)(padded(image)))
     found = {"stage_1": x}
     for i in range(1, halvings + 1):
-        layer = normed(conv(width * min(2**i, 8), 2 if i < halvings else 1, use_bias))
+        layer = normed(layer_of(width * min(2**i, 8), 2 if i < halvings else 1, use_bias))
         x = keras.layers.LeakyReLU(0.2)(instance_norm()(layer(padded(x))))
         found[f"stage_{i + 1}"] = x
-    found["score"] = conv(1, 1, dtype="float32")(padded(x))
+    found["score"] = layer_of(1, 1, dtype="float32")(padded(x))
     return keras.Model(image, found, name=name)
 
 
@@ -323,8 +309,8 @@ class Pix2PixHD(TranslationModel):
         rates = {"generator": falling(self.global_steps)}
         rates["discriminators"] = rates["generator"]
         if self.enhancer:
-            later = [falling(self.global_steps), falling(self.joint_steps)]
-            rates["discriminators"] = InTurn(later, [self.global_steps])
+            later = falling(self.joint_steps)
+            rates["discriminators"] = InTurn(rates["generator"], self.global_steps, later)
             rates["enhancer"] = 2e-4
             rates["joint"] = falling(self.joint_steps, held=self.enhancer_steps)
         return {player: Adam(rate, beta_1=0.5) for player, rate in rates.items()}

@@ -366,3 +366,47 @@ def test_a_broken_frame_is_left_out(restorer, run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "skipped broken image" in said and "Written: 2 of 3 frames" in said
     assert outputs(tmp_path / "translated") == ["0.png", "2.png"]
+
+
+def test_label_maps_become_photographs(run, tmp_path, capsys):
+    """Beside their maps in colors, or as frames in the order of their numbers."""
+    settings = Config.load("gaugan", "tiny")
+    training.resolve(settings)
+    model = training.build(settings)
+    release = storage.release(model, "gaugan", tmp_path / "saved_models")
+    keys, maps = np.random.RandomState(0), []
+    for name in ("1", "2", "10"):
+        labels = keys.randint(0, 4, [32, 32]).astype("uint8")
+        maps.append(labels)
+        for kind, numbers in (("labels", labels), ("instances", labels.astype("uint16") * 300)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(numbers).save(tmp_path / kind / f"{name}.png")
+    photograph = keys.randint(0, 256, [32, 32, 3], "uint8")
+    Image.fromarray(photograph).save(tmp_path / "style.png")
+    given = "--instances", tmp_path / "instances", "--style", tmp_path / "style.png"
+    run("translate", release, tmp_path / "labels", *given)
+    assert outputs(tmp_path / "translated") == ["1.png", "10.png", "2.png"]
+    style = (photograph[None] / 127.5 - 1).astype("float32")
+    for name, labels in zip(("1", "2", "10"), maps, strict=True):
+        both = labels[None].astype("int32")
+        wanted = images.to_uint8(model.photograph(both, 300 * both, style)[0])
+        with Image.open(tmp_path / "translated" / f"{name}.png") as sheet:
+            found = np.asarray(sheet)
+        assert found.shape == (32, 64, 3)
+        assert np.abs(found[:, 32:].astype(int) - wanted).max() <= 1
+        shown = np.array([color for _, color in model.legend])[labels]
+        assert np.abs(found[:, :32].astype(int) - shown).max() <= 1
+    capsys.readouterr()
+    run("translate", release, tmp_path / "labels", *given, "--film", "--out", tmp_path / "film")
+    assert "Temporal error" in capsys.readouterr().out
+    with Image.open(tmp_path / "film/10.png") as frame:
+        assert frame.size == (32, 32)
+    for words, message in (
+        (given[:2], "takes --style"),
+        (given[2:], "takes --instances"),
+        ((*given, "--hidden"), "are for images"),
+        (("--instances", tmp_path / "style.png", *given[2:]), "an image of one channel"),
+        (("--instances", tmp_path / "labels/1.png", *given[2:]), "no file of the same name"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            run("translate", release, tmp_path / "labels", *words)

@@ -8,6 +8,9 @@ A film becomes a film of the same kind, without the input: a GIF of several fram
 sound; it needs the package imageio-ffmpeg), or with --film a folder of frames. The temporal error
 is printed: how much more the output changes from frame to frame than the input (data/films.py).
 
+A model of label maps, such as GauGAN, gets files of class numbers (docs/data.md), --instances with
+files of the same names if it takes them, and --style with a photograph if the endpoint takes one.
+
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
 
@@ -24,15 +27,18 @@ import _start  # noqa: F401
 import numpy as np
 import tensorflow as tf
 
-from tfgans import images, models
-from tfgans.data import BrokenImage, films
+from tfgans import images, models, use
+from tfgans.data import BrokenImage, films, label_maps
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
+from tfgans.data.label_maps import read_maps
 from tfgans.data.paired import Half
 from tfgans.errors import BadInput, nearest, run_tool, seed
 from tfgans.metrics import hidden
 
 SHOWN = 8  # rows of the picture of hidden details
+IMAGES = ({"image"},)  # inputs of endpoints that this tool offers, beside the seed
+MAPS = tuple({"map", *more} for more in ((), ("instances",), ("style",), ("instances", "style")))
 
 
 def main():
@@ -47,6 +53,8 @@ def main():
         "--half", choices=("left", "right", "whole"), help="half of each image that is translated"
     )
     parser.add_argument("--film", action="store_true", help="the folder holds a film's frames")
+    parser.add_argument("--instances", metavar="PATH", help="a number for each object, as files")
+    parser.add_argument("--style", metavar="FILE", help="a photograph that gives the style")
     parser.add_argument("--single", action="store_true", help="write only the result")
     parser.add_argument(
         "--hidden", action="store_true", help="measure what translations hide for the way back"
@@ -55,10 +63,12 @@ def main():
     args = parser.parse_args()
 
     model, path = models.load(args.model), pathlib.Path(args.path).expanduser()
+    maps = model.data_kind == "label_maps"
+    ways = MAPS if maps else IMAGES
     offered = {
         name: (function, {spec.name: spec for spec in signature})
         for name, (function, signature) in model.endpoints().items()
-        if {spec.name for spec in signature} in ({"image"}, {"image", "seed"})
+        if {spec.name for spec in signature} - {"seed"} in ways
     }
     endpoint = args.endpoint
     if args.seed is not None and endpoint == "serving_default" and "translate" in offered:
@@ -71,6 +81,11 @@ def main():
         raise BadInput(f"{type(model).__name__} has no noise: leave --seed out.")
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
+    if maps:
+        translate_maps(model, function, wanted, args)
+        return
+    if args.instances or args.style:
+        raise BadInput(f"{type(model).__name__} takes images alone: leave the other inputs out.")
     film = films.open_film(path) if args.film or films.is_film(path) else None
     if film and args.hidden:
         raise BadInput(f"{path} is a film, and --hidden is for images: leave it out.")
@@ -112,6 +127,47 @@ def main():
         errors, seen = hidden.of_model(model, np.stack(kept), direction)
         images.save_grid(seen[:SHOWN], file := out.with_name(f"{out.name}-hidden.png"))
         print(f"{hidden.described(errors)} Picture: {file}")
+
+
+def translate_maps(model, function, wanted, args):
+    """Writes photographs of label maps, each beside its map in colors, or as the frames of a film.
+
+    Args:
+        model: A model of label maps.
+        function: Its endpoint.
+        wanted: Name -> TensorSpec of the endpoint's inputs.
+        args: The words of the command line.
+    """
+    for word in ("instances", "style"):
+        if (word in wanted) != bool(getattr(args, word)):
+            needs = "takes" if word in wanted else "does not take"
+            raise BadInput(f"{args.endpoint} of {type(model).__name__} {needs} --{word}.")
+    if args.hidden or args.half:
+        raise BadInput("--hidden and --half are for images, not for label maps: leave them out.")
+    size, out = wanted["map"].shape[1:], pathlib.Path(args.out)
+    names, labels = read_maps(args.path, size, model)
+    given = {"map": labels, "seed": tf.constant(args.seed or 0, "int64")}
+    if "instances" in wanted:
+        others, given["instances"] = read_maps(args.instances, size)
+        if list(map(label_maps.stem_of, others)) != list(map(label_maps.stem_of, names)):
+            raise BadInput(f"{args.instances} has no file of the same name for each label map.")
+    if "style" in wanted:
+        style = use.read_images(args.style, wanted["style"].shape[1:], [])
+        if len(style) > 1:
+            raise BadInput(f"--style is one photograph, and {args.style} holds {len(style)}.")
+        given["style"] = np.repeat(style, len(labels), axis=0)
+    order = sorted(range(len(names)), key=lambda i: films.by_numbers(names[i]))
+    files, error = names_to_write(names), films.TemporalError()
+    legend = model.legend or ()
+    for i in order:
+        row = [given[word] if word == "seed" else given[word][i : i + 1] for word in wanted]
+        after = function(*row)["image"].numpy()
+        before = label_maps.in_colors(labels[i : i + 1], model.channels, legend)
+        error.add(before[0], after[0])
+        file = out / f"{files[i]}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        images.save_grid(after if args.single or args.film else images.table(before, after), file)
+    print(f"Written: {len(names)} images to {out}." + (f" {error}" if args.film else ""))
 
 
 def measured(results, error):

@@ -26,7 +26,7 @@ def is_white(rows, colors):
 CONTRACT = {
     "is_real": is_white,
     "served": ["generator", "local", "encoder", "styles"],
-    # What training has seen is not served, but the styles to choose from are.
+    # Styles to choose from are served, those that training has seen are not.
     "prepared": {Styles: lambda layer: -math.prod(layer.memory.shape) - layer.classes},
 }
 

@@ -51,10 +51,11 @@ class Numbers(FolderImages):
 
     Args:
         path: A folder, or one file.
-        legend: [[name, [r, g, b]], ...] for files in colors; class k has the k-th color.
+        legend: [[name, [r, g, b]], ...] for files in colors; class k has the k-th color. None for
+            instances, which have no legend.
     """
 
-    def __init__(self, path, legend=()):
+    def __init__(self, path, legend=None):
         self.legend = legend
         super().__init__(path, (0, 1), every=True)
 
@@ -82,10 +83,10 @@ class Numbers(FolderImages):
     def numbers_of(self, colors, name):
         """Class numbers [h, w] of colors [h, w, 3]."""
         if not self.legend:
+            way = f"Add a {LEGEND} beside the folders: {LIST}"
             raise DataError(
-                f"{name} is in colors, and a label map holds one number for each pixel.",
-                f"Add a {LEGEND} beside the folders: "
-                '[["sky", [0, 128, 255]], ["tree", [0, 90, 0]], ...].',
+                f"{name} is in colors, and one whole number is wanted for each pixel.",
+                "Store them as an image of one channel." if self.legend is None else way,
             )
         known = np.array([joined(color) for _, color in self.legend])
         found, order = joined(colors), np.argsort(known)
@@ -373,7 +374,7 @@ def read_maps(path, size, model=None) -> tuple:
     path = pathlib.Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
-    source = Numbers(path, (model and model.legend) or ())
+    source = Numbers(path, model and (model.legend or ()))
     found = []
     for i in range(len(source)):
         labels = crop_nearest(source.read(i), *size)

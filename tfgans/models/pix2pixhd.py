@@ -116,7 +116,7 @@ def build_discriminator(
 
 
 def judged(discriminators, seen, image):
-    """What discriminators find at scale after scale, each half as large as the one before.
+    """The findings of discriminators at scale after scale, each half as large as the one before.
 
     Args:
         discriminators: The first one sees the image as it is.

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def semantics(labels, instances, channels):
-    """What generators and discriminators see of a label map.
+    """A label map as generators and discriminators see it.
 
     Args:
         labels: Class numbers, int32 [N, H, W], below `channels`.

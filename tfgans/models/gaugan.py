@@ -272,7 +272,7 @@ class GauGAN(TranslationModel):
         return self.draw(seen, z, training=True), {"divergence": kl}
 
     def compare(self, seen, fake, real):
-        """The findings of the discriminators in fakes and in real images, which pass as one batch."""
+        """The findings in fakes and in real images, which pass as one batch, at each scale."""
         pairs = []
         for found in judged(
             self.discriminators, tf.tile(seen, [2, 1, 1, 1]), tf.concat([fake, real], 0)

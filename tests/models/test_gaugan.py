@@ -191,7 +191,11 @@ def test_rates_are_four_to_one():
 
 @pytest.mark.parametrize(
     "settings, words",
-    [({"upsampling": "much"}, "normal"), ({"encoder_side": 100}, "power of 2")],
+    [
+        ({"upsampling": "much"}, "normal"),
+        ({"encoder_side": 100}, "power of 2"),
+        ({"image_shape": (40, 64, 3)}, r"not 40x64.*model.image_shape=\[32, 64, 3\]"),
+    ],
 )
 def test_wrong_settings_are_named(settings, words):
     with pytest.raises(BadInput, match=words):

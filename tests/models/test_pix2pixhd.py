@@ -8,6 +8,7 @@ import tensorflow as tf
 from tiny import trainable, without_numbers
 
 from tfgans import keras_settings, random
+from tfgans.errors import BadInput
 from tfgans.models.pix2pixhd import (
     Pix2PixHD,
     Styles,
@@ -276,3 +277,8 @@ def test_a_full_size_map_in_stage_0_is_drawn_at_half_the_size():
     np.testing.assert_array_equal(found[:, ::2, ::2], half)
     model.now = 5
     assert np.abs(model.photograph(labels, objects) - found).max() > 1e-4  # the enhancer's
+
+
+def test_a_size_that_cannot_be_halved_is_named_as_it_was_given():
+    with pytest.raises(BadInput, match=r"not 40x30.*model.image_shape=\[40, 32, 3\]"):
+        small(image_shape=(40, 30, 3))

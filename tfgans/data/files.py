@@ -315,8 +315,8 @@ def _png16_channels(file):
     return None
 
 
-def _open(file):
-    """Opens an image and reads only its header."""
+def opened(file):
+    """Opens an image of a known format and of no monstrous size; only its header is read."""
     image = Image.open(file, formats=FORMATS)
     width, height = image.size
     if not 0 < width * height <= MOST_PIXELS:
@@ -326,7 +326,7 @@ def _open(file):
 
 def _header(file):
     png16_channels = _png16_channels(file)
-    with _open(file) as image:
+    with opened(file) as image:
         if isinstance(image, TiffImagePlugin.TiffImageFile):  # its `size` can be turned already
             width, height = image.tag_v2[256], image.tag_v2[257]
             sideways = image.getexif().get(FIELD) in SIDEWAYS
@@ -343,7 +343,7 @@ def _header(file):
 
 def _decode(file):
     png16 = _png16_channels(file)
-    with _open(file) as image:
+    with opened(file) as image:
         # Pillow turns a TIFF when it reads the pixels.
         tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
         number = 1 if tiff else orientation(image, file)

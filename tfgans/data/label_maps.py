@@ -20,10 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from tfgans.data.convert import aligned, center, cut, prepare
-from tfgans.data.files import FORMATS, MOST_PIXELS, FolderImages
+from tfgans.data.files import FolderImages, opened
 from tfgans.data.images import common_shape, read_whole, report_conversion
 from tfgans.data.layouts import PREFIXES, match, two_folders
 from tfgans.data.scenes import CLASSES, SyntheticPlaces
@@ -101,14 +100,6 @@ class Numbers(FolderImages):
                 "Add it there, or correct the file; JPEG changes colors, so use PNG.",
             )
         return numbers
-
-
-def opened(file):
-    image = Image.open(file, formats=FORMATS)
-    width, height = image.size
-    if not 0 < width * height <= MOST_PIXELS:
-        raise ValueError(f"{width}x{height} pixels; the limit is {MOST_PIXELS:,}")
-    return image
 
 
 def joined(colors):

@@ -58,7 +58,7 @@ def build_generator(input_shape, channels, width, doublings, latent_dim, spade_w
         latent_dim: Length of z; 0 for a start from the semantics.
         spade_width: Channels between semantics and the scales and shifts of SPADE.
     """
-    rows, columns = halved(input_shape, doublings)
+    rows, columns = (side >> doublings for side in input_shape[:2])
     seen = keras.Input(input_shape)
 
     def spade(x, active=True):
@@ -193,6 +193,7 @@ class GauGAN(TranslationModel):
         super().__init__(**kwargs)
         if upsampling not in DOUBLINGS:
             raise BadInput(nearest("upsampling of GauGAN", str(upsampling), DOUBLINGS))
+        halved(image_shape, DOUBLINGS[upsampling])  # raises BadInput where that is not possible
         if encoder and (encoder_side < 8 or encoder_side & (encoder_side - 1)):
             raise BadInput(f"model.encoder_side is a power of 2 from 8 on, not {encoder_side}.")
         self.image_shape, self.num_labels, self.unlabeled = image_shape, num_labels, unlabeled

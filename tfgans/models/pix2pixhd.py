@@ -257,6 +257,7 @@ class Pix2PixHD(TranslationModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        halved(image_shape, downs + enhancer)  # raises BadInput where that is not possible
         self.image_shape, self.num_labels, self.unlabeled = image_shape, num_labels, unlabeled
         self.instances, self.legend, self.width, self.blocks = instances, legend, width, blocks
         self.downs, self.enhancer_blocks, self.scales = downs, enhancer_blocks, scales
@@ -319,7 +320,7 @@ class Pix2PixHD(TranslationModel):
         if stage > 0 or not self.enhancer:
             return self.image_shape
         rows, columns, channels = self.image_shape
-        return *halved(self.image_shape, 1), channels
+        return rows // 2, columns // 2, channels
 
     # The networks.
 

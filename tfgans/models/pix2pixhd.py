@@ -16,8 +16,9 @@ Discriminator and generator move at once, from one forward pass.
 
 Differs from the paper: features are matched as in the code, as a mean over scales. Without a file
 of VGG19's weights a small network stands in for it, which is printed (`features/perceptual.py`).
-Styles are clustered from those that the last trainings steps saw, not in a pass over the data
-afterwards. The discriminators keep Adam's moments from stage to stage.
+Styles are clustered from those that the last training steps saw, not in a pass over the data
+afterwards. The encoder sees half of the full size in all stages; the code stores its answers before
+stage 1. The discriminators keep Adam's moments from stage to stage.
 
 Reference: NVIDIA/pix2pixHD.
 """
@@ -305,7 +306,8 @@ class Pix2PixHD(TranslationModel):
     def default_optimizers(self):
         def falling(steps, held=0):
             """The first half at the full rate, of which some steps are not counted here."""
-            return HoldThenDecay(2e-4, steps - steps // 2 - held, steps // 2)
+            half = max(steps // 2, 1)
+            return HoldThenDecay(2e-4, steps - half - held, half)
 
         rates = {"generator": falling(self.global_steps)}
         rates["discriminators"] = rates["generator"]

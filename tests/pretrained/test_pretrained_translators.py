@@ -1,14 +1,13 @@
 """Published generators of CycleGAN and pix2pix against their networks, written here in NumPy.
 
-The files have the names and layouts of pytorch-CycleGAN-and-pix2pix. Maps are [N, C, H, W], in
-float64; a transposed convolution is written as its definition, each input pixel adding its kernel
-to the output.
+The files have the names and layouts of pytorch-CycleGAN-and-pix2pix.
 """
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from torch_files import Tensor, torch_file, write_state_dict
+from numpy_layers import conv, mirrored, nchw, nhwc, norm, pictures, relu, same, transposed, written
+from torch_files import Tensor, torch_file
 
 from tfgans import images, models, pretrained, random, storage
 from tfgans.errors import BadInput
@@ -19,51 +18,6 @@ SHAPE = (20, 24, 3)
 
 
 # The official networks.
-
-
-def conv(x, w, b=0.0, stride=1, pad=0):
-    """[N, C, H, W] with [out, in, k, k], padded with zeros."""
-    k = w.shape[2]
-    x = np.pad(x, [(0, 0), (0, 0), (pad, pad), (pad, pad)])
-    height, width = ((side - k) // stride + 1 for side in x.shape[2:])
-    y = sum(
-        np.einsum(
-            "nchw,oc->nohw",
-            x[:, :, i : i + stride * height : stride, j : j + stride * width : stride],
-            w[:, :, i, j].astype("f8"),
-        )
-        for i in range(k)
-        for j in range(k)
-    )
-    return y + np.reshape(b, [1, -1, 1, 1])
-
-
-def transposed(x, w, b=0.0, pad=1, more=0):
-    """[N, C, H, W] with [in, out, k, k] and strides of 2; `more` is PyTorch's output padding."""
-    n, _, height, width = x.shape
-    k = w.shape[2]
-    y = np.zeros([n, w.shape[1], 2 * height + k + more, 2 * width + k + more])
-    for i in range(k):
-        for j in range(k):
-            y[:, :, i : i + 2 * height : 2, j : j + 2 * width : 2] += np.einsum(
-                "nchw,co->nohw", x, w[:, :, i, j].astype("f8")
-            )
-    rows, columns = ((side - 1) * 2 - 2 * pad + k + more for side in (height, width))
-    return y[:, :, pad : pad + rows, pad : pad + columns] + np.reshape(b, [1, -1, 1, 1])
-
-
-def mirrored(x, size):
-    return np.pad(x, [(0, 0), (0, 0), (size, size), (size, size)], mode="reflect")
-
-
-def norm(x, scale=1.0, shift=0.0):
-    mean, variance = x.mean(axis=(2, 3), keepdims=True), x.var(axis=(2, 3), keepdims=True)
-    scale, shift = (np.reshape(a, [1, -1, 1, 1]) for a in (scale, shift))
-    return (x - mean) / np.sqrt(variance + 1e-5) * scale + shift
-
-
-def relu(x):
-    return np.maximum(x, 0)
 
 
 class Weights:
@@ -175,31 +129,6 @@ def unet(v, x, steps=5, masks=()):
 # The comparison.
 
 
-def pictures(shape=SHAPE, n=2, seed=3):
-    return np.random.RandomState(seed).uniform(-1, 1, [n, *shape]).astype("float32")
-
-
-def nchw(x):
-    return np.transpose(x, (0, 3, 1, 2))
-
-
-def nhwc(x):
-    return np.transpose(x, (0, 2, 3, 1))
-
-
-def written(path, arrays):
-    """The path of a file of these arrays, as PyTorch writes it today."""
-    write_state_dict(path, arrays)
-    return path
-
-
-def same(ours, official):
-    """Equal to 1e-4, for images that are not blank, gray or saturated."""
-    assert ours.shape == official.shape and official.std() > 0.2
-    assert np.abs(official).mean() < 0.9
-    np.testing.assert_allclose(ours, official, atol=1e-4)
-
-
 @pytest.mark.parametrize("blocks, old", [(6, True), (9, False)])
 def test_a_generator_of_cyclegan(blocks, old, tmp_path, capsys):
     arrays = resnet_arrays(blocks, old=old)
@@ -207,7 +136,7 @@ def test_a_generator_of_cyclegan(blocks, old, tmp_path, capsys):
     tensors = {name: Tensor(array) for name, array in arrays.items()}
     path.write_bytes(torch_file(tensors, old=old))
     model = pretrained.load(path, image_shape=SHAPE)
-    x = pictures()
+    x = pictures(SHAPE)
     same(model.translate(x).numpy(), nhwc(resnet(arrays, nchw(x), blocks)))
     text = capsys.readouterr().out
     assert f"{path}: a_to_b of cyclegan." in text and f"width=4, blocks={blocks}" in text
@@ -236,7 +165,7 @@ def test_two_files_are_both_directions(tmp_path, capsys):
     paths = [written(tmp_path / f"{k}.pth", arrays) for k, arrays in enumerate((there, back))]
     model = pretrained.load(*paths, image_shape=SHAPE, patch_layers=1, pool_size=2)
     assert f"{paths[0]}, {paths[1]}: a_to_b, b_to_a of cyclegan." in capsys.readouterr().out
-    x = pictures()
+    x = pictures(SHAPE)
     for direction, arrays in (("a_to_b", there), ("b_to_a", back)):
         same(model.translate(x, direction=direction).numpy(), nhwc(resnet(arrays, nchw(x))))
         function, _ = model.endpoints()[direction]
@@ -247,7 +176,7 @@ def test_two_files_are_both_directions(tmp_path, capsys):
 def test_one_file_is_one_direction(tmp_path, tool):
     """The other one is missing, and says so wherever it is asked for."""
     model = pretrained.load(written(tmp_path / "a.pth", resnet_arrays()), image_shape=SHAPE)
-    x = pictures()
+    x = pictures(SHAPE)
     expected = model.translate(x).numpy()
     release = storage.release(model, "a", tmp_path).parent
     served = tf.saved_model.load(str(release / "1")).signatures
@@ -277,7 +206,7 @@ def test_a_new_way_back_is_begun_only_when_asked_for(tmp_path, capsys):
     assert "one_way=false begins a new one" in capsys.readouterr().out
     start = pretrained.begin_run(model, tmp_path / "run")
     again = storage.read(storage.snapshots(start.parent)[-1])
-    assert not again.one_way and again.translate(pictures(), direction="b_to_a").shape[0] == 2
+    assert not again.one_way and again.translate(pictures(SHAPE), direction="b_to_a").shape[0] == 2
     with pytest.raises(BadInput, match="of one way"):
         pretrained.begin_run(pretrained.load(path, image_shape=SHAPE), tmp_path / "other")
 
@@ -355,7 +284,7 @@ UNEVEN = resnet_arrays() | {
         (UNEVEN, r"model.1.weight has the shape \(4, 3, 7, 7\), but .* imply \(4, 2, 7, 7\)"),
         (resnet_arrays(33, width=1), "it has 33 residual blocks"),
         (DISCRIMINATOR, "it is a discriminator"),
-        ({"main.0.weight": OTHER}, "no generator of CycleGAN, pix2pix or DeOldify"),
+        ({"main.0.weight": OTHER}, "no generator of CycleGAN, pix2pix, pix2pixHD, SPADE"),
         (without(unet_arrays(), "model.model.1.model.2.bias"), "lacks 'model.model.1.model.2.b"),
         (without(unet_arrays(), "model.model.3.bias"), "lacks 'model.model.3.bias'"),
         (without(unet_arrays(), "model.model.0.weight"), "lacks 'model.model.0.weight'"),
@@ -429,5 +358,5 @@ def test_the_tool_makes_a_release_of_two_files(tmp_path, tool):
     options = ["--set", "image_shape=[20,24,3]", "--set", "pool_size=0", "--set", "patch_layers=1"]
     done = tool(tmp_path, "convert", paths[0], "saved/both", "--b-to-a", paths[1], *options)
     assert "python tools/translate.py saved/both IMAGES" in done.stdout, done.stderr
-    model, x = models.load(tmp_path / "saved" / "both"), pictures()
+    model, x = models.load(tmp_path / "saved" / "both"), pictures(SHAPE)
     same(model.translate(x, direction="b_to_a").numpy(), nhwc(resnet(back, nchw(x))))

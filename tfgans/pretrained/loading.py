@@ -15,8 +15,10 @@ from tfgans.pretrained import (
     bigbigan,
     biggan,
     cyclegan,
+    gaugan,
     nogan,
     pix2pix,
+    pix2pixhd,
     progan,
     stylegan,
     stylegan2,
@@ -32,9 +34,9 @@ def load(path, b_to_a=None, **changes) -> keras.Model:
     It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada, stylegan and
     progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
     BigGAN's and BigBiGAN's modules of TensorFlow Hub; Hugging Face's BigGAN-deep; generators of
-    pytorch-CycleGAN-and-pix2pix; and those of DeOldify. The averaged generator ("G_ema", "Gs")
-    becomes `generator_ema`, which `sample` uses; training continues with G and D. The contents of
-    the file are printed.
+    pytorch-CycleGAN-and-pix2pix, pix2pixHD and SPADE (GauGAN); and those of DeOldify. The averaged
+    generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with
+    G and D. The contents of the file are printed.
 
     A file of CycleGAN holds one direction, which becomes `a_to_b`. Without the file of the other
     one the model has no `b_to_a`, rather than one of random weights.
@@ -46,8 +48,8 @@ def load(path, b_to_a=None, **changes) -> keras.Model:
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
-        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN`, `BigBiGAN`, `CycleGAN`, `Pix2Pix`
-        or `NoGAN`, not compiled.
+        A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN`, `BigBiGAN`, `CycleGAN`, `Pix2Pix`,
+        `Pix2PixHD`, `GauGAN` or `NoGAN`, not compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
@@ -106,11 +108,14 @@ def read_module(path) -> tuple:
         return nogan, networks
     if any(name.startswith(f"{pix2pix.OUTER}.") for name in arrays):
         return pix2pix, {"generator": pix2pix.read(arrays)}
+    for family in (pix2pixhd, gaugan):
+        if family.is_known(arrays):
+            return family, {"generator": family.read(arrays)}
     if any(name.startswith("model.") for name in arrays):
         return cyclegan, {"a_to_b": cyclegan.read(arrays)}
     raise BadInput(
-        "it holds no generator of CycleGAN, pix2pix or DeOldify, no ResNet of torchvision, and no "
-        "BigGAN-deep of Hugging Face's form"
+        "it holds no generator of CycleGAN, pix2pix, pix2pixHD, SPADE or DeOldify, no ResNet of "
+        "torchvision, and no BigGAN-deep of Hugging Face's form"
     )
 
 

@@ -2,7 +2,8 @@
 
 Reads pickles of StyleGAN2 (in PyTorch or TensorFlow), StyleGAN and ProGAN, folders of BigGAN's
 and BigBiGAN's modules of TensorFlow Hub, Hugging Face's pytorch_model.bin of BigGAN-deep, and .pth
-files of generators of CycleGAN, pix2pix and DeOldify. Nothing in the file is run.
+files of generators of CycleGAN, pix2pix, pix2pixHD, SPADE (GauGAN) and DeOldify. Nothing in the
+file is run.
 
 A file of CycleGAN holds one direction, A to B. With the file of the other one, --b-to-a FILE, the
 release has both; without it, A to B alone.
@@ -48,6 +49,8 @@ def main():
     words = ["tools/sample.py", str(out)]
     if isinstance(model, TranslationModel):
         words = ["tools/translate.py", str(out), "IMAGES"]
+    if model.data_kind == "label_maps":
+        words = ["tools/use.py", str(out)]  # lists its inputs: maps, perhaps objects or styles
     print("  " + shlex.join(["python", *words]))
     if args.run:
         start = pretrained.begin_run(model, args.run)

@@ -4,6 +4,8 @@ The files have the names and layouts of NVIDIA/pix2pixHD and NVlabs/SPADE, and r
 vectors of spectral normalization are those of a long training.
 """
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -407,6 +409,28 @@ def test_settings_of_the_published_sizes():
         "width": 2, "blocks": 9, "downs": 4, "enhancer": True, "enhancer_blocks": 3,
         "global_steps": 0, "enhancer_steps": 0,
     }  # fmt: skip
+
+
+def test_shapes_of_the_published_widths():
+    """Their trained numbers are those of the papers' networks."""
+    for seen, z, count in (
+        (184, {}, 97_480_899),
+        (151, {}, 96_492_483),
+        (36, {}, 93_048_003),
+        (184, {"latent_dim": 256, "cells": 64}, 112_626_883),
+    ):
+        sizes = {"colors": 3, "width": 64, "most": False, "spade_width": 128}
+        sizes |= {"latent_dim": 0, "cells": 0} | z
+        shapes = gaugan.shapes_of(seen, **sizes)
+        fixed = ("weight_u", "running_mean", "running_var")
+        assert count == sum(
+            math.prod(shape) for name, shape in shapes.items() if not name.endswith(fixed)
+        )
+    sizes = {"seen": 36, "colors": 3, "width": 64, "downs": 4, "blocks": 9}
+    for blocks, count in ((0, 182_546_755), (3, 182_857_059)):
+        parts = pix2pixhd.layers_of(sizes | {"enhancer_blocks": blocks})
+        layers = [layer for part in parts for layer in part.values()]
+        assert count == sum(math.prod(kernel) + bias for kernel, bias in layers)
 
 
 # Files that are refused.

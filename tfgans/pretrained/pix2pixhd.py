@@ -117,8 +117,9 @@ def read(arrays) -> dict:
     }
     if local and not 0 < sizes["enhancer_blocks"] <= MOST_BLOCKS:
         raise BadInput(f"its enhancer has {sizes['enhancer_blocks']} residual blocks; they have 3")
-    first = arrays.get("model.1.weight", np.zeros([0, 0]))
-    sizes |= {"width": len(first), "seen": first.shape[1] if first.ndim > 1 else 0, "colors": 0}
+    first = arrays.get("model.1.weight", np.zeros(0))
+    width, seen = first.shape[:2] if first.ndim > 1 else (0, 0)
+    sizes |= {"width": width, "seen": seen, "colors": 0}
     generator, enhancer = layers_of(sizes)
     last = [*(enhancer or generator)][-1]
     sizes["colors"] = arrays.get(f"{last}.bias", np.zeros(0)).size

@@ -50,7 +50,10 @@ def main():
     if isinstance(model, TranslationModel):
         words = ["tools/translate.py", str(out), "IMAGES"]
     if model.data_kind == "label_maps":
-        words = ["tools/use.py", str(out)]  # lists its inputs: maps, perhaps objects or styles
+        words = ["tools/translate.py", str(out), "MAPS"]
+        inputs = {spec.name for spec in model.endpoints()["translate"][1]}
+        for word in ("instances", "style"):
+            words += [f"--{word}", word.upper()] if word in inputs else []
     print("  " + shlex.join(["python", *words]))
     if args.run:
         start = pretrained.begin_run(model, args.run)

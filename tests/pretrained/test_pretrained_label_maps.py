@@ -214,8 +214,9 @@ def test_training_goes_on_with_the_last_stage(tmp_path):
     before = model.photograph(labels, objects).numpy()
     np.testing.assert_array_equal(again.photograph(labels, objects), before)
     assert model.stage == 2 and model.mover == "joint"
-    for optimizer in model.optimizers.values():
-        assert float(optimizer.learning_rate) == pytest.approx(2e-4)
+    rates = {player: float(o.learning_rate) for player, o in model.optimizers.items()}
+    assert rates["joint"] == rates["discriminators"] == pytest.approx(2e-4)
+    assert np.isfinite([*rates.values()]).all()
     batch = {"map": labels, "instances": objects, "target": tf.zeros([1, 16, 16, 3])}
     with random.scope(0, 0):
         logs = model.train_step(batch)
@@ -372,16 +373,18 @@ def test_vectors_that_lag_behind_the_kernel(tmp_path):
 def test_the_tool_makes_a_release(tmp_path, tool):
     arrays = spade_arrays(4, width=1, hidden=2)
     path = written(tmp_path / "a.pth", arrays)
-    options = ["image_shape=[32,64,3]", "num_labels=4", "instances=false"]
+    options = ["image_shape=[32,64,3]", "num_labels=3", "instances=true"]
     options += [f"{word}={value}" for word, value in SMALL.items()]
     changes = [word for option in options for word in ("--set", option)]
     done = tool(tmp_path, "convert", path, "city", *changes)
-    assert done.stdout.endswith("  python tools/use.py city\n"), done.stderr
-    labels, _ = maps(32, 64, 4)
+    hint = "  python tools/translate.py city MAPS --instances INSTANCES\n"
+    assert done.stdout.endswith(hint), done.stderr
+    labels, objects = maps(32, 64, 3)
     served = tf.saved_model.load(str(tmp_path / "city" / "1")).signatures["translate"]
-    wanted = nhwc(official_spade(arrays, one_hot(labels, 4), "normal", (1, 2)))
-    same(served(map=tf.constant(labels))["image"].numpy(), wanted)
-    same(models.load(tmp_path / "city").photograph(labels).numpy(), wanted)
+    wanted = nhwc(official_spade(arrays, one_hot(labels, 3, objects), "normal", (1, 2)))
+    given = {"map": tf.constant(labels), "instances": tf.constant(objects)}
+    same(served(**given)["image"].numpy(), wanted)
+    same(models.load(tmp_path / "city").photograph(labels, objects).numpy(), wanted)
 
 
 def test_settings_of_the_published_sizes():

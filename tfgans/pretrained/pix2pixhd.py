@@ -8,8 +8,8 @@ files from before PyTorch 0.4, are left out: the authors' program takes those of
 
 Differs from what their program can write: two enhancers or more, batch normalization, and dropout
 are refused, because our model has none of these. A global generator of two halvings has the names
-of CycleGAN's and is read as one. The enhancer of a `local` file takes the generator's features, so
-the model begins in stage 2 (`global_steps` and `enhancer_steps` are 0).
+of CycleGAN's and is taken for one. The enhancer of a `local` file takes the generator's features,
+so the model begins in stage 2 (`global_steps` and `enhancer_steps` are 0).
 
 Not verified: no published file was at hand. The tests write files of this form.
 """

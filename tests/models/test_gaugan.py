@@ -176,7 +176,7 @@ def test_content_comes_from_the_map_and_style_from_the_photograph():
     swapped = model.photograph(labels, objects, image[::-1])
     assert np.abs(made - swapped).max() > 1e-3
     mean, _ = model.encode(image)
-    np.testing.assert_allclose(model.from_code(labels, objects, mean), made, atol=1e-6)
+    np.testing.assert_allclose(model.from_code(labels, objects, mean.numpy()), made, atol=1e-6)
     function, signature = model.endpoints()["generate"]
     assert [spec.name for spec in signature] == ["map", "instances", "z"]
     np.testing.assert_allclose(function(labels, objects, mean)["image"], made, atol=1e-6)

@@ -328,7 +328,8 @@ class GauGAN(TranslationModel):
     def from_code(self, labels, *rest):
         """The same with codes [N, latent_dim] in place of photographs: normal numbers."""
         *instances, z = rest
-        return self.draw(semantics(labels, *instances or [None], self.channels), z)
+        seen = semantics(labels, *instances or [None], self.channels)
+        return self.draw(seen, tf.convert_to_tensor(z))
 
     def maps(self):
         """The inputs that every use has."""

@@ -1,13 +1,13 @@
 """Edits that show what was asked for: `python benchmarks/attributes.py RUN [RUN ...]`.
 
 Each run is of a model with `edit(image, label)` and the three attributes of synthetic shapes, such
-as the demos of IcGAN, Fader Networks and StarGAN. Shapes that no training has seen get each attribute
-flipped in turn, and an oracle reads the attributes of the result from its pixels. The shares:
-reconstructions with all attributes kept; edits with the flipped attribute as asked; edits in which
-the two others stayed. Then, since the true picture of each edit is known: by how much pixels that
-are to stay differ from those of the input, and all pixels from those of the true picture, as a mean
-share of the range of values. For Fader Networks also: how often a new linear probe reads each
-attribute from codes, which is to be near one half.
+as the demos of IcGAN, Fader Networks and StarGAN. Shapes that no training has seen get each
+attribute flipped in turn, and an oracle reads the attributes of the result from its pixels. The
+shares: reconstructions with all attributes kept; edits with the flipped attribute as asked; edits
+in which the two others stayed. Then, since the true picture of each edit is known: by how much
+pixels that are to stay differ from those of the input, and all pixels from those of the true
+picture, as a mean share of the range of values. For Fader Networks also: how often a new linear
+probe reads each attribute from codes, which is to be near one half.
 """
 
 import argparse

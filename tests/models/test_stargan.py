@@ -1,4 +1,4 @@
-"""StarGAN: zero padding that shows G its label, the terms of both players, whose labels are wanted."""
+"""StarGAN: the border that shows G its label, terms of both players, whose labels are wanted."""
 
 import math
 

@@ -163,6 +163,13 @@ def test_classes_that_exclude_each_other():
         np.testing.assert_allclose(made[:, k], model.edit(IMAGE[:4], one), atol=1e-5)
 
 
+def test_several_classes_of_one_image_are_refused():
+    model = small(exclusive=True)
+    model.compile(run_eagerly=True)
+    with pytest.raises(BadInput, match="each image has one class .* are 3 3"):
+        model.train_on_batch({"image": IMAGE[:4], "label": tf.ones([4, 3])})
+
+
 def moves_of(model, image, label):
     moves = []
     model.compile(run_eagerly=True)

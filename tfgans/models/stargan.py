@@ -27,7 +27,7 @@ from tfgans import images, random
 from tfgans.models.cgan import with_label
 from tfgans.models.cyclegan import l1, residual
 from tfgans.models.discogan import initializer
-from tfgans.models.inputs import need_classes
+from tfgans.models.inputs import ensure, need_classes
 from tfgans.models.translation import PREVIEW, TranslationModel
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.penalties import between, gradient_norm, input_gradient
@@ -137,6 +137,19 @@ class StarGAN(TranslationModel):
 
         return {"discriminator": adam(self.n_critic), "generator": adam(1)}
 
+    def told(self, label):
+        """Labels of a batch as vectors. Raises BadInput where classes should exclude each other."""
+        label = self.one_hot(label)
+        if self.exclusive:
+            count = tf.reduce_sum(label, axis=1)
+            rule = (
+                "With exclusive=True each image has one class (for attributes: False); the "
+                "fewest and the most that an image of this batch has are"
+            )
+            found = tf.stack([tf.reduce_min(count), tf.reduce_max(count)])
+            ensure(tf.reduce_all(count == 1.0), rule, found)
+        return label
+
     def reading_error(self, logits, label):
         """The cross-entropy of the label: summed over attributes, averaged over the batch."""
         if self.exclusive:
@@ -175,7 +188,7 @@ class StarGAN(TranslationModel):
         }
 
     def train_step(self, data):
-        batches = [(batch["image"], self.one_hot(batch["label"])) for batch in self.split(data)]
+        batches = [(batch["image"], self.told(batch["label"])) for batch in self.split(data)]
         others = batches[1:] + batches[:1]  # attributes from the data, of other images
         moves = [(*own, wanted) for own, (_, wanted) in zip(batches, others, strict=True)]
         for move in moves[: self.n_critic]:

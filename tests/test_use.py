@@ -62,6 +62,9 @@ def test_tensors_of_an_endpoint(tmp_path):
     np.testing.assert_array_equal(use.tensor_of(None, "z", Z, "1,2,3,4", []), [[1, 2, 3, 4]])
     np.testing.assert_allclose(use.tensor_of(None, "truncation", PSI, "0.5,1", []), [0.5, 1])
     assert int(use.tensor_of(None, "seed", SEED, None, [])) == 0
+    label = use.tensor_of(None, "label", Z, str(tmp_path / "z.npy"), [])  # vectors
+    np.testing.assert_array_equal(label, z)
+    np.testing.assert_array_equal(use.tensor_of(None, "label", Z, "3,0", []), np.eye(4)[[3, 0]])
 
 
 @pytest.mark.parametrize(

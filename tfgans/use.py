@@ -79,7 +79,7 @@ def form(model, word, given) -> str:
         return "FILE|FOLDER"
     if given.dtype.is_integer:
         return "TEXTFILE"
-    return "CLASS[,CLASS...]" if word == "label" else "NUMBERS|FILE.npy"
+    return "CLASS[,CLASS...]|FILE.npy" if word == "label" else "NUMBERS|FILE.npy"
 
 
 def call(model, name, words: dict):
@@ -151,7 +151,7 @@ def tensor_of(model, word, spec, text, stems):
         return tf.constant(planes.transpose(3, 1, 2, 0))  # [1, H, W, M], those of one image
     if spec.shape.rank == 4:
         return tf.constant(read_images(text, spec.shape[1:], stems))
-    if word == "label":
+    if word == "label" and not text.endswith(".npy"):  # else vectors, such as attributes
         classes = [number(word, part) for part in text.split(",")]
         if not all(0 <= k < spec.shape[1] for k in classes):
             raise BadInput(f"Labels are numbers below {spec.shape[1]}, not {text}.")

@@ -61,7 +61,10 @@ def main():
         return 0
     model = models.load(run)
     folder = storage.release(model, name)
-    tool = "sample.py {}" if "sample" in model.endpoints() else "translate.py {} PATH"
+    endpoints = model.endpoints()
+    takes = {spec.name for spec in endpoints.get("serving_default", [None, []])[1]}
+    tool = "translate.py {} PATH" if takes <= {"image", "seed"} else "use.py {}"  # lists all uses
+    tool = "sample.py {}" if "sample" in endpoints else tool
     served = shlex.quote(f"saved_models/{name}:/models/{name}")
     print(
         f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"

@@ -48,6 +48,7 @@ from tfgans.models.singan import SinGAN
 from tfgans.models.sngan import SNGAN
 from tfgans.models.srgan import SRGAN
 from tfgans.models.stackgan import StackGAN
+from tfgans.models.stargan import StarGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.triple_gan import TripleGAN
@@ -108,6 +109,7 @@ MODELS = {
     "sngan": SNGAN,
     "stackgan": StackGAN,
     "srgan": SRGAN,
+    "stargan": StarGAN,
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "triple_gan": TripleGAN,

@@ -49,7 +49,7 @@ def doubled(x, filters, **kwargs):
     return keras.layers.Cropping2D(((1, 0), (1, 0)))(layer(x))
 
 
-def residual(x, norm=instance_norm, **kwargs):
+def residual(x, norm=instance_norm, conv=conv, **kwargs):
     """Adds to x a function of it: two convolutions, each with a normalization."""
     y = keras.layers.ReLU()(norm()(conv(x, x.shape[-1], **kwargs)))
     return keras.layers.Add()([x, norm()(conv(y, x.shape[-1], **kwargs))])

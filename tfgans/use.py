@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import math
 import pathlib
+import shlex
 from collections.abc import Callable
 
 import numpy as np
@@ -80,6 +81,29 @@ def form(model, word, given) -> str:
     if given.dtype.is_integer:
         return "TEXTFILE"
     return "CLASS[,CLASS...]|FILE.npy" if word == "label" else "NUMBERS|FILE.npy"
+
+
+def command(model, name) -> str:
+    """The command for the main use of a model; words in capitals stand for files or folders.
+
+    Args:
+        model: The model.
+        name: Name or path of its release.
+    """
+    endpoints = model.endpoints()
+    _, signature = endpoints.get("serving_default", (None, ()))
+    inputs = {spec.name for spec in signature} - {"seed"}
+    if "sample" in endpoints:
+        words = ["tools/sample.py", name]
+    elif inputs == {"image"}:
+        words = ["tools/translate.py", name, "IMAGES"]
+    elif "map" in inputs:
+        words = ["tools/translate.py", name, "MAPS"]
+        for word in ("instances", "style"):
+            words += [f"--{word}", word.upper()] if word in inputs else []
+    else:
+        words = ["tools/use.py", name]  # lists all uses
+    return shlex.join(["python", *words])
 
 
 def call(model, name, words: dict):

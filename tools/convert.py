@@ -15,9 +15,8 @@ import shlex
 
 import _start  # noqa: F401
 
-from tfgans import config, pretrained, storage
+from tfgans import config, pretrained, storage, use
 from tfgans.errors import BadInput, run_tool
-from tfgans.models.translation import TranslationModel
 
 
 def main():
@@ -46,15 +45,7 @@ def main():
     out = pathlib.Path(args.out or f"saved_models/{pathlib.Path(args.file).stem}")
     folder = storage.release(model, out.name, out.parent)
     print(f"Written: {folder}, a SavedModel to serve, and {folder / 'model.keras'}. To use it:")
-    words = ["tools/sample.py", str(out)]
-    if isinstance(model, TranslationModel):
-        words = ["tools/translate.py", str(out), "IMAGES"]
-    if model.data_kind == "label_maps":
-        words = ["tools/translate.py", str(out), "MAPS"]
-        inputs = {spec.name for spec in model.endpoints()["translate"][1]}
-        for word in ("instances", "style"):
-            words += [f"--{word}", word.upper()] if word in inputs else []
-    print("  " + shlex.join(["python", *words]))
+    print(f"  {use.command(model, str(out))}")
     if args.run:
         start = pretrained.begin_run(model, args.run)
         words = ["python", "tools/train.py", str(start), "--run", args.run]

@@ -9,7 +9,7 @@ import shlex
 
 import _start  # noqa: F401
 
-from tfgans import catalog, config, models, storage, training
+from tfgans import catalog, config, models, storage, training, use
 from tfgans.errors import BadInput, again, run_tool
 from tfgans.ops import machine
 from tfgans.strategy import STRATEGIES, is_chief
@@ -61,14 +61,10 @@ def main():
         return 0
     model = models.load(run)
     folder = storage.release(model, name)
-    endpoints = model.endpoints()
-    takes = {spec.name for spec in endpoints.get("serving_default", [None, []])[1]}
-    tool = "translate.py {} PATH" if takes <= {"image", "seed"} else "use.py {}"  # lists all uses
-    tool = "sample.py {}" if "sample" in endpoints else tool
     served = shlex.quote(f"saved_models/{name}:/models/{name}")
     print(
         f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"
-        f"  python tools/{tool.format(shlex.quote(name))}\n"
+        f"  {use.command(model, name)}\n"
         f'  docker run -p 8501:8501 -v "$PWD"/{served} '
         f"-e MODEL_NAME={shlex.quote(name)} tensorflow/serving"
     )

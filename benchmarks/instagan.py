@@ -7,7 +7,8 @@ direction:
 - inside: the same inside of the masks, before or after;
 - shapes: the share of translated masks that are nearer to the other shape than to their own, by
   their `roundness`; and the same for the masks of before;
-- way back: the mean error of image and masks after the way there and back.
+- way back: the mean error of image and masks after the way there and back; and that of the image
+  where noise or JPEG disturb the translation in between (`tfgans/metrics/hidden.py`).
 
 The picture has rows of image, masks, translation, its masks, and way back.
 """
@@ -22,6 +23,7 @@ from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import images, models  # noqa: E402
 from tfgans.data.scenes import SyntheticInstances, roundness  # noqa: E402
+from tfgans.metrics import hidden  # noqa: E402
 
 BETWEEN = 0.89  # the roundness of a square is above it, that of a triangle below
 
@@ -61,6 +63,12 @@ def main():
             f"shapes {shapes[1]:.1%} of {len(after)} (before {shapes[0]:.1%}), way back "
             f"{error[0]:.3f} and masks {error[1]:.3f}"
         )
+
+        def came_back(x, way=found[back][1], masks=moved):
+            return in_parts(way, x, masks, size=32)[0]
+
+        errors = hidden.errors(image, hidden.ways_back(made, came_back))
+        print("  " + hidden.described(errors))
         union, there = (x.max(axis=-1, keepdims=True) for x in (masks, moved))
         tables.append(images.table(*(x[:6] for x in (image, union, made, there, again))))
     images.save_grid(np.concatenate(tables), given.out)

@@ -20,6 +20,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import images, models  # noqa: E402
@@ -104,6 +105,8 @@ def main():
             if not given.turned and run == given.runs[-1]:
                 rows.append(truth[:SHOWN])
     if given.picture:
+        side = max(row.shape[1] for row in rows)
+        rows = [tf.image.resize(row, [side, side], "bicubic") for row in rows]
         images.save_grid(np.concatenate(rows), given.picture, SHOWN)
 
 

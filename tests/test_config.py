@@ -45,6 +45,7 @@ def test_misspelt_words_are_errors_that_name_the_nearest_right_one(change, messa
         ("model.n_critic=0", "model.n_critic must be a finite number of 1 or more, not 0."),
         ("model.latent_dim=-8", "model.latent_dim must be a finite number of 1 or more"),
         ("model.penalty_weight=.nan", "model.penalty_weight must be a finite number, not nan."),
+        ("model.image_shape=[null, 32, 3]", "model.image_shape must not hold None"),
         ("optimizers.generator.learning_rate=.inf", "learning_rate must be a finite number of 0"),
         ("optimizers.generator.learning_rate=-1", "of 0 or more, not -1."),
         ("optimizers.generator.learning_rate=fast", "must be float or int, not 'fast'"),

@@ -281,6 +281,8 @@ def check_argument(key, value, default):
     if isinstance(default, (tuple, list)):
         check_type(key, value, (list, tuple))
         for part in value:
+            if part is None:
+                raise BadInput(f"{key} must not hold None, as in {value!r:.80}.")
             check_argument(key, part, default[0])
         if key == "model.image_shape" and (len(value) != 3 or min(value) < 1):
             raise BadInput(f"{key} must be [height, width, channels], not {value!r:.80}.")

@@ -236,7 +236,8 @@ def quadrilaterals(keys, count, height, width):
 class SyntheticInstances(Images):
     """One to four triangles, or squares, on a striped gradient, each with its exact mask.
 
-    `roundness` tells the two shapes apart.
+    Gradients have any two colors with the mean 200, because instance normalization takes a mean
+    color away. `roundness` tells the two shapes apart.
 
     Args:
         image_shape: (height, width, ...); images are RGB.
@@ -276,7 +277,8 @@ class SyntheticInstances(Images):
     def read(self, i):
         keys = np.random.default_rng([self.first + i])
         covers = self.covers(keys)
-        light, dark = keys.uniform(150, 250, [2, 3])
+        apart = keys.uniform(-50, 50, 3)  # the mean color is always the same
+        light, dark = 200 + apart, 200 - apart
         turn = keys.uniform(0, 2 * np.pi)
         y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width) - 0.5
         along = np.cos(turn) * y + np.sin(turn) * x

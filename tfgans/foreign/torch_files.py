@@ -163,3 +163,11 @@ def tensor(record) -> np.ndarray:
         raise BadInput(f"it has a tensor of size {size} that is larger than its storage")
     steps = [step * numbers.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(numbers[offset:], size, steps, writeable=False)
+
+
+def from_torch(kernel):
+    """A kernel in our layout: [out, in] -> [in, out], or [out, in, h, w] -> [h, w, in, out].
+
+    Of a transposed convolution in and out change places, in PyTorch and here.
+    """
+    return kernel.T if kernel.ndim == 2 else kernel.transpose(2, 3, 1, 0)

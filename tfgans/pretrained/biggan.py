@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfgans.errors import BadInput
 from tfgans.foreign.shapes import assign
+from tfgans.foreign.torch_files import from_torch
 from tfgans.layers.conditional_norm import AffineNorm, ConditionalNorm, LinearConditionalNorm
 from tfgans.layers.spectral_norm import SpectralNorm
 
@@ -260,11 +261,6 @@ def module_names(generator) -> dict:
 
 def attention_parts(layer) -> dict:
     return {"theta": layer.theta, "phi": layer.phi, "g": layer.g, "o_conv": layer.o}
-
-
-def from_torch(kernel):
-    """[out, in] -> [in, out], or [out, in, h, w] -> [h, w, in, out]."""
-    return kernel.T if kernel.ndim == 2 else kernel.transpose(2, 3, 1, 0)
 
 
 def column(vector):

@@ -17,6 +17,7 @@ import numpy as np
 
 from tfgans.errors import BadInput
 from tfgans.foreign.shapes import assign, check_shapes
+from tfgans.foreign.torch_files import from_torch
 
 LICENSE = (
     "The program that wrote this file (junyanz/pytorch-CycleGAN-and-pix2pix) is under a BSD "
@@ -117,19 +118,23 @@ def settings_of(networks) -> tuple:
     }, notes
 
 
-def official_names(generator, blocks) -> dict:
-    """{official name: (variable, function from PyTorch's layout to ours)}."""
-    convolutions = [layer for layer in generator.layers if hasattr(layer, "kernel")]
+def convolutions_of(network) -> list:
+    """The convolutions of a Keras model, in their order."""
+    return [layer for layer in network.layers if hasattr(layer, "kernel")]
+
+
+def official_names(convolutions, layers) -> dict:
+    """{official name: (variable, function from PyTorch's layout to ours)}.
+
+    Args:
+        convolutions: Keras layers.
+        layers: As many official names.
+    """
     names = {}
-    for name, layer in zip(layers_of(blocks), convolutions, strict=True):
+    for name, layer in zip(layers, convolutions, strict=True):
         names[f"{name}.weight"] = layer.kernel, from_torch
         names[f"{name}.bias"] = layer.bias, np.asarray
     return names
-
-
-def from_torch(kernel):
-    """[out, in, h, w] -> [h, w, in, out]; for a transposed one in and out change places."""
-    return kernel.transpose(2, 3, 1, 0)
 
 
 def fill(model, networks):
@@ -148,4 +153,5 @@ def fill(model, networks):
     for direction, found in networks.items():
         if model.blocks != found["blocks"]:
             raise BadInput(f"it has {found['blocks']} residual blocks, not {model.blocks}")
-        assign(official_names(generators[direction], found["blocks"]), found["arrays"])
+        names = official_names(convolutions_of(generators[direction]), layers_of(found["blocks"]))
+        assign(names, found["arrays"])

@@ -22,10 +22,11 @@ import numpy as np
 
 from tfgans.errors import BadInput
 from tfgans.foreign.shapes import assign, check_shapes
+from tfgans.foreign.torch_files import from_torch
 from tfgans.layers.conditional_norm import SpatialConditionalNorm
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.gaugan import DOUBLINGS
-from tfgans.pretrained.nogan import Layers, kernel, spectral
+from tfgans.pretrained.nogan import Layers, spectral
 from tfgans.pretrained.pix2pixhd import check_channels
 
 LICENSE = (
@@ -261,7 +262,7 @@ def official_names(generator, width, most, start) -> dict:
 
 def convolution(layer, name) -> dict:
     """Names of a convolution."""
-    return {f"{name}.weight": (layer.kernel, kernel), f"{name}.bias": (layer.bias, np.asarray)}
+    return {f"{name}.weight": (layer.kernel, from_torch), f"{name}.bias": (layer.bias, np.asarray)}
 
 
 def spade(layer, name) -> dict:

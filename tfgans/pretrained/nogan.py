@@ -18,9 +18,11 @@ import numpy as np
 
 from tfgans.errors import BadInput
 from tfgans.foreign.shapes import assign, check_size
+from tfgans.foreign.torch_files import from_torch
 from tfgans.layers.self_attention import SelfAttention
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.layers.weight_norm import WeightNorm
+from tfgans.pretrained.biggan import column
 
 LICENSE = (
     "DeOldify is under the MIT License: https://github.com/jantic/DeOldify/blob/master/LICENSE. "
@@ -106,8 +108,7 @@ def fill(model, networks):
 
 def kernel(w):
     """A kernel [out, in, height, width], or [out, in, 1] of one axis, in our layout."""
-    w = w[..., None] if w.ndim == 3 else w
-    return w.transpose(2, 3, 1, 0)
+    return from_torch(w[..., None] if w.ndim == 3 else w)
 
 
 def flat(w):
@@ -149,7 +150,7 @@ def spectral(layer, name, bias=False) -> dict:
     """Names of a spectrally normalized convolution."""
     found = {
         f"{name}.weight_orig": (layer.layer.kernel, kernel),
-        f"{name}.weight_u": (layer.u, lambda u: u.reshape(-1, 1)),
+        f"{name}.weight_u": (layer.u, column),
     }
     return found | ({f"{name}.bias": (layer.layer.bias, np.asarray)} if bias else {})
 

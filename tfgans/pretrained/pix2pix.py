@@ -20,7 +20,8 @@ import numpy as np
 
 from tfgans.errors import BadInput
 from tfgans.foreign.shapes import assign, check_shapes
-from tfgans.pretrained.cyclegan import LICENSE, STATISTICS, after, from_torch
+from tfgans.foreign.torch_files import from_torch
+from tfgans.pretrained.cyclegan import LICENSE, STATISTICS, after, convolutions_of
 
 __all__ = ["LICENSE", "fill", "read", "settings_of"]
 
@@ -117,7 +118,7 @@ def settings_of(networks) -> tuple:
 def official_names(generator, count) -> dict:
     """{official name: (variable, function from PyTorch's layout to ours)}."""
     steps, names = steps_of(count), {}
-    convolutions = [layer for layer in generator.layers if hasattr(layer, "kernel")]
+    convolutions = convolutions_of(generator)
     norms = [layer for layer in generator.layers if hasattr(layer, "gamma")]
     order = [down for down, _ in steps] + [up for _, up in reversed(steps)]
     innermost = order[count]
@@ -147,7 +148,7 @@ def fill(model, networks):
         BadInput: The model was made with other settings.
     """
     found = networks["generator"]
-    count = sum(hasattr(layer, "kernel") for layer in model.generator.layers) // 2
+    count = len(convolutions_of(model.generator)) // 2
     if count != found["steps"]:
         unit, (rows, columns, _) = 2 ** found["steps"], model.image_shape
         raise BadInput(

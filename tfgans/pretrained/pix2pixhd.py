@@ -20,7 +20,13 @@ import numpy as np
 
 from tfgans.errors import BadInput
 from tfgans.foreign.shapes import assign, check_shapes
-from tfgans.pretrained.cyclegan import MOST_BLOCKS, STATISTICS, after, from_torch
+from tfgans.pretrained.cyclegan import (
+    MOST_BLOCKS,
+    STATISTICS,
+    after,
+    convolutions_of,
+    official_names,
+)
 
 LICENSE = (
     "The program that wrote this file (NVIDIA/pix2pixHD) is under a BSD license by its "
@@ -203,7 +209,8 @@ def fill(model, networks):
     check_channels(found["seen"], model, f", {styles} of styles" if styles else "", styles)
     names, parts = {}, [model.generator, model.local] if model.enhancer else [model.generator]
     for part, layers in zip(parts, layers_of(found), strict=False):
-        names |= official_names(part, layers)
+        own = convolutions_of(part)[: len(layers)]  # all, or all but the last
+        names |= official_names(own, layers)
     assign(names, found["arrays"])
 
 
@@ -223,13 +230,3 @@ def check_channels(seen, model, others="", count=0):
             f"num_labels={model.num_labels}, unlabeled={model.unlabeled}, "
             f"instances={model.instances}{others}"
         )
-
-
-def official_names(network, layers) -> dict:
-    """{official name: (variable, function from PyTorch's layout to ours)}."""
-    convolutions = [layer for layer in network.layers if hasattr(layer, "kernel")]
-    names = {}
-    for name, layer in zip(layers, convolutions[: len(layers)], strict=True):  # or but the last
-        names[f"{name}.weight"] = layer.kernel, from_torch
-        names[f"{name}.bias"] = layer.bias, np.asarray
-    return names

@@ -18,13 +18,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from trained import TRAINED_ON, in_parts  # noqa: E402
+from trained import in_parts, laplacian, photographs  # noqa: E402
 
-from tfgans import data, images, models  # noqa: E402
+from tfgans import images, models  # noqa: E402
 from tfgans.data.convert import to_channels  # noqa: E402
 from tfgans.data.degraded import degraded  # noqa: E402
-from tfgans.data.images import prepared  # noqa: E402
-from tfgans.data.scenes import SyntheticScenes  # noqa: E402
 from tfgans.features import perceptual  # noqa: E402
 from tfgans.models.nogan import LAYERS, luma  # noqa: E402
 
@@ -35,17 +33,10 @@ def measure(found, target, look):
     return (
         np.mean(tf.image.psnr(found, target, 2.0)),
         np.mean(tf.image.ssim(found, target, 2.0)),
-        laplacian(found) / laplacian(target),
+        laplacian(luma(found).numpy()) / laplacian(luma(target).numpy()),
         np.mean(np.abs(found - luma(found))) / np.mean(np.abs(target - luma(target))),
         sum(float(tf.reduce_mean(tf.abs(a - b))) for a, b in pairs),
     )
-
-
-def laplacian(x):
-    y = np.asarray(luma(x))
-    middle = y[:, 1:-1, 1:-1]
-    around = y[:, 2:, 1:-1] + y[:, :-2, 1:-1] + y[:, 1:-1, 2:] + y[:, 1:-1, :-2]
-    return np.mean(np.abs(4 * middle - around))
 
 
 def main():
@@ -57,11 +48,7 @@ def main():
     parser.add_argument("--out", default="nogan.png", help="the picture")
     given = parser.parse_args()
     model = models.load(given.run)
-    if given.data:
-        source = data.open_images(given.data)
-    else:
-        source = SyntheticScenes(model.image_shape, True, TRAINED_ON, given.images)
-    target = np.stack([x for _, x in prepared(source, model.image_shape)][: given.images])
+    target = photographs(given.data, model.image_shape, given.images)
     random = np.random.default_rng(0)
     damaged = np.stack([to_channels(degraded(model.damage, x, random)[0], 3) for x in target])
     path, build = perceptual.network(model.vgg, LAYERS, "VGG16")

@@ -18,12 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from trained import TRAINED_ON, in_parts  # noqa: E402
+from trained import in_parts, laplacian, photographs  # noqa: E402
 
-from tfgans import data, images, models  # noqa: E402
+from tfgans import images, models  # noqa: E402
 from tfgans.data.degraded import reduced  # noqa: E402
-from tfgans.data.images import prepared  # noqa: E402
-from tfgans.data.scenes import SyntheticScenes  # noqa: E402
 from tfgans.features import perceptual  # noqa: E402
 from tfgans.models.srgan import bicubic  # noqa: E402
 
@@ -47,12 +45,6 @@ def measure(found, target, look):
     return psnr, ssim, detail, distance
 
 
-def laplacian(y):
-    middle = y[:, 1:-1, 1:-1]
-    around = y[:, 2:, 1:-1] + y[:, :-2, 1:-1] + y[:, 1:-1, 2:] + y[:, 1:-1, :-2]
-    return np.mean(np.abs(4 * middle - around))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of a run of srgan, or name of a release")
@@ -61,11 +53,7 @@ def main():
     parser.add_argument("--out", default="srgan.png", help="the picture")
     given = parser.parse_args()
     model = models.load(given.run)
-    if given.data:
-        source = data.open_images(given.data)
-    else:
-        source = SyntheticScenes(model.image_shape, True, TRAINED_ON, given.images)
-    target = np.stack([x for _, x in prepared(source, model.image_shape)][: given.images])
+    target = photographs(given.data, model.image_shape, given.images)
     small = np.stack([reduced(image, 4) for image in target])
     path, build = perceptual.network(model.vgg, ["block5_conv4"])
     look = build(path)

@@ -8,6 +8,7 @@ from tfgans.config import Config
 from tfgans.data import open_images
 from tfgans.data.convert import to_float
 from tfgans.data.images import prepared
+from tfgans.data.scenes import SyntheticScenes
 from tfgans.data.synthetic import SyntheticImages
 
 TRAINED_ON = 2**14  # synthetic images; those beyond are new
@@ -87,3 +88,23 @@ def classes_of(classify, images):
         images: [N, H, W, C] in [-1, 1].
     """
     return np.argmax(in_parts(classify, images, size=256), axis=1)
+
+
+def photographs(path, image_shape, count):
+    """Images of a folder, or textured scenes that no training has seen: [n, H, W, C] in [-1, 1].
+
+    Args:
+        path: A set of images, or None for scenes.
+        image_shape: (height, width, channels) of the results.
+        count: Number of images, at most.
+    """
+    scenes = SyntheticScenes(image_shape, True, TRAINED_ON, count)
+    source = open_images(path) if path else scenes
+    return np.stack([image for _, image in prepared(source, image_shape)][:count])
+
+
+def laplacian(y):
+    """The mean absolute Laplacian of images [N, H, W, 1]: how much detail they have."""
+    middle = y[:, 1:-1, 1:-1]
+    around = y[:, 2:, 1:-1] + y[:, :-2, 1:-1] + y[:, 1:-1, 2:] + y[:, 1:-1, :-2]
+    return np.mean(np.abs(4 * middle - around))

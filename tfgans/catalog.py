@@ -24,6 +24,8 @@ FAMILIES = {  # kind of data -> heading
     "single": "Images from one image",
     "paired": "Images from images, learned from pairs",
     "degraded": "Images from damaged ones",
+    "label_maps": "Images from label maps",
+    "captions": "Images from sentences",
     "unpaired": "Images from images, learned without pairs",
     "instance_masks": "Images and masks from images and masks, learned without pairs",
     "tokens": "Sequences",

@@ -89,7 +89,8 @@ class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.final, self.exponential = final, exponential
 
     def __call__(self, step):
-        left = (self.hold_steps + self.decay_steps - tf.cast(step, "float32")) / self.decay_steps
+        left = self.hold_steps + self.decay_steps - tf.cast(step, "float32")
+        left /= max(self.decay_steps, 1)  # without such steps it falls at once
         left = tf.clip_by_value(left, 0.0, 1.0)
         if self.exponential:
             return self.rate * self.final ** (1.0 - left)

@@ -37,8 +37,10 @@ from tfgans.errors import BadInput, nearest, run_tool, seed
 from tfgans.metrics import hidden
 
 SHOWN = 8  # rows of the picture of hidden details
-IMAGES = ({"image"},)  # inputs of endpoints that this tool offers, beside the seed
-MAPS = tuple({"map", *more} for more in ((), ("instances",), ("style",), ("instances", "style")))
+INPUTS = {  # of endpoints that this tool offers: the main one -> all that may stand beside it
+    "image": {"image", "seed"},
+    "map": {"map", "instances", "style", "seed"},
+}
 
 
 def main():
@@ -64,11 +66,15 @@ def main():
 
     model, path = models.load(args.model), pathlib.Path(args.path).expanduser()
     maps = model.data_kind == "label_maps"
-    ways = MAPS if maps else IMAGES
-    offered = {
+    main_input = "map" if maps else "image"
+    named = {
         name: (function, {spec.name: spec for spec in signature})
         for name, (function, signature) in model.endpoints().items()
-        if {spec.name for spec in signature} - {"seed"} in ways
+    }
+    offered = {
+        name: way
+        for name, way in named.items()
+        if main_input in way[1] and way[1].keys() <= INPUTS[main_input]
     }
     endpoint = args.endpoint
     if args.seed is not None and endpoint == "serving_default" and "translate" in offered:
@@ -158,12 +164,12 @@ def translate_maps(model, function, wanted, args):
         given["style"] = np.repeat(style, len(labels), axis=0)
     order = sorted(range(len(names)), key=lambda i: films.by_numbers(names[i]))
     files, error = names_to_write(names), films.TemporalError()
-    legend = model.legend or ()
     for i in order:
         row = [given[word] if word == "seed" else given[word][i : i + 1] for word in wanted]
         after = function(*row)["image"].numpy()
-        before = label_maps.in_colors(labels[i : i + 1], model.channels, legend)
-        error.add(before[0], after[0])
+        before = label_maps.in_colors(labels[i : i + 1], model.channels, model.legend)
+        if args.film:
+            error.add(before[0], after[0])
         file = out / f"{files[i]}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         images.save_grid(after if args.single or args.film else images.table(before, after), file)

@@ -128,17 +128,25 @@ class FileImages(Images):
     def __len__(self):
         return len(self.names)
 
+    def header_of(self, file) -> tuple:
+        """(height, width, channels, type) of an open file."""
+        return _header(file)
+
+    def decode(self, file) -> np.ndarray:
+        """The pixels of an open file, [h, w, channels]."""
+        return _decode(file)
+
     def header(self, i):
         try:
             with self.open(self.names[i]) as file:
-                return _header(file)
+                return self.header_of(file)
         except Exception as error:  # decoders raise anything on arbitrary bytes
             raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
 
     def read(self, i):
         try:
             with self.open(self.names[i]) as file:
-                image = _decode(file)
+                image = self.decode(file)
         except Exception as error:  # decoders raise anything on arbitrary bytes
             raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
         if image.dtype == self.dtype:

@@ -43,6 +43,7 @@ WANTED = (
     "Wanted: folders train_label and train_img (or labels and images) with files of the same "
     "names; train_inst (or instances) may be a third one."
 )
+LIST = '[["sky", [0, 128, 255]], ["tree", [0, 90, 0]], ...], with numbers from 0 to 255.'
 
 
 class Numbers(FolderImages):
@@ -58,29 +59,25 @@ class Numbers(FolderImages):
         self.legend = legend
         super().__init__(path, (0, 1), every=True)
 
-    def header(self, i):
-        try:
-            with self.open(self.names[i]) as file:
-                width, height = opened(file).size
-        except Exception as error:  # decoders raise anything on arbitrary bytes
-            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
+    def header_of(self, file):
+        width, height = opened(file).size
         return height, width, 1, "int32"
+
+    def decode(self, file):
+        """Numbers [h, w, 1], or colors [h, w, 3], int32."""
+        image = opened(file)
+        found = np.asarray(image)
+        if found.ndim == 2:
+            return found.astype("int32")[..., None]
+        return np.asarray(image.convert("RGB")).astype("int32")
 
     def read(self, i):
         """The numbers of file i, int32 [h, w, 1]. Raises BrokenImage, or DataError for colors."""
-        try:
-            with self.open(self.names[i]) as file:
-                image = opened(file)
-                image.load()
-                found = np.asarray(image)
-        except Exception as error:  # decoders raise anything on arbitrary bytes
-            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
-        if found.ndim == 2:
-            return found.astype("int32")[..., None]
-        return self.numbers_of(np.asarray(image.convert("RGB")), self.describe(i))[..., None]
+        found = super().read(i)
+        return found if found.shape[2] == 1 else self.numbers_of(found, self.describe(i))
 
     def numbers_of(self, colors, name):
-        """Class numbers [h, w] of colors [h, w, 3]."""
+        """Class numbers [h, w, 1] of colors [h, w, 3]."""
         if not self.legend:
             way = f"Add a {LEGEND} beside the folders: {LIST}"
             raise DataError(
@@ -99,7 +96,7 @@ class Numbers(FolderImages):
                 f"{column}, which is not in {LEGEND}.",
                 "Add it there, or correct the file; JPEG changes colors, so use PNG.",
             )
-        return numbers
+        return numbers[..., None]
 
 
 def joined(colors):
@@ -125,9 +122,6 @@ def read_legend(path) -> list:
     if not legend or not good or len({tuple(color) for _, color in legend}) < len(legend):
         raise DataError(f"{path} is no list of classes with different colors.", "Wanted: " + LIST)
     return legend
-
-
-LIST = '[["sky", [0, 128, 255]], ["tree", [0, 90, 0]], ...], with numbers from 0 to 255.'
 
 
 class LabelMaps:
@@ -388,15 +382,15 @@ def palette(count) -> np.ndarray:
     return (np.stack(colors, axis=-1) / 127.5 - 1).astype("float32")
 
 
-def in_colors(numbers, count, legend=()) -> np.ndarray:
+def in_colors(numbers, count, legend=None) -> np.ndarray:
     """Class numbers as a picture: [..., H, W] -> [..., H, W, 3] in [-1, 1].
 
     Args:
         numbers: Below `count`.
         count: Number of classes, unlabeled included.
-        legend: Name and color of the first classes; `palette` has the others.
+        legend: Name and color of the first classes, if any; `palette` has the others.
     """
     colors = palette(count).copy()
-    if len(legend):
+    if legend:
         colors[: len(legend)] = np.array([color for _, color in legend]) / 127.5 - 1
     return colors[np.asarray(numbers)]

@@ -168,6 +168,6 @@ def tensor(record) -> np.ndarray:
 def from_torch(kernel):
     """A kernel in our layout: [out, in] -> [in, out], or [out, in, h, w] -> [h, w, in, out].
 
-    Of a transposed convolution in and out change places, in PyTorch and here.
+    In and out change places for a transposed convolution, in PyTorch and here.
     """
     return kernel.T if kernel.ndim == 2 else kernel.transpose(2, 3, 1, 0)

@@ -25,7 +25,13 @@ from tfgans.images import table
 from tfgans.layers.conditional_norm import SpatialConditionalNorm
 from tfgans.layers.instance_norm import instance_norm
 from tfgans.layers.spectral_norm import SpectralNorm
-from tfgans.models.pix2pixhd import VGG_WEIGHTS, build_discriminator, feature_matching, judged
+from tfgans.models.pix2pixhd import (
+    VGG_WEIGHTS,
+    build_discriminator,
+    feature_matching,
+    judged,
+    maps_of,
+)
 from tfgans.models.translation import PREVIEW, TranslationModel
 from tfgans.ops.label_maps import semantics
 from tfgans.ops.resample import resize_nearest
@@ -331,15 +337,9 @@ class GauGAN(TranslationModel):
         seen = semantics(labels, *instances or [None], self.channels)
         return self.draw(seen, tf.convert_to_tensor(z))
 
-    def maps(self):
-        """The inputs that every use has."""
-        names = ("map", "instances") if self.instances else ("map",)
-        size = self.image_shape[:2]
-        return {name: tf.TensorSpec([None, *size], "int32", name=name) for name in names}
-
     def directions(self):
         style = {"target": self.image_spec("style")} if self.encoder else {}
-        return {"translate": (self.maps() | style, self.photograph)}
+        return {"translate": (maps_of(self) | style, self.photograph)}
 
     def endpoints(self):
         found = super().endpoints()
@@ -349,15 +349,15 @@ class GauGAN(TranslationModel):
             def generate(*given):
                 return {"image": self.from_code(*given)}
 
-            found["generate"] = generate, [*self.maps().values(), z]
+            found["generate"] = generate, [*maps_of(self).values(), z]
         return found
 
     def preview(self, batch):
         """Rows of map, target and image; with an encoder, images in the styles of the first row."""
         n = PREVIEW // 2 if self.encoder else PREVIEW
-        given = [batch[key][:n] for key in self.maps()]
+        given = [batch[key][:n] for key in maps_of(self)]
         target = batch["target"][:n]
-        columns = [in_colors(given[0], self.channels, self.legend or ()), target]
+        columns = [in_colors(given[0], self.channels, self.legend), target]
         if not self.encoder:
             return table(*columns, self.photograph(*given))
         white = tf.ones_like(target[:1])

@@ -22,6 +22,7 @@ Reference: sangwoomo/instagan (models/insta_gan_model.py, models/networks.py).
 import keras
 import tensorflow as tf
 
+from tfgans.data.instance_masks import EMPTY
 from tfgans.errors import BadInput
 from tfgans.images import table
 from tfgans.layers.image_pool import ImagePool
@@ -32,8 +33,6 @@ from tfgans.models.pix2pix import initializer
 from tfgans.models.translation import PREVIEW, TranslationModel
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
-
-EMPTY = -1.0  # the value of a mask outside of its instance
 
 
 def present(masks):

@@ -142,6 +142,13 @@ def feature_matching(fake, real):
     )
 
 
+def maps_of(model):
+    """The inputs that every use of a model of label maps has: batch key -> TensorSpec."""
+    names = ("map", "instances") if model.instances else ("map",)
+    size = model.image_shape[:2]
+    return {name: tf.TensorSpec([None, *size], "int32", name=name) for name in names}
+
+
 class Styles(keras.layers.Layer):
     """Styles of objects that training has seen, and for each class some of them to choose from.
 
@@ -306,8 +313,7 @@ class Pix2PixHD(TranslationModel):
     def default_optimizers(self):
         def falling(steps, held=0):
             """The first half at the full rate, of which some steps are not counted here."""
-            half = max(steps // 2, 1)
-            return HoldThenDecay(2e-4, steps - half - held, half)
+            return HoldThenDecay(2e-4, steps - steps // 2 - held, steps // 2)
 
         rates = {"generator": falling(self.global_steps)}
         rates["discriminators"] = rates["generator"]
@@ -357,16 +363,16 @@ class Pix2PixHD(TranslationModel):
         fake = self.draw(drawn_from, training=True)
         # At half the size there is one scale less.
         judges = self.discriminators[1 if self.enhancer and self.stage == 0 else 0 :]
-        real = judged(judges, seen, target)
-        old, new = (judged(judges, seen, x) for x in (tf.stop_gradient(fake), fake))
+        # Each player's gradient is that of its own weights: fakes are judged once for both.
+        real, made = judged(judges, seen, target), judged(judges, seen, fake)
         d = {  # halved; a sum over scales
             "real": tf.add_n([0.5 * squared(found["score"], 1.0) for found in real]),
-            "fake": tf.add_n([0.5 * squared(found["score"], 0.0) for found in old]),
+            "fake": tf.add_n([0.5 * squared(found["score"], 0.0) for found in made]),
         }
-        matching = [feature_matching(*pair) for pair in zip(new, real, strict=True)]
+        matching = [feature_matching(*pair) for pair in zip(made, real, strict=True)]
         share = 4 / (self.halvings + 1) / len(judges)
         g = {
-            "fake": tf.add_n([squared(found["score"], 1.0) for found in new]),
+            "fake": tf.add_n([squared(found["score"], 1.0) for found in made]),
             "features": self.matching_weight * share * tf.add_n(matching),
         }
         if self.perceptual_weight:
@@ -433,10 +439,7 @@ class Pix2PixHD(TranslationModel):
         return resize_nearest(function(*small), *self.image_shape[:2])
 
     def directions(self):
-        size = self.image_shape[:2]
-        inputs = {"map": tf.TensorSpec([None, *size], "int32", name="map")}
-        if self.instances:
-            inputs["instances"] = tf.TensorSpec([None, *size], "int32", name="instances")
+        inputs = maps_of(self)
         found = {"translate": (inputs, self.photograph)}
         if self.style_channels:
             found["restyle"] = (inputs | {"target": self.image_spec("style")}, self.restyle)
@@ -446,5 +449,5 @@ class Pix2PixHD(TranslationModel):
         """Rows of map, photograph (two in different styles, if there are styles), and target."""
         given = [batch[key][:PREVIEW] for key in ("map", "instances") if key in batch]
         made = [self.photograph(*given) for _ in range(1 + self.noisy)]
-        shown = in_colors(given[0], self.channels, self.legend or ())
+        shown = in_colors(given[0], self.channels, self.legend)
         return table(shown, *made, batch["target"][:PREVIEW])

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgans import data, metrics, models, training
+from tfgans import data, durable, metrics, models, training
 from tfgans.config import Config, Data
 from tfgans.data.images import ImageReader
 from tfgans.data.synthetic import polygons
 from tfgans.errors import BadInput
+from tfgans.features import own_small
 from tfgans.images import to_uint8
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools" / "evaluate.py"
@@ -362,6 +363,26 @@ def test_the_tool_prints_a_table_writes_json_and_compares(saved, real_path, tmp_
     refused = run("--compare", "a.json", "b.json")
     assert refused.returncode != 0 and "Traceback" not in refused.stderr
     assert "generated_images: 70 -> 50000" in refused.stderr
+
+
+def test_a_result_names_the_network_of_a_perceptual_loss(tmp_path):
+    """The stand-in for VGG too, with its hash in a training; a release knows the name alone."""
+    settings = Config.load("gaugan", "tiny")
+    training.resolve(settings)
+    model = training.build(settings)
+    model.compile()
+    model.save(tmp_path / "model.keras")
+    name, digest = own_small.WEIGHTS.name, durable.sha256(own_small.WEIGHTS)
+    protocol = {"seeds": [0], "generated_images": 1, "real_images": 1}
+    result = {"data": "x", "notes": [], "values": {"v": {"mean": 1.0, "std": None}}}
+    result["protocol"] = protocol | {"extractor": None, "distance": None}
+    for found, known, line in (
+        (model, digest, f"losses of its training: {name} ({digest[:12]})"),
+        (models.load(tmp_path / "model.keras"), None, f"losses of its training: {name}"),
+    ):
+        subject = metrics.describe(found, "x")
+        assert subject["losses_through"] == {name: known}
+        assert line in metrics.table(result | {"subject": subject}).splitlines()
 
 
 @pytest.mark.thorough

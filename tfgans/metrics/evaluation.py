@@ -430,10 +430,13 @@ def open_subject(name) -> tuple:
 
 
 def describe(model, name) -> dict:
-    """The description of a model in a result."""
-    return {
+    """The description of a model in a result, with the networks that its losses looked through."""
+    found = {
         "name": str(name),
         "kind": type(model).__name__,
         "step": int(model.step.numpy()),
         "averaged_weights": hasattr(model, "generator_ema"),
     }
+    # The hash is known to a training, and not to a release.
+    files = {pathlib.Path(path).name: digest for path, digest in model.frozen_files().items()}
+    return found | ({"losses_through": files} if files else {})

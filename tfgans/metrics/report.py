@@ -42,6 +42,8 @@ def table(result: dict) -> str:
     protocol, subject = result["protocol"], result["subject"]
     lines = [f"{subject['name']} ({subject['kind']}) against {result['data']}"]
     lines += [f"Note: {note}" for note in result["notes"]]
+    for name, digest in subject.get("losses_through", {}).items():
+        lines.append(f"losses of its training: {name}" + (f" ({digest[:12]})" if digest else ""))
     width = max(map(len, result["values"]))
     for name, value in result["values"].items():
         spread = "" if value["std"] is None else f" +- {value['std']:.3g}"

@@ -328,8 +328,12 @@ class Stepping(keras.Model):
             "optimizers": {player: serialize(opt) for player, opt in self.optimizers.items()},
             "seed": self.seed,
             "restarts": self.restarts,
-            "frozen": {network.path: network.sha256 for network in self._frozen},
+            "frozen": self.frozen_files(),
         }
+
+    def frozen_files(self) -> dict:
+        """Path -> SHA-256 of the networks that losses look through; None if one is not loaded."""
+        return {network.path: network.sha256 for network in self._frozen}
 
     def compile_from_config(self, config):
         for network in self._frozen:

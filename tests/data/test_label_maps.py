@@ -73,6 +73,16 @@ def test_resizing_makes_no_new_number(city, shape):
     assert found["target"].shape[1:] == shape
 
 
+def test_a_map_of_another_form_shows_the_middle_as_its_photograph_does(city):
+    """12x12 pixels for 12x24: the six middle rows, each pixel twice in both directions."""
+    source = open_label_maps(city)
+    found = take(source, model((12, 24, 3)), batch_size=6)
+    stored = {
+        source.labels.read(i)[3:9, :, 0].repeat(2, 0).repeat(2, 1).tobytes() for i in range(6)
+    }
+    assert {labels.tobytes() for labels in found["map"]} == stored
+
+
 def test_unlabeled_pixels_are_a_class_of_their_own(tmp_path):
     labels = np.array([[0, 1, 255, 2]] * 4, "uint8")
     write(tmp_path / "labels/a.png", labels)

@@ -5,6 +5,7 @@
 # make test-all     both, the slow checks too, errors planted in all losses
 # make test-loading  loading, saving and resuming alone, such as on another Python
 # make test-oldest  the same with the oldest packages that setup.py allows
+# make wheel        builds the wheel and the sdist, and uses each in an empty environment
 # make bench        speed, beside a public peer
 # make reference    the real tensorflow-gan and tensorflow-addons, against the committed numbers
 
@@ -39,6 +40,9 @@ test-loading: $(VENV)/installed
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/$(PYTEST) -m "not slow" $(LOADING)
 
+wheel:
+	tests/wheel.sh $(PYTHON)
+
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/stylegan2.py
 
@@ -57,4 +61,4 @@ $(OLDEST)/installed: setup.py tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable ".[dev]"
 	touch $@
 
-.PHONY: demo test test-rest test-all test-loading test-oldest bench reference
+.PHONY: demo test test-rest test-all test-loading test-oldest wheel bench reference

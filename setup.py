@@ -23,8 +23,14 @@ setup(
         *find_packages(include=["tfgans", "tfgans.*"]),
         "tfgans.configs",
         "tfgans.saved_models",
+        "tfgans_tools",
     ],
-    package_dir={"tfgans.configs": "configs", "tfgans.saved_models": "saved_models"},
+    package_dir={
+        "tfgans.configs": "configs",
+        "tfgans.saved_models": "saved_models",
+        "tfgans_tools": "tools",
+    },
+    entry_points={"console_scripts": ["tfgans = tfgans_tools:main"]},
     package_data={
         "tfgans.configs": ["*.yaml"],
         "tfgans.features": ["own_small.npz", "own_small.json"],
@@ -41,6 +47,7 @@ setup(
         "matplotlib>=3.8",
         "scipy>=1.11.4",
         "tensorboard",
+        "shtab>=1.6",  # the script that completes commands in a shell
     ],
     extras_require={
         "video": VIDEO,

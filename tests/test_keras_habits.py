@@ -172,7 +172,7 @@ def test_the_methods_that_a_game_does_not_have_say_so():
             made.fit(X, verbose=0, **{word: value})
     assert int(made.step.numpy()) == 0
     for method in (made.evaluate, made.test_on_batch):
-        with pytest.raises(BadInput, match="tools/evaluate.py"):
+        with pytest.raises(BadInput, match="`tfgans evaluate`"):
             method(X)
 
 

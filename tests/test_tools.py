@@ -117,9 +117,9 @@ def test_commands_with_names_of_a_users_own_can_be_pasted(tool, tmp_path, monkey
     words = shlex.split(lines[-1])
     assert words[5] == "$PWD/saved_models/my $1 cats:/models/my $1 cats"
     assert words[6:] == ["-e", "MODEL_NAME=my $1 cats", "tensorflow/serving"]
-    with pytest.raises(BadInput, match=r"`python tools/convert.py 'my net.pkl'`"):
+    with pytest.raises(BadInput, match=r"`tfgans convert 'my net.pkl'`"):
         storage.find("my net.pkl")
-    with pytest.raises(FileNotFoundError, match="python tools/train.py 'my cats'"):
+    with pytest.raises(FileNotFoundError, match="tfgans train 'my cats'"):
         storage.find("my cats")
 
 

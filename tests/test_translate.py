@@ -116,7 +116,7 @@ def test_mistakes(released, run, folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="No images in"):
         run("translate", release, tmp_path / "empty")
-    with pytest.raises(BadInput, match=r"makes images from images: python tools/translate\.py"):
+    with pytest.raises(BadInput, match=r"makes images from images: tfgans translate"):
         run("sample", release)
     if type(model).__name__ == "CycleGAN":
         with pytest.raises(BadInput, match="CycleGAN has no noise"):

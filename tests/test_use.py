@@ -136,17 +136,17 @@ def test_masks_are_the_images_of_a_folder_and_are_written_one_by_one(tmp_path):
 @pytest.mark.parametrize(
     "inputs, words",
     [
-        ({"sample": ["n", "seed"], "serving_default": ["z"]}, "tools/sample.py 'my cats'"),
-        ({"serving_default": ["image"]}, "tools/translate.py 'my cats' IMAGES"),
+        ({"sample": ["n", "seed"], "serving_default": ["z"]}, "sample 'my cats'"),
+        ({"serving_default": ["image"]}, "translate 'my cats' IMAGES"),
         (
             {"serving_default": ["map", "instances", "style"]},
-            "tools/translate.py 'my cats' MAPS --instances INSTANCES --style STYLE",
+            "translate 'my cats' MAPS --instances INSTANCES --style STYLE",
         ),
-        ({"serving_default": ["image", "label"]}, "tools/use.py 'my cats'"),
-        ({"encode": ["image"]}, "tools/use.py 'my cats'"),
+        ({"serving_default": ["image", "label"]}, "use 'my cats'"),
+        ({"encode": ["image"]}, "use 'my cats'"),
     ],
 )
 def test_the_command_for_the_main_use(inputs, words):
     found = {name: (None, [tf.TensorSpec([None], name=n) for n in i]) for name, i in inputs.items()}
     model = types.SimpleNamespace(endpoints=lambda: found)
-    assert use.command(model, "my cats") == f"python {words}"
+    assert use.command(model, "my cats") == f"tfgans {words}"

@@ -3,6 +3,8 @@
 import argparse
 import difflib
 import math
+import pathlib
+import re
 import shlex
 import sys
 
@@ -36,7 +38,21 @@ def run_tool(main):
 
 def again() -> str:
     """The command that is running, to be pasted into a shell."""
-    return shlex.join(["python", *sys.argv])
+    started, *words = sys.argv
+    if started.startswith("tfgans "):  # the console command and its tool
+        return f"{started} {shlex.join(words)}"
+    return shlex.join(["python", started, *words])
+
+
+def command(name: str) -> str:
+    """Begins the command of a tool as the user runs tools: by file in a checkout, else `tfgans`."""
+    in_checkout = pathlib.Path(sys.argv[0]).parent.name == "tools"
+    return f"python tools/{name}.py" if in_checkout else f"tfgans {name}"
+
+
+def as_typed(text: str) -> str:
+    """A text about tools, with their commands as the user runs tools."""
+    return re.sub(r"(?:python )?tools/(\w+)\.py", lambda found: command(found[1]), text)
 
 
 def whole(least: int, most: int = 2**31 - 1):

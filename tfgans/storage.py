@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfgans import digests, durable, legacy
-from tfgans.errors import BadInput, nearest
+from tfgans.errors import BadInput, command, nearest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
 RELEASES = (  # where releases are looked up: your own, those of a clone, those of an installation
@@ -83,7 +83,7 @@ def find(name) -> pathlib.Path:
         kind = "pickle" if path.suffix == ".pkl" else "file of PyTorch"
         raise BadInput(
             f"{path} is a {kind}: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
-            f"`python tools/convert.py {shlex.quote(str(path))}` makes a release of them."
+            f"`{command('convert')} {shlex.quote(str(path))}` makes a release of them."
         )
     if (path / "snapshots").is_dir():
         if saved := snapshots(path):
@@ -100,7 +100,7 @@ def find(name) -> pathlib.Path:
     raise FileNotFoundError(
         f"No model at {path}: it is neither a run, nor a release, nor a .keras file. "
         + nearest("release", str(name), known)
-        + f" To make one: python tools/train.py {shlex.quote(path.name)}"
+        + f" To make one: {command('train')} {shlex.quote(path.name)}"
     )
 
 
@@ -210,7 +210,7 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
     except (OSError, tf.errors.OpError) as error:
         raise Refused(
             f"{folder / str(version)} cannot be written: {error} Nothing of it is left there; make "
-            "room, then: python tools/export.py RUN NAME"
+            f"room, then: {command('export')} RUN NAME"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfgans import images, random
+from tfgans import errors, images, random
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
 from tfgans.data.label_maps import read_maps
@@ -94,16 +94,17 @@ def command(model, name) -> str:
     _, signature = endpoints.get("serving_default", (None, ()))
     inputs = {spec.name for spec in signature} - {"seed"}
     if "sample" in endpoints:
-        words = ["tools/sample.py", name]
+        words = ["sample", name]
     elif inputs == {"image"}:
-        words = ["tools/translate.py", name, "IMAGES"]
+        words = ["translate", name, "IMAGES"]
     elif "map" in inputs:
-        words = ["tools/translate.py", name, "MAPS"]
+        words = ["translate", name, "MAPS"]
         for word in ("instances", "style"):
             words += [f"--{word}", word.upper()] if word in inputs else []
     else:
-        words = ["tools/use.py", name]  # lists all uses
-    return shlex.join(["python", *words])
+        words = ["use", name]  # lists all uses
+    tool, *words = words
+    return f"{errors.command(tool)} {shlex.join(words)}"
 
 
 def call(model, name, words: dict):

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tfgans import images, latents, models
-from tfgans.errors import run_tool, seed, whole
+from tfgans.errors import as_typed, run_tool, seed, whole
 from tfgans.latents import collage
 
 
@@ -29,9 +29,9 @@ def weights_of(mask, height, width):
     return np.stack([1.0 - white, white], axis=2)
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
@@ -41,7 +41,11 @@ def main():
     add("--label", type=whole(0), help="class of all images of `blend`")
     add("--mask", metavar="FILE", help="a picture; its white part is the second")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     model = models.load(args.model)
     weights = weights_of(args.mask, *model.image_shape[:2])

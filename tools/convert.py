@@ -16,11 +16,11 @@ import shlex
 import _start  # noqa: F401
 
 from tfgans import config, pretrained, storage, use
-from tfgans.errors import BadInput, run_tool
+from tfgans.errors import BadInput, as_typed, command, run_tool
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(description=as_typed(__doc__))
     parser.add_argument("file", help="an official .pkl, .bin, .pth or folder")
     parser.add_argument("out", nargs="?", help="release (default: saved_models/<name of the file>)")
     parser.add_argument("--b-to-a", metavar="FILE", help="CycleGAN's other direction")
@@ -33,7 +33,11 @@ def main():
         dest="changes",
         help="an argument of the model that the file does not hold, such as augment=bgc",
     )
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
     changes = {}
     for change in args.changes:
         key, equals, value = change.partition("=")
@@ -48,8 +52,8 @@ def main():
     print(f"  {use.command(model, str(out))}")
     if args.run:
         start = pretrained.begin_run(model, args.run)
-        words = ["python", "tools/train.py", str(start), "--run", args.run]
-        print(f"  {shlex.join(words)} --data PATH")
+        words = [str(start), "--run", args.run]
+        print(f"  {command('train')} {shlex.join(words)} --data PATH")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tfgans.data.cluster import cluster
 from tfgans.data.pack import pack
 from tfgans.data.rewrite import rewrite
 from tfgans.data.source import printable
-from tfgans.errors import finite, run_tool, whole
+from tfgans.errors import as_typed, finite, run_tool, whole
 
 
 def attempt(write, *args):
@@ -33,9 +33,9 @@ def attempt(write, *args):
         sys.exit(f"{error.problem}\n{error.fix}")
 
 
-def main(argv=None) -> int:
+def arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
     checker = commands.add_parser("check", help="read all data and list the problems")
@@ -70,7 +70,11 @@ def main(argv=None) -> int:
         "--extractor", help="feature network, as in tools/evaluate.py: a path, or own-small"
     )
     packer.add_argument("--shards", type=whole(1), default=4, help="number of files (default: 4)")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv=None) -> int:
+    args = arguments().parse_args(argv)
 
     if args.command == "rewrite":
         rewrite(args.path, args.channels, args.bits)

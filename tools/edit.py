@@ -19,13 +19,13 @@ import pathlib
 import _start  # noqa: F401
 
 from tfgans import images, latents, models, storage
-from tfgans.errors import BadInput, finite, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, finite, run_tool, seed, whole
 from tfgans.latents import attributes, edits, find
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
@@ -54,7 +54,11 @@ def main():
     )
     add("--export", metavar="NAME", help="writes saved_models/NAME/<next version>, for apply")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
     if (args.file is None) == (args.method == "apply"):
         raise BadInput("apply takes a YAML file of edits; the other methods take none.")
 

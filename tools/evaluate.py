@@ -9,12 +9,12 @@ import argparse
 import _start  # noqa: F401
 
 from tfgans import metrics
-from tfgans.errors import BadInput, finite, run_tool, whole
+from tfgans.errors import BadInput, as_typed, finite, run_tool, whole
 from tfgans.features.vgg import LPIPS
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(description=as_typed(__doc__))
     add = parser.add_argument
     add("subject", nargs="?", help="a release, a run, a .keras file, or a folder of images")
     add("--data", metavar="PATH", help='real images, as for tools/train.py, or "synthetic"')
@@ -34,7 +34,11 @@ def main():
     add("--cache", metavar="DIR", help="folder for the features of the real images")
     add("--out", metavar="FILE", help="write the result as JSON")
     add("--compare", nargs=2, metavar="JSON", help="print two results side by side")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     if args.compare:
         print(metrics.compare(*map(metrics.read_result, args.compare)))

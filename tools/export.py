@@ -5,15 +5,19 @@ import argparse
 import _start  # noqa: F401
 
 from tfgans import models, storage
-from tfgans.errors import run_tool
+from tfgans.errors import as_typed, run_tool
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(description=as_typed(__doc__))
     parser.add_argument("model", help="a run, a .keras file, or a release")
     parser.add_argument("name", help="name of the release: saved_models/NAME/<next version>")
     parser.add_argument("--root", default="saved_models", metavar="DIR", help="folder of releases")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
     folder = storage.release(models.load(args.model), args.name, args.root)
     print(f"Written: {folder}")
 

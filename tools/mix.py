@@ -11,11 +11,11 @@ import pathlib
 import _start  # noqa: F401
 
 from tfgans import images, latents, models
-from tfgans.errors import finite, run_tool, seed, whole
+from tfgans.errors import as_typed, finite, run_tool, seed, whole
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(description=as_typed(__doc__))
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
     add("--rows", type=seed, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
@@ -28,7 +28,11 @@ def main():
         help="class of all images (default: seed modulo number of classes)",
     )
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     space = latents.Space(models.load(args.model), args.label)
     layers = latents.layers_of(args.layers, space.num_ws)

@@ -17,14 +17,14 @@ import numpy as np
 from tfgans import images, latents, models
 from tfgans.callbacks import StopOnSignal
 from tfgans.data.single import read
-from tfgans.errors import BadInput, again, run_tool, whole
+from tfgans.errors import BadInput, again, as_typed, run_tool, whole
 
 METHODS = {"projector": latents.Projector, "image2stylegan": latents.Image2StyleGAN}
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
@@ -37,7 +37,11 @@ def main():
     add("--use", choices=latents.USES, help="expression: person A, then B neutral and smiling")
     add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-METHOD)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
     count, use = latents.USES.get(args.use, (len(args.files), None))
     if len(args.files) != count:
         raise BadInput(f"--use {args.use} takes {count} images, not {len(args.files)}.")

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tfgans import images, latents, models
 from tfgans.data.single import read
-from tfgans.errors import BadInput, finite, run_tool, whole
+from tfgans.errors import BadInput, as_typed, finite, run_tool, whole
 from tfgans.latents.inversion import Encoder, Inversion, Repaint
 
 CHANGED = 0.1  # difference of a painted pixel in [-1, 1], in some channel
@@ -43,9 +43,9 @@ def mask_of(path, painted, image):
     return mask.astype("float32")
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
@@ -57,7 +57,11 @@ def main():
     add("--keep", type=finite, default=0.01, help="weight of the old latent (default: 0.01)")
     add("--realism", type=finite, default=0.0, help="weight of D's score (default: 0)")
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-repaint)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     space = latents.Space(models.load(args.model), args.label)
     image = read(args.file, space.model.image_shape)[None]

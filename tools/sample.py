@@ -13,12 +13,12 @@ import _start  # noqa: F401
 
 from tfgans import images, models
 from tfgans.data.tokens import to_text
-from tfgans.errors import BadInput, finite, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, command, finite, run_tool, seed, whole
 from tfgans.models.translation import TranslationModel
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(description=as_typed(__doc__))
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
     parser.add_argument("-n", type=whole(1), default=16, help="number of images (default 16)")
     parser.add_argument("--seed", type=seed, default=0, help="same seed, same images (default 0)")
@@ -31,16 +31,18 @@ def main():
     )
     parser.add_argument("--single", action="store_true", help="write one file per image")
     parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     model = models.load(args.model)
     if "sample" not in model.endpoints() and not model.condition_dim:
         kind, name = type(model).__name__, shlex.quote(args.model)
         if isinstance(model, TranslationModel):
-            raise BadInput(
-                f"{kind} makes images from images: python tools/translate.py {name} PATH"
-            )
-        raise BadInput(f"{kind} samples nothing; it is for this: python tools/use.py {name}")
+            raise BadInput(f"{kind} makes images from images: {command('translate')} {name} PATH")
+        raise BadInput(f"{kind} samples nothing; it is for this: {command('use')} {name}")
     options = {}
     for option, argument in (("truncation", "truncation"), ("label", "labels")):
         known = inspect.signature(model.sample).parameters
@@ -52,7 +54,7 @@ def main():
         name = shlex.quote(args.model)
         raise BadInput(
             f'{type(model).__name__} draws what a text says: add --text "a sentence". For '
-            f"embeddings: python tools/use.py {name} text_to_image condition=FILE.npy seed=0"
+            f"embeddings: {command('use')} {name} text_to_image condition=FILE.npy seed=0"
         )
     if args.truncation is not None:
         options["truncation"] = args.truncation

@@ -10,13 +10,13 @@ import shlex
 import _start  # noqa: F401
 
 from tfgans import catalog, config, models, storage, training, use
-from tfgans.errors import BadInput, again, run_tool
+from tfgans.errors import BadInput, again, as_typed, command, run_tool
 from tfgans.ops import machine
 from tfgans.strategy import STRATEGIES, is_chief
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(description=as_typed(__doc__))
     parser.add_argument("name", nargs="?", help="a name from --list, or a .yaml file")
     parser.add_argument("--list", action="store_true", help="list models and configurations")
     parser.add_argument("--data", metavar="PATH", help="images; see `tools/data.py check`")
@@ -27,7 +27,11 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="print settings and sizes only")
     parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="see docs/scale.md")
     parser.add_argument("--force", action="store_true", help="continue a run with changed settings")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
     if args.list or not args.name:
         print(catalog.catalog())
         return 0
@@ -44,7 +48,7 @@ def main():
     if section:
         print(
             f"Running the {section} of {name}, a small setting. The full one: "
-            f"python tools/train.py {shlex.quote(args.name)} --data PATH"
+            f"{command('train')} {shlex.quote(args.name)} --data PATH"
         )
     else:
         print(f"Running {name} in full. For a small setting add --demo.")

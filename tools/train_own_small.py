@@ -33,13 +33,17 @@ def read(folder, part, first_class):
     return RESIZES["clean"](images[..., None], SIDE), labels.astype("int32") + first_class
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description="Trains the classifier own-small.")
     parser.add_argument("--mnist", required=True, help="folder of MNIST's IDX files")
     parser.add_argument("--fashion", required=True, help="folder of Fashion-MNIST's IDX files")
     parser.add_argument("--out", type=pathlib.Path, default=WEIGHTS, help="the .npz to write")
     parser.add_argument("--epochs", type=whole(1), default=5)
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     sets = {"mnist": (args.mnist, 0), "fashion": (args.fashion, 10)}
     parts = [read(folder, "train", first) for folder, first in sets.values()]

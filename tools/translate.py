@@ -33,7 +33,7 @@ from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
 from tfgans.data.label_maps import read_maps
 from tfgans.data.paired import Half
-from tfgans.errors import BadInput, nearest, run_tool, seed
+from tfgans.errors import BadInput, as_typed, command, nearest, run_tool, seed
 from tfgans.metrics import hidden
 
 SHOWN = 8  # rows of the picture of hidden details
@@ -43,8 +43,8 @@ INPUTS = {  # of endpoints that this tool offers: the main one -> all that may s
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments():
+    parser = argparse.ArgumentParser(description=as_typed(__doc__))
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
     parser.add_argument("path", help="an image, a folder of images, or a film")
     parser.add_argument(
@@ -62,7 +62,11 @@ def main():
         "--hidden", action="store_true", help="measure what translations hide for the way back"
     )
     parser.add_argument("--out", default="translated", metavar="DIR", help="default: translated")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     model, path = models.load(args.model), pathlib.Path(args.path).expanduser()
     maps = model.data_kind == "label_maps"
@@ -108,7 +112,7 @@ def main():
         if "image" not in found:
             raise BadInput(
                 f"{endpoint} of {type(model).__name__} gives no images but {', '.join(found)}: "
-                f"python tools/use.py {shlex.quote(args.model)} {endpoint} image=..."
+                f"{command('use')} {shlex.quote(args.model)} {endpoint} image=..."
             )
         return found["image"].numpy()
 

@@ -18,18 +18,22 @@ import pathlib
 import _start  # noqa: F401
 
 from tfgans import models, use
-from tfgans.errors import BadInput, run_tool
+from tfgans.errors import BadInput, as_typed, run_tool
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
     parser.add_argument("use", nargs="?", help="one of the uses; without it they are listed")
     parser.add_argument("inputs", nargs="*", metavar="INPUT=VALUE", help="files, numbers, classes")
     parser.add_argument("--out", default="samples", metavar="DIR", help="folder (default: samples)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
 
     model = models.load(args.model)
     if not args.use:

@@ -18,14 +18,14 @@ import numpy as np
 
 from tfgans import images, latents, models
 from tfgans.callbacks import sample_grids
-from tfgans.errors import BadInput, finite, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, finite, run_tool, seed, whole
 
 MOVING, TABLES = ("z", "w", "smooth", "training"), ("truncation",)
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("model", help="a release, or a path to a release, run or .keras file")
@@ -42,7 +42,11 @@ def main():
         help="class of all images (default: seed modulo number of classes)",
     )
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
     if (max(args.seeds) + 1) * args.columns > 2**32:
         raise BadInput("The seeds of the last column are above 4294967295: give smaller --seeds.")
 

@@ -177,9 +177,9 @@ def test_images_that_are_too_small():
 def test_tools_say_that_it_makes_no_new_images(run, tmp_path):
     small().save(path := tmp_path / "judge.keras")
     Image.new("L", (27, 27)).save(photo := tmp_path / "photo.png")
-    with pytest.raises(BadInput, match="WRM samples nothing; .*tools/use.py"):
+    with pytest.raises(BadInput, match="WRM samples nothing; .*tfgans use"):
         run("sample", path)
-    with pytest.raises(BadInput, match="gives no images but probability: python tools/use.py"):
+    with pytest.raises(BadInput, match="gives no images but probability: tfgans use"):
         run("translate", path, photo)
     with pytest.raises(BadInput, match="WRM makes no new images"):
         metrics.check_model(small(), ["kid"])

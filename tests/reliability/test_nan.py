@@ -92,7 +92,7 @@ def test_a_number_that_is_none_in_the_data(tmp_path):
     with pytest.raises(FloatingPointError) as error:  # in one of the first 8 batches of 8
         training.train(settings(*changes), tmp_path / "run")
     assert "the loss was not finite any more: discriminator/real" in str(error.value)
-    assert "tools/data.py check" in str(error.value)
+    assert "tfgans data check" in str(error.value)
     assert not storage.snapshots(tmp_path / "run")
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.callbacks.on_tick import OnTick
+from tfgans.errors import command
 
 
 class StopOnNaN(OnTick):
@@ -31,7 +32,7 @@ class StopOnNaN(OnTick):
         raise FloatingPointError(
             f"{what} The last snapshot is from before that. Cheap things to try from there: a "
             "lower learning rate, a larger batch, train.precision: float32, train.on_nan: reload. "
-            "`tools/data.py check` finds NaN and infinite values in the data."
+            f"`{command('data')} check` finds NaN and infinite values in the data."
         )
 
     def on_train_end(self, logs=None):  # the training may stop between two ticks

@@ -15,6 +15,7 @@ from tfgans.data.records import RecordImages
 from tfgans.data.rewrite import holds
 from tfgans.data.source import BrokenImage, DataError, Images, in_parallel
 from tfgans.data.tokens import token
+from tfgans.errors import command
 
 
 @dataclasses.dataclass
@@ -136,7 +137,7 @@ def _sizes(source, facts):
     (height, width), path = common, pathlib.Path(source.path)
     out = path.with_name(f"{path.stem}-{height}x{width}")
     fix = (
-        "training crops and resizes each time; to do it only once: python tools/data.py pack "
+        f"training crops and resizes each time; to do it only once: {command('data')} pack "
         f"{shlex.quote(str(path))} {shlex.quote(str(out))} --size {height} {width}"
     )
     most = f"{height}x{width} pixels (height x width)"
@@ -170,7 +171,7 @@ def _depths(source, facts):
 def _rewriting(source, i, channels, bits, options):
     """The command that writes an image again, or words where its format cannot hold the result."""
     if isinstance(source, FolderImages) and holds(source.describe(i), channels, bits):
-        return f"python tools/data.py rewrite {shlex.quote(source.describe(i))} {options}"
+        return f"{command('data')} rewrite {shlex.quote(source.describe(i))} {options}"
     return "training converts it each time; to do it only once, write it again like the others"
 
 

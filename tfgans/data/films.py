@@ -193,8 +193,7 @@ class TemporalError:
             if sizes[0] != sizes[1]:
                 raise BadInput(
                     f"A frame of {sizes[1][0]}x{sizes[1][1]} follows one of {sizes[0][0]}x"
-                    f"{sizes[0][1]}. A film has frames of one size: `tools/data.py rewrite` "
-                    "resizes images."
+                    f"{sizes[0][1]}. A film has frames of one size."
                 )
             given, made = (
                 127.5 * float(np.mean(np.abs(a - b))) for a, b in zip(self.last, now, strict=True)

@@ -11,6 +11,7 @@ from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
 from tfgans.data.synthetic import SyntheticImages
+from tfgans.errors import command
 
 
 def resolve(settings: Data, given: dict, defaults: dict) -> Images:
@@ -45,7 +46,7 @@ def common_shape(source: Images) -> tuple:
             f"The images of {source.path} have different shapes, from {least} to {most} "
             "(height x width x channels).",
             "Choose one: --set 'model.image_shape=[256, 256, 3]' crops and resizes while "
-            "training, `tools/data.py pack PATH OUT --size 256 256` beforehand.",
+            f"training, `{command('data')} pack PATH OUT --size 256 256` beforehand.",
         )
     return source.shape
 

@@ -7,7 +7,7 @@
 import os
 import pathlib
 
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, command
 from tfgans.features import inception, own_small, random_features
 from tfgans.features.extractor import Extractor
 from tfgans.features.given import from_keras_file, from_keras_weights, from_saved_model
@@ -17,7 +17,8 @@ __all__ = ["Extractor", "get", "pixel_pyramid_l2"]
 
 VARIABLE = "TFGANS_FEATURES"
 EXPECTED = (
-    f"Wanted: the path of {inception.WHERE}, as an argument (--extractor of tools/evaluate.py) or "
+    f"Wanted: the path of {inception.WHERE}, as an argument (--extractor of "
+    f"`{command('evaluate')}`) or "
     f'in the environment variable {VARIABLE}; or "own-small", whose numbers are not comparable '
     "with published ones."
 )

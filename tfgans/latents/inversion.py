@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, command
 from tfgans.latents.search import Search, variable
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.optimizers import Adam
@@ -43,7 +43,7 @@ def trunk_of(model):
             return keras.Model(copy.inputs[0], copy.get_layer(layer.name).input)
     raise BadInput(
         "The encoder begins as a discriminator whose score is linear in features of the image. "
-        "This model has none: tools/project.py finds the latents of style generators."
+        f"This model has none: `{command('project')}` finds the latents of style generators."
     )
 
 

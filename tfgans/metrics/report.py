@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from tfgans import durable
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, command
 
 OF_NETWORKS = (  # entries of the protocol that describe networks
     "extractor",
@@ -33,7 +33,7 @@ def read_result(path) -> dict:
         result = json.loads(pathlib.Path(path).read_text("utf-8-sig"))
         result["protocol"], result["values"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is not a result of tools/evaluate.py ({error!r}).") from error
+        raise BadInput(f"{path} is not a result of `{command('evaluate')}` ({error!r}).") from error
     return result
 
 

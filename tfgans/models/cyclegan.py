@@ -18,7 +18,7 @@ Reference: junyanz/pytorch-CycleGAN-and-pix2pix; junyanz/CycleGAN.
 import keras
 import tensorflow as tf
 
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, command
 from tfgans.layers.image_pool import ImagePool
 from tfgans.layers.instance_norm import instance_norm
 from tfgans.layers.reflection_pad import ReflectionPad
@@ -29,8 +29,8 @@ from tfgans.shapes import halved
 
 NO_WAY_BACK = (
     "This CycleGAN translates from A to B alone: the published file that it was made of holds one "
-    "generator. With the file of the other direction, `python tools/convert.py A_TO_B.pth "
-    "--b-to-a B_TO_A.pth` makes a model of both."
+    "generator. With the file of the other direction, "
+    f"`{command('convert')} A_TO_B.pth --b-to-a B_TO_A.pth` makes a model of both."
 )
 
 

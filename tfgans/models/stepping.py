@@ -15,12 +15,12 @@ import tensorflow as tf
 
 from tfgans import durable, keras_settings, random
 from tfgans.digests import Digest, check_saved, variables_of
-from tfgans.errors import BadInput, nearest
+from tfgans.errors import BadInput, command, nearest
 from tfgans.models import inputs
 
 MEASURE = (
-    "The losses of a game do not tell how good its images are: tfgans.metrics and `python "
-    "tools/evaluate.py` measure them, and `metrics.names` in a configuration while training."
+    "The losses of a game do not tell how good its images are: tfgans.metrics and "
+    f"`{command('evaluate')}` measure them, and `metrics.names` in a configuration while training."
 )
 RESTART = 2**32  # distance of the seeds of the random numbers before and after a restart
 

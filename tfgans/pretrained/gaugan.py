@@ -20,7 +20,7 @@ import math
 import keras
 import numpy as np
 
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, command
 from tfgans.foreign.shapes import assign, check_shapes
 from tfgans.foreign.torch_files import from_torch
 from tfgans.layers.conditional_norm import SpatialConditionalNorm
@@ -184,8 +184,9 @@ def settings_of(networks) -> tuple:
         settings["latent_dim"] = latent_dim
         notes.append(
             "There are no discriminators, and no encoder of photographs (latest_net_E.pth is a "
-            "file of its own); new ones replace them. Codes z give images (tools/use.py, "
-            "generate); before a training the new encoder gives codes without a meaning."
+            "file of its own); new ones replace them. Codes z give images "
+            f"(`{command('use')} MODEL generate`); before a training the new encoder gives codes "
+            "without a meaning."
         )
     else:
         notes.append("There are no discriminators; new ones replace them.")

@@ -58,6 +58,7 @@ setup(
             "ruff>=0.6",
             "tensorflow-serving-api>=2.21",
             "hypothesis>=6.100",
+            "mlflow-skinny>=3",  # a service that a run sends its numbers to
         ],
     },
 )

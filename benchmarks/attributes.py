@@ -6,8 +6,9 @@ attribute flipped in turn, and an oracle reads the attributes of the result from
 shares: reconstructions with all attributes kept; edits with the flipped attribute as asked; edits
 in which the two others stayed. Then, since the true picture of each edit is known: by how much
 pixels that are to stay differ from those of the input, and all pixels from those of the true
-picture, as a mean share of the range of values. For Fader Networks also: how often a new linear
-probe reads each attribute from codes, which is to be near one half.
+picture, as a mean share of the range of values. A StarGAN of two data sets is asked for red and
+filled with the labels of one, and for dark with those of the other. For Fader Networks also: how
+often a new linear probe reads each attribute from codes, which is to be near one half.
 """
 
 import argparse
@@ -35,9 +36,21 @@ def probe(codes, labels, taught):
 
 def pictures(source, label):
     """The unseen shapes with other attributes, [n, H, W, 3]; label: [n, 3]."""
-    source.labels[TRAINED_ON:] = label
+    source.drawn[TRAINED_ON:] = label
     rows = range(TRAINED_ON, len(source))
     return np.stack([to_float(source.read(i), source.value_range, 3) for i in rows])
+
+
+def told(model, label, second):
+    """Labels [n, 3] as the model takes them; of two data sets, those of the first or the second."""
+    if not getattr(model, "second_classes", 0):
+        return label
+    n, nothing = len(label), np.zeros([len(label), 2], "float32")
+    mask = np.eye(2, dtype="float32")[n * [int(second)]]
+    ground = np.eye(2, dtype="float32")[label[:, 2].astype(int)]  # light, dark
+    return np.concatenate(
+        [nothing, ground, mask] if second else [label[:, :2], nothing, mask], axis=1
+    )
 
 
 def main():
@@ -51,13 +64,14 @@ def main():
         source = SyntheticAttributes(model.image_shape, TRAINED_ON + given.images)
         label = source.labels[TRAINED_ON:].copy()
         image = pictures(source, label)
-        kept = in_parts(model.edit, image, label)
+        kept = in_parts(model.edit, image, told(model, label, False))
         right = np.mean((read_attributes(kept) == label).all(axis=1))
         away = 0.5 * np.abs(kept - image).mean()
         print(f"{run}: reconstructions with all attributes kept {right:.1%}, off by {away:.1%}")
         for k, name in enumerate(SYNTHETIC):
             asked = np.abs(label - np.eye(3, dtype="float32")[k])
-            made, truth = in_parts(model.edit, image, asked), pictures(source, asked)
+            truth = pictures(source, asked)
+            made = in_parts(model.edit, image, told(model, asked, name == "dark"))
             right = read_attributes(made) == asked
             others = np.delete(right, k, axis=1).all(axis=1)
             print(

@@ -27,6 +27,7 @@ FAMILIES = {  # kind of data -> heading
     "label_maps": "Images from label maps",
     "captions": "Images from sentences",
     "unpaired": "Images from images, learned without pairs",
+    "attribute_sets": "Images with other attributes",
     "instance_masks": "Images and masks from images and masks, learned without pairs",
     "tokens": "Sequences",
 }

@@ -92,6 +92,9 @@ class Train:
         on_nan: Action when a loss or a weight is NaN or infinite. "stop" ends the run. "reload"
             goes back to the last snapshot and continues with other random numbers and another
             order of the data, up to three times in a run.
+        callbacks: Further callbacks, each a mapping of `class`, the dotted name of a Keras
+            callback, and its arguments. A `tfgans.callbacks.OnTick` gets the tick by itself. See
+            docs/keras.md.
     """
 
     steps: int = 10_000
@@ -101,6 +104,7 @@ class Train:
     precision: str = "float32"
     accumulate: int = 1
     on_nan: str = "stop"
+    callbacks: list = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -223,14 +227,14 @@ def names() -> list:
 
 
 def differences(old: Config, new: Config) -> list:
-    """Returns a line "key: old -> new" for each different setting, except `train.steps`."""
+    """Returns a line "key: old -> new" for each setting that differs and can change the weights."""
     return lines(old.to_dict(), new.to_dict())
 
 
 def lines(old: dict, new: dict) -> list:
-    """Returns a line "key: old -> new" for each leaf that differs, except `train.steps`."""
+    """Returns a line "key: old -> new" for each leaf that differs and can change the weights."""
     flat = [flatten(tree) for tree in (old, new)]
-    keys = [key for key in flat[0] | flat[1] if key != "train.steps"]
+    keys = [key for key in flat[0] | flat[1] if key not in ("train.steps", "train.callbacks")]
     absent = "not given"
     pairs = [(key, flat[0].get(key, absent), flat[1].get(key, absent)) for key in keys]
     return [f"{key}: {was} -> {now}" for key, was, now in pairs if was != now]
@@ -327,6 +331,12 @@ def section_of(cls, name, tree):
             numbers = [type(v) in (int, float) and abs(v) < math.inf for v in value]
             if numbers != [True, True] or not value[0] < value[1]:
                 raise BadInput(f"{key} must be [lowest, highest], not {value!r:.80}.")
+        if key == "train.callbacks":
+            for entry in value:
+                if not (isinstance(entry, dict) and isinstance(entry.get("class"), str)):
+                    raise BadInput(
+                        f"{key} holds mappings with `class: module.Name`, not {entry!r:.80}."
+                    )
     return cls(**given)
 
 

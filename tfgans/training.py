@@ -211,6 +211,7 @@ def watch(model, source, settings, run):
         if settings.metrics.names:
             measure = evaluator(model, source, settings)
             watchers.append(callbacks.Measure(tick, run, seen[0], measure, settings.metrics))
+        watchers += [callbacks.given_callback(x, tick) for x in settings.train.callbacks]
         watchers.append(callbacks.Snapshot(tick, run, settings.train.keep))
     return watchers
 

@@ -25,7 +25,9 @@ def arguments():
     add(
         "--label",
         type=whole(0),
-        help="class of all images (default: seed modulo number of classes)",
+        nargs="+",
+        help="class of all images, or their label vector, such as 1 0 1 (default: seed modulo "
+        "number of classes)",
     )
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     return parser
@@ -34,7 +36,8 @@ def arguments():
 def main():
     args = arguments().parse_args()
 
-    space = latents.Space(models.load(args.model), args.label)
+    label = args.label[0] if args.label and len(args.label) == 1 else args.label
+    space = latents.Space(models.load(args.model), label)
     layers = latents.layers_of(args.layers, space.num_ws)
     table = latents.mixing_table(space, args.rows, args.columns, layers, args.truncation)
     out = pathlib.Path(args.out)

@@ -70,7 +70,7 @@ def test_trunks_of_conditional_discriminators_take_the_image_alone():
 
 def test_a_discriminator_that_does_not_end_so():
     model = StyleGAN2(image_shape=(8, 8, 1), latent_dim=4, style_dim=4, mapping_layers=1)
-    with pytest.raises(BadInput, match="project.py"):
+    with pytest.raises(BadInput, match="tfgans project"):
         Encoder(latents.Space(model))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfgans import latents
 from tfgans.errors import BadInput
@@ -60,8 +61,15 @@ def test_classes_of_seeds():
     np.testing.assert_array_equal(fixed.labels([4, 9]), np.eye(3)[[2, 2]])
     ours = fixed.synthesize(fixed.of_seeds([4]))
     np.testing.assert_allclose(ours, model(fixed.z([4]), label=[2]), atol=1e-6)
+    vector = latents.Space(model, label=[1, 0, 1])
+    np.testing.assert_array_equal(vector.labels([4, 9]), [[1, 0, 1], [1, 0, 1]])
+    ours = vector.synthesize(vector.of_seeds([4]))
+    theirs = model(vector.z([4]), label=tf.constant([[1.0, 0.0, 1.0]]))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
     with pytest.raises(BadInput, match="no class 3: the model has 3 classes"):
         latents.Space(model, label=3)
+    with pytest.raises(BadInput, match="has 3 numbers, not 2"):
+        latents.Space(model, label=[1, 0])
 
 
 def test_other_generators_have_one_layer():

@@ -1,4 +1,4 @@
-"""StarGAN: the border that shows G its label, terms of both players, whose labels are wanted."""
+"""StarGAN: the border that shows G its label, terms of both players, labels of two data sets."""
 
 import math
 
@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from tiny import trainable, without_numbers
 
-from tfgans import random
+from tfgans import data, random
+from tfgans.data import attribute_sets
+from tfgans.data.settings import Data
 from tfgans.errors import BadInput
 from tfgans.models.stargan import StarGAN
 
@@ -226,7 +228,86 @@ def test_one_attribute_changes():
     np.testing.assert_allclose(outputs[0], model.edit(IMAGE[:1], LABEL[1:2])[0], atol=1e-5)
 
 
+def joint(**settings):
+    """Two attributes of one set, three classes of the other, two numbers of the mask."""
+    return small(num_classes=7, second_classes=3, **settings)
+
+
+BOTH = tf.constant(
+    [[0, 1, 0, 0, 0, 1, 0], [0, 0, 1, 0, 0, 0, 1], [1, 1, 0, 0, 0, 1, 0], [0, 0, 0, 0, 1, 0, 1]],
+    "float32",
+)
+
+
+def test_the_weights_for_two_data_sets():
+    """G is told 5 attributes, 8 classes and the mask; D reads the 13 without the mask."""
+    with without_numbers():
+        model = StarGAN(num_classes=15, second_classes=8)
+    assert trainable(model.generator) == 8_430_528 + 10 * 7 * 7 * 64
+    assert trainable(model.discriminator) == 44_762_048 + 8 * 2 * 2 * 2048
+
+
+def test_an_image_counts_with_the_known_part_of_its_label():
+    """Zero logits: 2 ln 2 for each of two images with attributes, ln 3 for two with classes."""
+    model, logits = joint(), tf.Variable(tf.zeros([4, 5]))
+    with tf.GradientTape() as tape:
+        error = model.reading_error(logits, BOTH)
+    assert float(error) == pytest.approx((2 * 2 * math.log(2) + 2 * math.log(3)) / 4)
+    moved = tape.gradient(error, logits).numpy() != 0
+    np.testing.assert_array_equal(moved[0::2], np.tile([1, 1, 0, 0, 0], [2, 1]))
+    np.testing.assert_array_equal(moved[1::2], np.tile([0, 0, 1, 1, 1], [2, 1]))
+    logits = tf.constant(
+        [[-9.0, 9, 5, 5, 5], [5, 5, 9, -9, -9], [9, 9, 5, 5, 5], [5, 5, -9, -9, 9]]
+    )
+    assert float(model.reading_error(logits, BOTH)) < 1e-3
+
+
+def test_wanted_labels_are_of_the_same_data_set():
+    model = joint(n_critic=5)
+    source = attribute_sets.synthetic(model.image_shape, ["red"])
+    settings = Data(batch_size=4)
+    source.labels = np.pad(source.labels, [(0, 0), (0, 2)])[:, [0, 5, 1, 2, 6, 3, 4]]
+    batch = next(iter(data.batches(model, source, settings, seed=0)))
+    moves = moves_of(model, batch["image"], batch["label"])
+    for _, _, own, wanted in moves:
+        np.testing.assert_array_equal(own[:, 5:], wanted[:, 5:])
+    assert np.any([own != wanted for _, _, own, wanted in moves])
+
+
+def test_each_attribute_and_each_class_of_two_data_sets():
+    """An image of either set gets each attribute and each class, with the mask of that set."""
+    wanted = np.stack([x.numpy() for x in joint().changes(BOTH[:2])], axis=1)  # [2, 5, 7]
+    classes = [[0, 0, *row, 0, 1] for row in np.eye(3).tolist()]
+    first = [[1, 1, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1, 0], *classes]
+    second = [[1, 0, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, 1, 0], *classes]
+    np.testing.assert_array_equal(wanted, [first, second])
+    model = joint()
+    assert model.preview({"image": IMAGE[:4], "label": BOTH}).shape == (4, 6, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        [0, 1, 0, 0, 0, 0, 0],  # no mask
+        [0, 1, 0, 0, 0, 1, 1],  # both
+        [0, 1, 0, 1, 0, 1, 0],  # a class that is not known
+        [0, 0, 1, 1, 0, 0, 1],  # two classes
+        [0, 0, 0, 0, 0, 0, 1],  # none
+        [1, 0, 1, 0, 0, 0, 1],  # an attribute that is not known
+    ],
+)
+def test_labels_of_another_form_are_refused(label):
+    model = joint()
+    model.told(BOTH)
+    with pytest.raises(BadInput, match="A label of two data sets is"):
+        model.told(tf.constant([BOTH[0].numpy().tolist(), label], "float32"))
+
+
 def test_settings_that_do_not_fit():
+    with pytest.raises(BadInput, match="exclusive is for a single data set"):
+        joint(exclusive=True)
+    with pytest.raises(BadInput, match="num_classes is 4, .* it is 6 or more"):
+        small(num_classes=4, second_classes=3)
     with pytest.raises(BadInput, match="multiples of 4|multiples of 8"):
         small(image_shape=(18, 16, 3))
     with pytest.raises(BadInput, match="num_classes = 2 or more"):

@@ -325,7 +325,7 @@ def test_files_that_do_not_go_together(tmp_path):
         pretrained.load(drawn, image_shape=(64, 64, 3), patch_layers=1)
     with pytest.raises(BadInput, match=r"the steps 1 to 4 of the 5 steps up, not in \[2, 5\]"):
         pretrained.load(drawn, dropout_steps=[2, 5], patch_layers=1)
-    with pytest.raises(BadInput, match="a.pth is a file of PyTorch.*convert.py"):
+    with pytest.raises(BadInput, match="a.pth is a file of PyTorch.*tfgans convert"):
         models.load(generator)
 
 

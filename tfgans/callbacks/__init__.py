@@ -5,6 +5,7 @@ ticks at the same steps as an uninterrupted one. For everything else there is `k
 """
 
 from tfgans.callbacks.collapse import CollapseMonitor
+from tfgans.callbacks.given import Send, given_callback
 from tfgans.callbacks.gradients import gradient_norms
 from tfgans.callbacks.grid import SampleGrid, sample_grids
 from tfgans.callbacks.log import Log, read_rows
@@ -22,10 +23,12 @@ __all__ = [
     "OnTick",
     "Progress",
     "SampleGrid",
+    "Send",
     "Snapshot",
     "StopOnNaN",
     "StopOnSignal",
     "best_row",
+    "given_callback",
     "gradient_norms",
     "no_better",
     "read_rows",

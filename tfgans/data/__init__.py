@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfgans.data import (
     at_exit,
+    attribute_sets,
     captions,
     degraded,
     groups,
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 KINDS = {
+    "attribute_sets": attribute_sets,
     "captions": captions,
     "degraded": degraded,
     "groups": groups,

@@ -83,6 +83,7 @@ class SyntheticAttributes(Images):
             )
         draws = np.random.RandomState(0).random_sample([count, 12])
         self.labels = (draws[:, :3] < 0.5).astype("float32")
+        self.drawn = self.labels  # all three, whichever of them the labels tell
         corners = 3 + np.floor(4 * draws[:, 3:4])  # [count, 1]
         # A shape of fewer corners repeats its last one.
         numbers = np.minimum(np.arange(6), corners - 1)
@@ -103,7 +104,7 @@ class SyntheticAttributes(Images):
         return self.height, self.width, 3, "uint8"
 
     def read(self, i):
-        red, filled, dark = self.labels[i].astype(int)
+        red, filled, dark = self.drawn[i].astype(int)
         shape = self.vertices[i]
         both = np.stack([shape, self.side / 2 + HOLE * (shape - self.side / 2)])
         cover, hole = 1 - rasterize(both, self.side, faithful=False) / WHITE  # [side, side] each

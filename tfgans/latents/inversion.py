@@ -180,7 +180,7 @@ def score(space, image):
     elif len(model.discriminator.inputs) == 1:
         found = model.discriminator(image, training=False)
     else:
-        label = tf.one_hot(tf.fill([image.shape[0]], space.label), model.label_dim)
+        label = tf.repeat(space.labels([0]), image.shape[0], axis=0)
         found = model.discriminator([image, label], training=False)
     found = found["score"] if isinstance(found, dict) else tf.nest.flatten(found)[0]
     return tf.reshape(found, [-1])

@@ -16,8 +16,8 @@ class Space:
 
     Args:
         model: A model that makes images from z.
-        label: Class of all images, if the model has classes. Without it seed i has the class i
-            modulo the number of classes.
+        label: Class of all images, if the model has classes, or their label vector [num_classes].
+            Without it seed i has the class i modulo the number of classes.
 
     Attributes:
         num_ws: Layers that have a w of their own.
@@ -28,7 +28,13 @@ class Space:
     def __init__(self, model, label=None):
         if model.data_kind == "tokens" or not isinstance(model, LatentModel):
             raise BadInput(f"{type(model).__name__} does not make images from latents.")
-        if label is not None and label not in range(model.label_dim):
+        if label is not None and np.ndim(label):
+            if len(label) != model.label_dim:
+                raise BadInput(
+                    f"A label vector of the model has {model.label_dim} numbers, not {len(label)}."
+                )
+            label = [float(value) for value in label]
+        elif label is not None and label not in range(model.label_dim):
             raise BadInput(f"There is no class {label}: the model has {model.label_dim} classes.")
         self.model, self.label = model, label
         self.generator = model.sampling_generator
@@ -65,9 +71,11 @@ class Space:
         return np.concatenate([self.sample_z(1, seed) for seed in seeds])
 
     def labels(self, seeds):
-        """One-hot labels [n, num_classes] of the seeds, or None without classes."""
+        """Label vectors [n, num_classes] of the seeds, or None without classes."""
         if not self.model.label_dim:
             return None
+        if np.ndim(self.label):
+            return np.tile(np.asarray(self.label, "float32"), [len(seeds), 1])
         classes = [i % self.model.label_dim if self.label is None else self.label for i in seeds]
         return np.eye(self.model.label_dim, dtype="float32")[classes]
 
@@ -108,7 +116,7 @@ class Space:
             return self.generator.synthesis(ws, noise=noise)
         if self.label is None:
             return self.model(ws[:, 0])
-        return self.model(ws[:, 0], tf.fill([tf.shape(ws)[0]], self.label))
+        return self.model(ws[:, 0], tf.repeat(self.labels([0]), tf.shape(ws)[0], axis=0))
 
     def images(self, ws, batch=32):
         """Images of any number of ws with the stored noise images, as a NumPy array."""

@@ -6,16 +6,17 @@ New here: one generator for all domains. It is told the attributes that the resu
 constant maps beside the image. D scores patches as real or not, and reads the attributes in a
 second head: from real images it learns them, and from its own images G learns to show those that
 it was told. The way back to the true attributes must return the image. The score is that of WGAN
-with a gradient penalty, so D has no normalization.
+with a gradient penalty, so D has no normalization. Two data sets with different attributes train
+one model: a mask tells which part of a label is known, and D answers for that part alone.
 
 The convolutions of G pad with zeros, and must: instance normalization takes away what a constant
 map adds to a channel, so it is at the borders that G first sees the attributes.
 
 Differs from the paper: the wanted attributes are those of other images, as in the paper, but of
 another batch of the same step, where the code shuffles those of the batch. Learning rates fall to
-0 over the second half, as the paper says; in the code they hardly fall. The joint training on two
-data sets, with mask vectors, is not built. At other sizes than 128x128 D halves the image down to
-2 or 3 pixels; the code always halves it six times.
+0 over the second half, as the paper says; in the code they hardly fall. Two data sets take turns in
+a batch, in the code from batch to batch. At other sizes than 128x128 D halves the image down to 2
+or 3 pixels; the code always halves it six times.
 
 Reference: yunjey/stargan (model.py, solver.py).
 """
@@ -24,6 +25,7 @@ import keras
 import tensorflow as tf
 
 from tfgans import images, random
+from tfgans.errors import BadInput
 from tfgans.models.cgan import with_label
 from tfgans.models.cyclegan import l1, residual
 from tfgans.models.discogan import initializer
@@ -92,6 +94,8 @@ class StarGAN(TranslationModel):
         num_classes: Number of attributes, or of classes; a label is a vector of 0 and 1.
         exclusive: Each image is of one class, such as an expression of a face; False for
             attributes that are there or not, each by itself.
+        second_classes: Classes of a second data set, each image of one; 0 for a single set. A label
+            then is [attributes, classes, mask of 2], and `num_classes` counts all of it.
         width: Channels of G at full resolution, and of D after its first halving.
         blocks: Residual blocks of G.
         n_critic: Moves of D, each on its own batch, per move of G.
@@ -102,13 +106,14 @@ class StarGAN(TranslationModel):
         decay_steps: Steps over which they then fall to 0.
     """
 
-    data_kind = "images"
+    data_kind = "attribute_sets"
 
     def __init__(
         self,
         image_shape=(128, 128, 3),
         num_classes=5,
         exclusive=False,
+        second_classes=0,
         width=64,
         blocks=6,
         n_critic=5,
@@ -122,13 +127,26 @@ class StarGAN(TranslationModel):
         super().__init__(**kwargs)
         self.image_shape, self.num_classes, self.exclusive = image_shape, num_classes, exclusive
         need_classes(self, least=2 if exclusive else 1)
+        self.second_classes = second_classes
+        self.first_classes = num_classes - second_classes - 2 if second_classes else num_classes
+        if exclusive and second_classes:
+            raise BadInput(
+                "model.exclusive is for a single data set. Of two, the first has attributes and "
+                "the second has classes: leave it out."
+            )
+        if self.first_classes < 1:
+            raise BadInput(
+                f"model.num_classes is {num_classes}, and with second_classes = {second_classes} "
+                f"it is {second_classes + 3} or more: attributes, classes, and 2 for the mask."
+            )
         self.width, self.blocks, self.n_critic = width, blocks, n_critic
         self.class_weight, self.cycle_weight = class_weight, cycle_weight
         self.penalty_weight = penalty_weight
         self.hold_steps, self.decay_steps = hold_steps, decay_steps
         self.batches_per_step = max(n_critic, 2)  # the wanted labels come from another batch
         self.generator = build_generator(image_shape, num_classes, width, blocks)
-        self.discriminator = build_discriminator(image_shape, num_classes, width)
+        read = self.first_classes + second_classes  # D reads no mask
+        self.discriminator = build_discriminator(image_shape, read, width)
 
     def default_optimizers(self):
         def adam(moves):
@@ -148,15 +166,40 @@ class StarGAN(TranslationModel):
             )
             found = tf.stack([tf.reduce_min(count), tf.reduce_max(count)])
             ensure(tf.reduce_all(count == 1.0), rule, found)
+        if self.second_classes:
+            first, second, mask = self.parts(label)
+            counts = tf.stack([tf.reduce_sum(x, axis=1) for x in (mask, second)], axis=1)
+            known = tf.stack([tf.ones_like(mask[:, 1]), mask[:, 1]], axis=1)
+            unknown = tf.reduce_sum(first, axis=1) * mask[:, 1]
+            fits = tf.reduce_all(counts == known) & tf.reduce_all(unknown == 0.0)
+            rule = "A label of two data sets is [attributes, 0.., 1, 0] or [0.., class, 0, 1]:"
+            ensure(fits, rule, label)
         return label
 
+    def parts(self, label):
+        """The attributes, the class, and the mask of labels of two data sets."""
+        return tf.split(label, [self.first_classes, self.second_classes, 2], axis=1)
+
     def reading_error(self, logits, label):
-        """The cross-entropy of the label: summed over attributes, averaged over the batch."""
-        if self.exclusive:
-            errors = tf.nn.softmax_cross_entropy_with_logits(label, logits)
-        else:
+        """The cross-entropy of the label: summed over attributes, averaged over the batch.
+
+        With two data sets each image counts with the part that is known of it.
+        """
+
+        def of_attributes(logits, label):
             errors = tf.nn.sigmoid_cross_entropy_with_logits(label, logits)
-            errors = tf.reduce_sum(errors, axis=1)
+            return tf.reduce_sum(errors, axis=1)
+
+        def of_class(logits, label):
+            return tf.nn.softmax_cross_entropy_with_logits(label, logits)
+
+        if self.second_classes:
+            first, second, mask = self.parts(label)
+            count = self.first_classes
+            errors = mask[:, 0] * of_attributes(logits[:, :count], first)
+            errors += mask[:, 1] * of_class(logits[:, count:], second)
+        else:
+            errors = (of_class if self.exclusive else of_attributes)(logits, label)
         return tf.reduce_mean(errors)
 
     def discriminator_loss(self, real, label, wanted):
@@ -201,7 +244,8 @@ class StarGAN(TranslationModel):
         Args:
             image: [N, H, W, C] in [-1, 1].
             label: All attributes that the result shall have, [N, num_classes] of 0 and 1, or
-                class numbers [N].
+                class numbers [N]. With two data sets: [attributes, 0.., 1, 0] or
+                [0.., class, 0, 1].
         """
         return self.generator([tf.convert_to_tensor(image), self.one_hot(label)], training=False)
 
@@ -210,22 +254,35 @@ class StarGAN(TranslationModel):
 
         Args:
             image: [N, H, W, C] in [-1, 1].
-            label: Their attributes, [N, num_classes].
+            label: Their labels, [N, num_classes]. Attributes that are unknown are 0.
 
         Returns:
-            [N, num_classes, H, W, C].
+            [N, K, H, W, C], with K = num_classes, less 2 for two data sets.
         """
-        keep = 0.0 if self.exclusive else 1.0
-        changes = tf.unstack(tf.eye(self.num_classes))
-        made = [self.edit(image, tf.abs(keep * label - change)) for change in changes]
+        made = [self.edit(image, wanted) for wanted in self.changes(label)]
         return tf.stack(made, axis=1)
+
+    def changes(self, label):
+        """Labels in which each attribute in turn changes, and one of each class."""
+        if not self.second_classes:
+            keep = 0.0 if self.exclusive else 1.0
+            return [tf.abs(keep * label - one) for one in tf.unstack(tf.eye(self.num_classes))]
+        first, second, mask = self.parts(label)
+        wanted = [
+            tf.concat([tf.abs(first - one), 0.0 * second, 0.0 * mask + [1.0, 0.0]], axis=1)
+            for one in tf.unstack(tf.eye(self.first_classes))
+        ]
+        return wanted + [
+            tf.concat([0.0 * first, 0.0 * second + one, 0.0 * mask + [0.0, 1.0]], axis=1)
+            for one in tf.unstack(tf.eye(self.second_classes))
+        ]
 
     def directions(self):
         label = tf.TensorSpec([None, self.num_classes], name="label")
         return {"edit": ({"image": self.image_spec(), "label": label}, self.edit)}
 
     def outputs(self, batch, direction=None):
-        """The images with the attributes of the next ones: own attributes would change nothing."""
+        """The images with the labels of the next ones: own labels would change nothing."""
         return super().outputs(batch | {"label": tf.roll(batch["label"], -1, axis=0)}, direction)
 
     def preview(self, batch):

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfgans.data import (
     at_exit,
+    audio,
     captions,
     degraded,
     groups,
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 KINDS = {
+    "audio": audio,
     "captions": captions,
     "degraded": degraded,
     "groups": groups,

@@ -263,8 +263,11 @@ def shrunk(image, factor):
 
 
 def read_whole(source, i, policy):
-    """Reads image i, or the next intact one; returns it and its index."""
-    n = len(source)
+    """Reads image i, or the next intact one; returns it and its index.
+
+    A source of other things says in its `noun` what they are called.
+    """
+    n, noun = len(source), getattr(source, "noun", "image")
     for candidate in ((i + k) % n for k in range(n)):
         if candidate in source.found_broken:
             continue
@@ -274,8 +277,8 @@ def read_whole(source, i, policy):
             if policy == "fail":
                 raise
             if source.found_broken.setdefault(candidate, error) is error:
-                print(f"skipped broken image {error}")
+                print(f"skipped broken {noun} {error}")
     raise DataError(
-        f"All {n} images are broken, the first one: {source.found_broken[0]}",
+        f"All {n} {noun}s are broken, the first one: {source.found_broken[0]}",
         "Replace the set with an intact copy.",
     )

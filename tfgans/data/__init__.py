@@ -30,6 +30,7 @@ from tfgans.data import (
     single,
     tokens,
     unpaired,
+    video,
 )
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
@@ -62,6 +63,7 @@ KINDS = {
     "single": single,
     "tokens": tokens,
     "unpaired": unpaired,
+    "video": video,
 }
 
 COMMON = ("path", "batch_size", "broken", "value_range")  # settings of `Data` for all kinds

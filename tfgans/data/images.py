@@ -262,17 +262,21 @@ def shrunk(image, factor):
     return squares.mean(axis=(1, 3))
 
 
-def read_whole(source, i, policy):
+def read_whole(source, i, policy, read=None):
     """Reads image i, or the next intact one; returns it and its index.
 
-    A source of other things says in its `noun` what they are called.
+    Args:
+        source: The images; a source of other things says in its `noun` what they are called.
+        i: Index of the image.
+        policy: "skip" or "fail", for broken images.
+        read: Function of an index in place of `source.read`.
     """
-    n, noun = len(source), getattr(source, "noun", "image")
+    n, noun, read = len(source), getattr(source, "noun", "image"), read or source.read
     for candidate in ((i + k) % n for k in range(n)):
         if candidate in source.found_broken:
             continue
         try:
-            return source.read(candidate), candidate
+            return read(candidate), candidate
         except BrokenImage as error:
             if policy == "fail":
                 raise

@@ -72,7 +72,7 @@ def match(*sources, stem=lambda name: name.rpartition(".")[0], noun="image"):
     Args:
         sources: `FileImages`, or others with `names`, which change, and a `path`.
         stem: Name of a file -> the part of it that the partners share.
-        noun: What one of the files is called.
+        noun: Word for one of the files.
 
     Raises:
         DataError: A file has no partner in another folder, or two in one folder have one name.

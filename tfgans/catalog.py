@@ -29,6 +29,8 @@ FAMILIES = {  # kind of data -> heading
     "unpaired": "Images from images, learned without pairs",
     "instance_masks": "Images and masks from images and masks, learned without pairs",
     "tokens": "Sequences",
+    "audio": "Clean speech from noisy speech",
+    "video": "Films",
 }
 
 

@@ -66,7 +66,7 @@ class Sound:
 def spectrograms(waves, rate) -> np.ndarray:
     """Waves [n, T] -> pictures [n, H, W, 1] in [-1, 1]: high tones above, loud ones white."""
     window = min(512, waves.shape[1])
-    _, _, power = signal.spectrogram(waves, rate, nperseg=window, noverlap=window // 2, axis=1)
+    _, _, power = signal.spectrogram(waves, rate, nperseg=window, noverlap=3 * window // 4, axis=1)
     loudness = 10.0 * np.log10(power + 1e-12)  # [n, H, W]
     loudness = 1.0 + 2.0 * (loudness - loudness.max()) / DECIBELS
     return np.clip(loudness, -1.0, 1.0)[:, ::-1, :, None]

@@ -156,6 +156,16 @@ def test_writing_in_parts(tmp_path):
     np.testing.assert_array_equal(sound.read(0, 100), x)
 
 
+def test_half_a_file_does_not_stay(tmp_path):
+    def parts():
+        yield np.zeros(10)
+        raise BrokenSound("b.wav", "it ends")
+
+    with pytest.raises(BrokenSound):
+        write_wave(tmp_path / "a.wav", parts(), 8000)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_long_file_is_never_read_as_a_whole(tmp_path):
     """Ten minutes are 19 MB."""
     with open(tmp_path / "a.wav", "wb") as file:

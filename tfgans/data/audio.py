@@ -35,18 +35,39 @@ WANTED = (
 class SoundFiles:
     """The WAV files of a folder, at any depth, in sorted order.
 
+    Args:
+        path: The folder.
+        wanted: Advice where there are none.
+
     Attributes:
         names: Their names, relative to the folder.
         others: The other files.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, wanted=WANTED):
         self.path, found = path, [n for n in files_in(path) if not n.rpartition("/")[2][0] == "."]
         self.names = sorted(name for name in found if ends(name, WAV))
         self.others = sorted({*found} - {*self.names})
         if not self.names:
             more = f" (but {len(self.others)} other files)" if self.others else ""
-            raise DataError(f"No WAV files in {path}{more}.", WANTED)
+            raise DataError(f"No WAV files in {path}{more}.", wanted)
+
+
+def sounds(path) -> tuple:
+    """The root and the names below it of a WAV file, or of all in a folder.
+
+    Raises:
+        DataError: There are none.
+        FileNotFoundError: There is no such path.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}.")
+    if path.is_dir():
+        return path, SoundFiles(path, "Wanted: WAV files, at any depth.").names
+    if not ends(path, WAV):
+        raise DataError(f"{path} is no WAV file.", "Convert it, for example with ffmpeg.")
+    return path.parent, [path.name]
 
 
 class Speech:

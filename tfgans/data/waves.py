@@ -9,6 +9,7 @@ A wave in [-1, 1] is 2 / 65535 (x - 32767) + 1 of 16 bits, as in the code of SEG
 """
 
 import math
+import pathlib
 import struct
 import wave
 
@@ -177,9 +178,13 @@ def write_wave(path, parts, rate):
         parts: Its parts, an iterable of [n] in [-1, 1].
         rate: Samples per second.
     """
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        for part in parts:
-            file.writeframes(to_int16(part).tobytes())
+    try:
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            for part in parts:
+                file.writeframes(to_int16(part).tobytes())
+    except BaseException:  # half a file would seem to be a whole one
+        pathlib.Path(path).unlink(missing_ok=True)
+        raise

@@ -40,6 +40,9 @@ class VirtualBatchNorm(keras.layers.Layer):
             self.gamma = self.add_weight(name="gamma", shape=channels, initializer=near_one)
         self.bias = self.add_weight(name="bias", shape=channels, initializer="zeros")
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
     def call(self, inputs):
         x = tf.cast(inputs, "float32")
         size = self.size or tf.shape(x)[0] // 2

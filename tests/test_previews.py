@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.io import wavfile
 
 from tfgans import callbacks, random
+from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
 from tfgans.previews import INKS, PLOT, Sound, Video, scatter, spectrograms
 
@@ -101,6 +102,42 @@ def test_real_clips_are_shown(tmp_path):
     grid.on_train_begin()
     with Image.open(tmp_path / "real.gif") as film:
         assert film.size == (12, 12)  # eight of them
+
+
+class Films(LatentModel):
+    """Clips of 5 frames that get brighter, from a latent of one number."""
+
+    makes, latent_dim, length, image_shape = "video", 1, 5, (4, 4, 3)
+
+    def call(self, z):
+        rise = tf.linspace(-0.5, 0.5, 5)[tf.newaxis, :] + 0.1 * tf.tanh(z)
+        return rise[:, :, tf.newaxis, tf.newaxis, tf.newaxis] * tf.ones([4, 4, 3])
+
+
+def test_a_model_of_films_is_previewed_served_and_sampled(tmp_path, run, monkeypatch, capsys):
+    """No other part of the package knows such a model by name."""
+    model = Films()
+    with random.scope(0):
+        seen = model.preview({"video": np.zeros([20, 5, 4, 4, 3])})
+    assert isinstance(seen, Video) and np.asarray(seen).shape == (8, 5, 4, 4, 3)
+    for name, wanted in (("sample", "float32"), ("serving_default", "float32"), ("uint8", "uint8")):
+        function, signature = model.endpoints()[name]
+        given = {"z": tf.zeros([2, 1]), "seed": 0, "n": 2}
+        (answer,) = function(*(given[spec.name] for spec in signature)).items()
+        assert answer[0] == "video" and answer[1].shape == (2, 5, 4, 4, 3)
+        assert answer[1].dtype == wanted
+    monkeypatch.setattr("tfgans.models.load", lambda name: model)
+    run("sample", "films", "-n", 4, "--out", tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"films-seed0.gif", "films-seed0.png"}
+    with Image.open(tmp_path / "out" / "films-seed0.gif") as film:
+        assert film.n_frames == 5 and film.size == (8, 8)
+    with pytest.raises(BadInput, match="no pictures: there is no --single"):
+        run("sample", "films", "--single")
+    run("use", "films", "sample", "n=1", "seed=2", "--out", tmp_path / "use")
+    assert {p.name for p in (tmp_path / "use").iterdir()} == {
+        "films-sample-seed2.gif",
+        "films-sample-seed2.png",
+    }
 
 
 @pytest.mark.parametrize("classes, columns", [(2, 8), (3, 6), (4, 8), (10, 10), (16, 16)])

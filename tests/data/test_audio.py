@@ -1,5 +1,6 @@
 """Speech: WAV files of all formats and broken ones, resampling, windows, synthetic speech."""
 
+import pathlib
 import struct
 import tracemalloc
 
@@ -12,6 +13,7 @@ from stand_in import StandIn
 from tfgans.config import Config, Data
 from tfgans.data import DataError, batches, resolve
 from tfgans.data.audio import Windows, open_speech
+from tfgans.data.check import check
 from tfgans.data.speech import DECIBELS, NOISES, SyntheticSpeech
 from tfgans.data.waves import BrokenSound, WaveFile, to_int16, to_wave, write_wave
 
@@ -262,6 +264,25 @@ def test_layouts(folder, tmp_path):
     (other / "train").rename(tmp_path / "away")
     with pytest.raises(DataError, match=r"No WAV files in .*clean \(but 1 other files\)"):
         open_speech(other, 16_000)
+
+
+def test_check_lists_what_training_would_say(folder):
+    """Broken files, other rates, pairs that do not fit; then a missing partner."""
+    noisy = folder / "noisy_trainset_28spk_wav"
+    (noisy / "a.wav").write_bytes(b"nothing")
+    write(noisy / "c.wav", ramp(60))
+    write(noisy / "p232" / "b.WAV", ramp(100), 48_000)
+    found = {pathlib.Path(f.name).relative_to(folder).as_posix(): f.problem for f in check(folder)}
+    where = "noisy_trainset_28spk_wav"
+    assert found[f"{where}/a.wav"].startswith("cannot be read: no WAV file")
+    assert found[f"{where}/c.wav"] == "60 samples, and its clean partner has 64"
+    assert "samples per second, and its clean partner has 16000" in found[f"{where}/p232/b.WAV"]
+    assert len(found) == 3 and len(check(folder)) == 4  # its rate is told twice
+    (noisy / "a.wav").unlink()
+    assert any("no partner of the same name" in f.problem for f in check(folder))
+    write(folder / "wav" / "a.wav", np.array([0.5, np.inf], "float32"))
+    (first, second) = check(folder / "wav")
+    assert "not finite" in first.problem and "no one folder of noisy" in second.problem
 
 
 def test_resolve(folder):

@@ -91,18 +91,15 @@ class Speech:
 
     def __init__(self, noisy, clean, rate, broken="skip"):
         self.path, self.rate = pathlib.Path(noisy).parent, rate
-        folders = SoundFiles(noisy), SoundFiles(clean)
-        match(*folders, noun="sound")
-        self.pairs, problems = [], []
-        names = list(zip(*(folder.names for folder in folders), strict=True))
+        self.pairs, problems, files = [], [], pairs_of_files(noisy, clean)
 
         def opened(i):
             try:
-                return self.open(noisy / names[i][0], clean / names[i][1])
+                return open_pair(*files[i], rate)
             except BrokenSound as error:
                 return error
 
-        for found in in_parallel(opened, range(len(names))):
+        for found in in_parallel(opened, range(len(files))):
             (problems if isinstance(found, BrokenSound) else self.pairs).append(found)
         for problem in problems:
             if broken == "fail":
@@ -116,18 +113,6 @@ class Speech:
             )
         self.lengths = np.array([pair[0].length for pair in self.pairs])
         self.report_rates()
-
-    def open(self, noisy, clean):
-        pair = WaveFile(noisy, self.rate), WaveFile(clean, self.rate)
-        for word, values in (
-            ("samples", [sound.frames for sound in pair]),
-            ("samples per second", [sound.own_rate for sound in pair]),
-        ):
-            if values[0] != values[1]:
-                raise BrokenSound(
-                    str(noisy), f"{values[0]} {word}, and its clean partner has {values[1]}"
-                )
-        return pair
 
     def report_rates(self):
         """Prints that files are resampled, if they are."""
@@ -151,8 +136,35 @@ class Speech:
         return str(self.pairs[i][0].path)
 
 
+def pairs_of_files(noisy, clean) -> list:
+    """The files of two folders as (noisy, clean). Raises DataError for one without a partner."""
+    folders = SoundFiles(noisy), SoundFiles(clean)
+    match(*folders, noun="sound")
+    names = zip(*(folder.names for folder in folders), strict=True)
+    return [(noisy / one, clean / other) for one, other in names]
+
+
+def open_pair(noisy, clean, rate=None) -> tuple:
+    """Opens two files. Raises BrokenSound for a broken one, or where they do not fit."""
+    pair = WaveFile(noisy, rate), WaveFile(clean, rate)
+    for word, values in (
+        ("samples", [sound.frames for sound in pair]),
+        ("samples per second", [sound.own_rate for sound in pair]),
+    ):
+        if values[0] != values[1]:
+            raise BrokenSound(
+                str(noisy), f"{values[0]} {word}, and its clean partner has {values[1]}"
+            )
+    return pair
+
+
 def open_speech(path, rate, broken="skip") -> Speech:
-    """Opens a folder with folders of clean and of noisy speech, see the head of this file.
+    """Opens a folder with folders of clean and of noisy speech, see `folders_of_speech`."""
+    return Speech(*folders_of_speech(path), rate, broken)
+
+
+def folders_of_speech(path) -> tuple:
+    """The folders of noisy and of clean speech below a path, see the head of this file.
 
     Raises:
         DataError: There are no two such folders, or several.
@@ -172,7 +184,7 @@ def open_speech(path, rate, broken="skip") -> Speech:
         raise DataError(
             f"{path} has no one folder of noisy speech beside one of clean speech.{several}", WANTED
         )
-    return Speech(*kept.popitem()[1], rate, broken)
+    return kept.popitem()[1]
 
 
 def resolve(settings: Data, given: dict, defaults: dict):

@@ -200,6 +200,9 @@ def test_windows_overlap_by_half_and_stay_in_pairs(folder, capsys):
     x = to_wave(ramp(64, 32))
     row = np.abs(batch["clean"][:, 0, 0] - x[0]).argmin()
     np.testing.assert_allclose(batch["clean"][row, 1:, 0], x[1:] - 0.95 * x[:-1], atol=1e-6)
+    gap = (batch["noisy"] - batch["clean"])[..., 0]  # of 1,000, as pre-emphasis leaves it
+    np.testing.assert_allclose(gap[:, 0], 2000 / 65535, atol=1e-6)
+    np.testing.assert_allclose(gap[:, 1:], 0.05 * 2000 / 65535, atol=1e-6)
     assert "short" not in capsys.readouterr().out
 
 

@@ -188,6 +188,13 @@ def test_the_reference_is_the_first_batch_and_stays():
         short.fit(dataset, verbose=0, shuffle=False)
 
 
+def test_waves_on_the_scale_of_16_bits_are_refused():
+    model = small()
+    model.compile(run_eagerly=True)
+    with pytest.raises(BadInput, match="SEGAN's 'noisy' is float in .*; its largest value is 900"):
+        model.train_on_batch({"noisy": np.full([2, 64, 1], 900.0), "clean": waves(2)})
+
+
 def test_optimizers():
     for optimizer in small().default_optimizers().values():
         assert type(optimizer) is keras.optimizers.RMSprop

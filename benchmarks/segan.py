@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--sounds", type=int, default=32, help="number of utterances, at most")
     parser.add_argument("--shown", type=int, default=0, help="number of the one in the picture")
     parser.add_argument(
-        "--unseen-noise", action="store_true", help="ratios of the paper's test, not of training"
+        "--test-ratios", action="store_true", help="ratios of the paper's test, not of training"
     )
     parser.add_argument("--out", default="segan", help="beginning of the names of the files")
     given = parser.parse_args()
@@ -47,7 +47,7 @@ def main():
     if given.data:
         source = open_speech(given.data, model.rate)
     else:
-        ratios = TEST_DECIBELS if given.unseen_noise else DECIBELS
+        ratios = TEST_DECIBELS if given.test_ratios else DECIBELS
         length = SECONDS * model.rate
         source = SyntheticSpeech(model.rate, length, FIRST, given.sounds, ratios)
     found, borders = {}, []

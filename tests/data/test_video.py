@@ -1,5 +1,7 @@
 """Films: folders, strips, GIF and MP4; the rule of sampling; synthetic ones with exact flow."""
 
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,6 +15,7 @@ from tfgans.data.label_maps import palette
 from tfgans.data.motion import SyntheticDigits, SyntheticSquares, glyph, walk
 from tfgans.data.unpaired import resolve as resolve_unpaired
 from tfgans.data.video import FilmFiles, FrameFolders, Strips, open_films, sampled
+from tfgans.errors import BadInput
 from tfgans.ops.warp import warp
 
 
@@ -133,6 +136,13 @@ def test_films_in_files(tmp_path, capsys, ending):
     write(tmp_path / "set/0.png", frame(0))
     with pytest.raises(DataError, match="holds films, for example .*, and images, .* 0.png"):
         open_films(tmp_path / "set", Data())
+
+
+def test_films_without_ffmpeg(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"any")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(BadInput, match="needs the package imageio-ffmpeg.*GIF files and folders"):
+        open_films(tmp_path, Data())
 
 
 def test_sets_of_no_use(tmp_path):

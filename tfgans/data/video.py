@@ -29,6 +29,7 @@ from tfgans.data.layouts import match, two_folders
 from tfgans.data.motion import SyntheticDigits, SyntheticSquares
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, in_parallel
+from tfgans.images import ffmpeg
 
 DRAWN = {"scenes": SyntheticSquares, "digits": SyntheticDigits}
 STRIP = 4  # frames of a strip, at least
@@ -126,6 +127,9 @@ class FilmFiles(Films):
     value_range = (0, 255)
 
     def __init__(self, path, names, broken):
+        if any(ends(name, MOVING) for name in names):  # one error in place of one for each film
+            ffmpeg(f"Reading {path}", "GIF files and folders of frames need no package.")
+
         def header(i):
             film = open_film(path / names[i])
             return len(film), film.smallest

@@ -1,5 +1,6 @@
 """Previews: sound, moving pictures, vectors as points, one class in each column."""
 
+import io
 import types
 
 import numpy as np
@@ -9,13 +10,15 @@ from PIL import Image
 from scipy.io import wavfile
 
 from tfgans import callbacks, random
+from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
 from tfgans.previews import INKS, PLOT, Sound, Video, scatter, spectrograms
 
 
-def drawn(folder, seen):
+def drawn(folder, seen, log=None):
     """The files that a sample grid makes of a preview."""
-    grid = callbacks.SampleGrid(10, folder, {}, seed=0)
+    folder.mkdir(exist_ok=True)
+    grid = callbacks.SampleGrid(10, folder, {}, seed=0, log=log)
     grid.set_model(types.SimpleNamespace(settle=lambda: None, preview=lambda data: seen))
     grid.on_tick(10, {})
     return {path.name for path in folder.iterdir()}
@@ -47,6 +50,94 @@ def test_video_is_a_moving_picture_and_a_strip(tmp_path):
     assert strip.shape == (16, 64, 3)
     assert (np.diff(strip[4, 4::8, 0].astype(int)) > 0).all()
     assert (np.diff(strip[12, 4::8, 0].astype(int)) < 0).all()
+
+
+def test_waves_have_names(tmp_path):
+    sound = Sound(np.zeros([2, 600]), names=("noisy", "clean"))
+    assert drawn(tmp_path, sound) == {f"00000010{x}" for x in ("-noisy.wav", "-clean.wav", ".png")}
+    assert np.asarray(sound).shape == (2, 600)
+    files = sound.save(tmp_path / "again")
+    assert [file.name for file in files] == ["again-noisy.wav", "again-clean.wav", "again.png"]
+
+
+def summaries(folder):
+    """Tag -> the value that TensorBoard shows, of the only file of summaries."""
+    (path,) = folder.iterdir()
+    events = map(
+        tf.compat.v1.Event.FromString,
+        map(bytes, tf.data.TFRecordDataset(str(path)).as_numpy_iterator()),
+    )
+    return {value.tag: (event.step, value) for event in events for value in event.summary.value}
+
+
+def test_tensorboard_plays_both(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path / "tensorboard"))
+    log = types.SimpleNamespace(writer=writer)
+    clips = np.tile(np.linspace(-1, 1, 5, dtype="float32")[:, None, None, None], [3, 1, 4, 6, 1])
+    drawn(tmp_path / "a", Sound(np.full([2, 600], 0.5)), log)
+    drawn(tmp_path / "b", Video(clips), log)
+    writer.flush()
+    found = summaries(tmp_path / "tensorboard")
+    assert sorted(found) == ["preview", "preview/0", "preview/1"]
+    step, value = found["preview/1"]
+    assert step == 10 and value.metadata.plugin_data.plugin_name == "audio"
+    (sound, _) = tf.make_ndarray(value.tensor)[0]
+    wave, rate = tf.audio.decode_wav(sound)
+    assert int(rate) == 16_000
+    np.testing.assert_allclose(wave, np.full([600, 1], 0.5), atol=1e-4)
+    step, value = found["preview"]
+    assert step == 10 and value.metadata.plugin_data.plugin_name == "images"
+    width, height, film = tf.make_ndarray(value.tensor)
+    assert (width, height) == (b"12", b"8")
+    with Image.open(io.BytesIO(film)) as film:
+        assert film.n_frames == 5 and film.size == (12, 8)
+
+
+def test_real_clips_are_shown(tmp_path):
+    clips = np.zeros([10, 3, 4, 4, 1], "float32")
+    grid = callbacks.SampleGrid(10, tmp_path, {"video": clips}, seed=0)
+    seen = Video(clips[:1])
+    grid.set_model(types.SimpleNamespace(
+        settle=lambda: None, preview=lambda data: seen, step=tf.Variable(1)))  # fmt: skip
+    grid.on_train_begin()
+    with Image.open(tmp_path / "real.gif") as film:
+        assert film.size == (12, 12)  # eight of them
+
+
+class Films(LatentModel):
+    """Clips of 5 frames that get brighter, from a latent of one number."""
+
+    makes, latent_dim, length, image_shape = "video", 1, 5, (4, 4, 3)
+
+    def call(self, z):
+        rise = tf.linspace(-0.5, 0.5, 5)[tf.newaxis, :] + 0.1 * tf.tanh(z)
+        return rise[:, :, tf.newaxis, tf.newaxis, tf.newaxis] * tf.ones([4, 4, 3])
+
+
+def test_a_model_of_films_is_previewed_served_and_sampled(tmp_path, run, monkeypatch, capsys):
+    """No other part of the package knows such a model by name."""
+    model = Films()
+    with random.scope(0):
+        seen = model.preview({"video": np.zeros([20, 5, 4, 4, 3])})
+    assert isinstance(seen, Video) and np.asarray(seen).shape == (8, 5, 4, 4, 3)
+    for name, wanted in (("sample", "float32"), ("serving_default", "float32"), ("uint8", "uint8")):
+        function, signature = model.endpoints()[name]
+        given = {"z": tf.zeros([2, 1]), "seed": 0, "n": 2}
+        (answer,) = function(*(given[spec.name] for spec in signature)).items()
+        assert answer[0] == "video" and answer[1].shape == (2, 5, 4, 4, 3)
+        assert answer[1].dtype == wanted
+    monkeypatch.setattr("tfgans.models.load", lambda name: model)
+    run("sample", "films", "-n", 4, "--out", tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"films-seed0.gif", "films-seed0.png"}
+    with Image.open(tmp_path / "out" / "films-seed0.gif") as film:
+        assert film.n_frames == 5 and film.size == (8, 8)
+    with pytest.raises(BadInput, match="no pictures: there is no --single"):
+        run("sample", "films", "--single")
+    run("use", "films", "sample", "n=1", "seed=2", "--out", tmp_path / "use")
+    assert {p.name for p in (tmp_path / "use").iterdir()} == {
+        "films-sample-seed2.gif",
+        "films-sample-seed2.png",
+    }
 
 
 @pytest.mark.parametrize("classes, columns", [(2, 8), (3, 6), (4, 8), (10, 10), (16, 16)])

@@ -14,6 +14,7 @@ from tfgans.config import Config
 from tfgans.data import films
 from tfgans.data.convert import prepare
 from tfgans.data.files import names_to_write
+from tfgans.data.waves import WaveFile, write_wave
 from tfgans.errors import BadInput
 from tfgans.metrics import hidden
 
@@ -410,3 +411,52 @@ def test_label_maps_become_photographs(run, tmp_path, capsys):
     ):
         with pytest.raises(BadInput, match=message):
             run("translate", release, tmp_path / "labels", *words)
+
+
+# Speech
+
+
+@pytest.fixture(scope="module")
+def enhancer(tmp_path_factory):
+    settings = Config.load("segan", "tiny")
+    training.resolve(settings)
+    model = training.build(settings)
+    return model, storage.release(model, "segan", tmp_path_factory.mktemp("saved_models"))
+
+
+def test_sounds_become_sounds(enhancer, run, tmp_path, capsys):
+    """As the whole by the endpoint; another rate is resampled, a broken file is left out."""
+    model, release = enhancer
+    keys = np.random.RandomState(0)
+    sounds = tmp_path / "sounds"
+    (sounds / "p1").mkdir(parents=True)
+    for name, rate in (("a.wav", 16_000), ("p1/b.wav", 48_000)):
+        write_wave(sounds / name, [keys.uniform(-0.5, 0.5, 301)], rate)
+    (sounds / "c.wav").write_bytes(b"nothing")
+    run("translate", release, sounds, "--out", tmp_path / "out", "--seed", 3)
+    said = capsys.readouterr().out
+    assert outputs(tmp_path / "out") == ["a.wav", "p1/b.wav"]
+    assert "skipped broken sound" in said and "48000 Hz resampled to 16000" in said
+    assert "Written: 2 of 3 sounds" in said
+    for name in ("a.wav", "p1/b.wav"):
+        given, made = WaveFile(sounds / name, 16_000), WaveFile(tmp_path / "out" / name)
+        assert made.own_rate == 16_000 and made.length == given.length
+        wanted = model.enhance(given.read(0, given.length)[None], 3)[0]
+        np.testing.assert_allclose(made.read(0, made.length), wanted, atol=1e-4)
+
+
+def test_mistakes_with_sounds(enhancer, run, tmp_path):
+    _, release = enhancer
+    write_wave(tmp_path / "a.wav", [np.zeros(9)], 16_000)
+    for words, message in (
+        ((tmp_path / "a.wav", "--film"), "--film is for images, and SEGAN takes sounds"),
+        ((tmp_path / "a.wav", "--endpoint", "enhnce"), "Did you mean 'enhance'"),
+        ((tmp_path / "a.wav", "--out", tmp_path), "written over itself: choose another --out"),
+        ((tmp_path / "b.wav",), "There is no"),
+    ):
+        with pytest.raises((BadInput, OSError), match=message):
+            run("translate", release, *words)
+    assert WaveFile(tmp_path / "a.wav").length == 9
+    (tmp_path / "a.wav").write_bytes(b"nothing")
+    with pytest.raises(BadInput, match="All 1 sounds of"):
+        run("translate", release, tmp_path / "a.wav", "--out", tmp_path / "out")

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfgans import use
+from tfgans.data.waves import WaveFile, write_wave
 from tfgans.errors import BadInput
 
 Z, SEED = tf.TensorSpec([None, 4], name="z"), tf.TensorSpec([], "int64", "seed")
@@ -133,11 +134,70 @@ def test_masks_are_the_images_of_a_folder_and_are_written_one_by_one(tmp_path):
     assert (sheet[1, 4:] == 255).all() and (sheet[0, 4:] == 0).all()
 
 
+def test_waves_are_read_and_written(tmp_path):
+    model, spec = types.SimpleNamespace(rate=8000), tf.TensorSpec([None, None], name="wave")
+    for name, length in (("a.wav", 40), ("b.wav", 80)):
+        path = tmp_path / "sounds" / name
+        path.parent.mkdir(exist_ok=True)
+        write_wave(path, [np.linspace(-1, 1, length)], 8000 if length == 40 else 16_000)
+    stems = []
+    waves = use.tensor_of(model, "wave", spec, str(tmp_path / "sounds"), stems).numpy()
+    assert waves.shape == (2, 40) and stems == ["a", "b"]
+    np.testing.assert_allclose(waves[0], np.linspace(-1, 1, 40), atol=1e-4)
+    assert use.form(model, "wave", spec) == "FILE.wav|FOLDER"
+    one = use.tensor_of(model, "wave", spec, str(tmp_path / "sounds" / "a.wav"), [])
+    np.testing.assert_array_equal(one[0], waves[0])
+    written = use.write({"wave": waves}, use.Use(None, {}, rate=8000), str(tmp_path / "out"))
+    assert [file.name for file in written] == ["out-0.wav", "out-1.wav", "out.png"]
+    again = WaveFile(written[1])
+    assert again.own_rate == 8000
+    np.testing.assert_allclose(again.read(0, 40), waves[1], atol=1e-4)
+    write_wave(tmp_path / "sounds" / "c.wav", [np.zeros(9)], 8000)
+    with pytest.raises(BadInput, match="different lengths: give them one by one"):
+        use.tensor_of(model, "wave", spec, str(tmp_path / "sounds"), [])
+    with pytest.raises(BadInput, match=r"out\.png is no WAV file"):
+        use.tensor_of(model, "wave", spec, str(tmp_path / "out.png"), [])
+    with pytest.raises(FileNotFoundError, match="There is no nothing.wav"):
+        use.tensor_of(model, "wave", spec, "nothing.wav", [])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="No WAV files in"):
+        use.tensor_of(model, "wave", spec, str(tmp_path / "empty"), [])
+
+
+def test_films_are_read_and_written(tmp_path):
+    """Clips of one row each become one film; a film that is too short is refused."""
+    clips = np.linspace(-1, 1, 5, dtype="float32")[None, :, None, None, None] * np.ones(
+        [2, 1, 4, 6, 3]
+    )
+    written = use.write({"video": clips}, use.Use(None, {}), str(tmp_path / "out"), rate=10)
+    assert [file.name for file in written] == ["out.gif", "out.png"]
+    for dtype in ("uint8", "float32"):
+        value = 255 if dtype == "uint8" else 1
+        ones = np.full([1, 2, 4, 4, 3], value, dtype)
+        (film, _) = use.write({"next": ones}, use.Use(None, {}), str(tmp_path / "more"))
+        assert film.name == "more-next.gif"
+        assert np.asarray(Image.open(film).convert("RGB")).min() == 255
+    spec, stems = tf.TensorSpec([None, 3, 4, 12, 3], name="video"), []
+    film = use.tensor_of(None, "video", spec, str(tmp_path / "out.gif"), stems).numpy()
+    assert film.shape == (1, 3, 4, 12, 3) and stems == ["out"]
+    np.testing.assert_allclose(film[0, :, 0, 0, 0], [-1, -0.5, 0], atol=0.03)
+    assert use.form(None, "video", spec) == "FILM"
+    spec = tf.TensorSpec([None, None, 4, 12, 3], name="video")
+    assert use.tensor_of(None, "video", spec, str(tmp_path / "out.gif"), []).shape[1] == 5
+    spec = tf.TensorSpec([None, 9, 4, 12, 3], name="video")
+    with pytest.raises(BadInput, match="has 5 intact frames, and the model takes 9"):
+        use.tensor_of(None, "video", spec, str(tmp_path / "out.gif"), [])
+    with pytest.raises(BadInput, match="is one image"):
+        use.tensor_of(None, "video", spec, str(tmp_path / "out.png"), [])
+
+
 @pytest.mark.parametrize(
     "inputs, words",
     [
         ({"sample": ["n", "seed"], "serving_default": ["z"]}, "sample 'my cats'"),
         ({"serving_default": ["image"]}, "translate 'my cats' IMAGES"),
+        ({"serving_default": ["wave"]}, "translate 'my cats' SOUNDS"),
+        ({"serving_default": ["video"]}, "use 'my cats'"),
         (
             {"serving_default": ["map", "instances", "style"]},
             "translate 'my cats' MAPS --instances INSTANCES --style STYLE",

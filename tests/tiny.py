@@ -17,7 +17,8 @@ does:
 - atol: name of a variable -> by how much it may differ between devices, 1e-6.
 - exported_atol: by how much an export may differ, 2e-6.
 - per_part: names of variables that follow each part of a batch by itself.
-- answer: shape of the endpoint's answer to an image of 8x8, for a model of images of any size.
+- answer: shape of the endpoint's answer to an image of 8x8, for a model of images of any size; or
+  of its clips, where they differ from those of the data.
 - served: names of the networks in an export; the generator that samples.
 - prepared: class of a layer -> layer -> how many numbers an export holds beyond its weights.
 """

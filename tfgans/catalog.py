@@ -30,6 +30,8 @@ FAMILIES = {  # kind of data -> heading
     "attribute_sets": "Images with other attributes",
     "instance_masks": "Images and masks from images and masks, learned without pairs",
     "tokens": "Sequences",
+    "audio": "Clean speech from noisy speech",
+    "video": "Films",
 }
 
 

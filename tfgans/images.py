@@ -110,15 +110,31 @@ def save_video(frames, path, rate: int = 24) -> None:
     Raises:
         BadInput: The suffix is another, or imageio-ffmpeg is not installed.
     """
-    pictures = [on_checkers(picture(frame)).convert("RGB") for frame in to_uint8(frames)]
     suffix = pathlib.Path(path).suffix
     if suffix == ".gif":
-        first, *rest = pictures
-        first.save(path, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0)
+        write_gif(pictures(to_uint8(frames)), path, rate)
     elif suffix == ".mp4":
-        write_mp4(pictures, path, rate)
+        write_mp4(pictures(to_uint8(frames)), path, rate)
     else:
         raise BadInput(f"A video must be a .gif or an .mp4, not {path}.")
+
+
+def pictures(frames) -> list:
+    """RGB pictures of PIL of uint8 [n, H, W, C]; alpha is composited on a checkerboard."""
+    return [on_checkers(picture(frame)).convert("RGB") for frame in frames]
+
+
+def write_gif(pictures, file, rate):
+    """Writes RGB pictures of one size as an animated GIF that never ends.
+
+    Args:
+        pictures: PIL images.
+        file: Path, or a binary file.
+        rate: Images per second; durations are rounded to hundredths of a second.
+    """
+    first, *rest = pictures
+    duration = round(1000 / rate)
+    first.save(file, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
 
 
 def write_mp4(pictures, path, rate, sound=None):

@@ -2,14 +2,18 @@
 
 A model's `preview` returns a `Sound` or `Video`, or pictures, or a text; see `BaseModel.preview`.
 These two have `save(stem)`: it writes <stem>.png, a picture of the whole, and what can be played
-beside it.
+beside it. `log(tag)` writes what can be played to TensorBoard.
 """
 
 import dataclasses
+import io
+import pathlib
 
 import numpy as np
+import tensorflow as tf
 from scipy import signal
 from scipy.io import wavfile
+from tensorboard.plugins.image import metadata
 
 from tfgans import images
 
@@ -26,23 +30,43 @@ class Sound:
     Args:
         waves: [n, T], array or tensor. Values outside are clipped.
         rate: Samples per second.
+        names: A word for each wave; their numbers without it.
     """
 
     waves: np.ndarray
     rate: int = 16_000
+    names: tuple = ()
 
-    def save(self, stem):
-        """Writes <stem>-0.wav ... as 16 bits, and their spectrograms below each other."""
-        waves = np.clip(np.asarray(self.waves, "float32"), -1.0, 1.0)
-        for k, wave in enumerate(waves):
-            wavfile.write(f"{stem}-{k}.wav", self.rate, np.rint(wave * 32767).astype("int16"))
-        images.save_grid(spectrograms(waves, self.rate), f"{stem}.png", columns=1)
+    def __array__(self, dtype=None, copy=None):
+        return np.clip(np.asarray(self.waves, "float32"), -1.0, 1.0)
+
+    def named(self):
+        return dict(zip(self.names or range(len(self.waves)), np.asarray(self), strict=True))
+
+    def save(self, stem) -> list:
+        """Writes <stem>-<name>.wav as 16 bits, and their spectrograms below each other.
+
+        Returns:
+            The files.
+        """
+        written = []
+        for name, wave in self.named().items():
+            written.append(pathlib.Path(f"{stem}-{name}.wav"))
+            wavfile.write(written[-1], self.rate, np.rint(wave * 32767).astype("int16"))
+        picture = pathlib.Path(f"{stem}.png")
+        images.save_grid(spectrograms(np.asarray(self), self.rate), picture, columns=1)
+        return [*written, picture]
+
+    def log(self, tag):
+        """Writes the waves to the default writer of summaries."""
+        for name, wave in self.named().items():
+            tf.summary.audio(f"{tag}/{name}", wave[np.newaxis, :, np.newaxis], self.rate)
 
 
 def spectrograms(waves, rate) -> np.ndarray:
     """Waves [n, T] -> pictures [n, H, W, 1] in [-1, 1]: high tones above, loud ones white."""
     window = min(512, waves.shape[1])
-    _, _, power = signal.spectrogram(waves, rate, nperseg=window, noverlap=window // 2, axis=1)
+    _, _, power = signal.spectrogram(waves, rate, nperseg=window, noverlap=3 * window // 4, axis=1)
     loudness = 10.0 * np.log10(power + 1e-12)  # [n, H, W]
     loudness = 1.0 + 2.0 * (loudness - loudness.max()) / DECIBELS
     return np.clip(loudness, -1.0, 1.0)[:, ::-1, :, None]
@@ -60,14 +84,35 @@ class Video:
     clips: np.ndarray
     rate: int = 24
 
-    def save(self, stem):
-        """Writes <stem>.gif, all clips beside each other, and a strip of frames of each."""
-        clips = np.asarray(self.clips)
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.clips, "float32")
+
+    def film(self) -> list:
+        """The frames, with all clips beside each other, as RGB pictures of PIL."""
+        clips = np.asarray(self)
+        return images.pictures(np.stack([images.grid(clips[:, t]) for t in range(clips.shape[1])]))
+
+    def save(self, stem) -> list:
+        """Writes <stem>.gif, all clips beside each other, and a strip of frames of each.
+
+        Returns:
+            The files.
+        """
+        files = [pathlib.Path(f"{stem}{ending}") for ending in (".gif", ".png")]
+        images.write_gif(self.film(), files[0], self.rate)
+        clips = np.asarray(self)
         length = clips.shape[1]
-        frames = [images.grid(clips[:, t]) / 127.5 - 1.0 for t in range(length)]
-        images.save_video(np.stack(frames), f"{stem}.gif", self.rate)
         chosen = np.linspace(0, length - 1, min(length, STRIP)).round().astype(int)
-        images.save_grid(clips[:, chosen], f"{stem}.png")
+        images.save_grid(clips[:, chosen], files[1])
+        return files
+
+    def log(self, tag):
+        """Writes the animation to the default writer of summaries, as an image that moves."""
+        file, film = io.BytesIO(), self.film()
+        images.write_gif(film, file, self.rate)
+        parts = [*(str(side).encode() for side in film[0].size), file.getvalue()]
+        about = metadata.create_summary_metadata(None, None)
+        tf.summary.write(tag, tf.constant(parts), metadata=about)
 
 
 def scatter(*groups) -> np.ndarray:

@@ -202,10 +202,8 @@ def watch(model, source, settings, run):
     ]
     if is_chief():
         examples = preview_batch(model, source, settings)
-        watchers += [
-            callbacks.Log(tick, run, *seen),
-            callbacks.SampleGrid(tick, run / "samples", examples, seed),
-        ]
+        log = callbacks.Log(tick, run, *seen)
+        watchers += [log, callbacks.SampleGrid(tick, run / "samples", examples, seed, log)]
         if examples[kind.real].ndim == 4:  # pictures
             watchers.append(callbacks.CollapseMonitor(tick, examples, kind.real, seed))
         if settings.metrics.names:

@@ -17,17 +17,22 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import errors, images, random
+from tfgans.data.audio import sounds
 from tfgans.data.files import FolderImages, names_to_write
+from tfgans.data.films import open_film
 from tfgans.data.images import prepared
 from tfgans.data.label_maps import read_maps
 from tfgans.data.tokens import open_tokens, to_text
+from tfgans.data.waves import WaveFile
 from tfgans.errors import BadInput, finite, nearest, seed, whole
+from tfgans.previews import Sound, Video
 
 NUMBERS = {"seed": 0, "n": 16}  # inputs of endpoints that need not be given
 WHOLE = {"seed": seed, "n": whole(1), "frames": whole(1), "factor": whole(2), "radius": whole(0)}
 REAL = {"stretch": (0.1, 10.0), "beta": (0.0, 1.0)}  # least and greatest value
 IMAGES = ("image", "composite", "mask")  # parameters of methods that are read from image files
 MAPS = ("map", "instances")  # inputs of endpoints that are read from files of whole numbers
+WAVE = "wave"  # input and output of endpoints that is a WAV file
 CHANGED = 0.0  # a mask is true where the mean of its channels is above this gray
 
 
@@ -39,17 +44,20 @@ class Use:
         function: The endpoint's function, or the method.
         inputs: Name -> a TensorSpec, or the default value of a method's parameter.
         kind: "image", "video" or "text" of a method; "" for an endpoint, whose outputs tell.
+        rate: Samples per second of its waves.
     """
 
     function: Callable
     inputs: dict
     kind: str = ""
+    rate: int = 16_000
 
 
 def uses_of(model) -> dict:
     """Name -> `Use` of all that a model offers."""
+    rate = getattr(model, "rate", Use.rate)
     found = {
-        name: Use(function, {spec.name: spec for spec in signature})
+        name: Use(function, {spec.name: spec for spec in signature}, rate=rate)
         for name, (function, signature) in model.endpoints().items()
     }
     for name, kind in model.uses.items():
@@ -78,6 +86,10 @@ def form(model, word, given) -> str:
         return str(NUMBERS[word])
     if given.shape.rank == 4 or word in MAPS:
         return "FILE|FOLDER"
+    if given.shape.rank == 5:
+        return "FILM"
+    if word == WAVE:
+        return "FILE.wav|FOLDER"
     if given.dtype.is_integer:
         return "TEXTFILE"
     return "CLASS[,CLASS...]|FILE.npy" if word == "label" else "NUMBERS|FILE.npy"
@@ -97,6 +109,8 @@ def command(model, name) -> str:
         words = ["sample", name]
     elif inputs == {"image"}:
         words = ["translate", name, "IMAGES"]
+    elif inputs == {WAVE}:
+        words = ["translate", name, "SOUNDS"]
     elif "map" in inputs:
         words = ["translate", name, "MAPS"]
         for word in ("instances", "style"):
@@ -169,6 +183,10 @@ def tensor_of(model, word, spec, text, stems):
         names, maps = read_maps(text, spec.shape[1:], model if word == "map" else None)
         stems.extend(name.replace("/", "-") for name in names_to_write(names))
         return tf.constant(maps)
+    if word == WAVE:
+        return tf.constant(read_waves(text, model.rate, stems))
+    if spec.shape.rank == 5:
+        return tf.constant(read_film(text, spec.shape[1:], stems))
     if spec.dtype.is_integer:
         return tf.constant(open_tokens(text, spec.shape[1]).sequences)
     if word == "masks":
@@ -241,6 +259,48 @@ def read_images(path, shape, stems) -> np.ndarray:
     return np.stack(found)
 
 
+def read_waves(path, rate, stems) -> np.ndarray:
+    """Reads a WAV file or all of a folder, which have one length: float32 [n, T] in [-1, 1].
+
+    Args:
+        path: Path of the file or folder.
+        rate: Samples per second of the result; `WaveFile` resamples.
+        stems: Gets the names of the files, without endings.
+
+    Raises:
+        BadInput: A file is broken, or they differ in length.
+    """
+    root, names = sounds(path)
+    found = [WaveFile(root / name, rate) for name in names]
+    if len({sound.length for sound in found}) > 1:
+        raise BadInput(f"The sounds of {path} have different lengths: give them one by one.")
+    stems.extend(name.replace("/", "-") for name in names_to_write(names))
+    return np.stack([sound.read(0, sound.length) for sound in found])
+
+
+def read_film(path, shape, stems) -> np.ndarray:
+    """Reads the first frames of a film as training does: float32 [1, T, H, W, C] in [-1, 1].
+
+    Args:
+        path: A GIF, an MP4, or a folder of frames.
+        shape: (frames, height, width, channels); None for all frames, or for their own size.
+        stems: Gets the name of the film.
+
+    Raises:
+        BadInput: It is no film, or has less frames.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}.")
+    film = open_film(path)
+    count = shape[0] or len(film)
+    frames = [image for _, (_, image) in zip(range(count), prepared(film, shape[1:]), strict=False)]
+    if len(frames) < count:
+        raise BadInput(f"{path} has {len(frames)} intact frames, and the model takes {count}.")
+    stems.append(path.stem)
+    return np.stack(frames)[np.newaxis]
+
+
 def number(word, text) -> int:
     try:
         return WHOLE[word](text) if word in WHOLE else int(text)
@@ -277,7 +337,7 @@ def same_rows(given, inputs) -> dict:
 
 
 def write(made, use, path, rate=10) -> list:
-    """Writes outputs beside each other: pictures, animations, texts, or arrays.
+    """Writes outputs beside each other: pictures, animations, sounds, texts, or arrays.
 
     Args:
         made: Output -> array or text.
@@ -290,11 +350,18 @@ def write(made, use, path, rate=10) -> list:
     """
     written = []
     for name, value in made.items():
-        stem = path if name in ("image", "video", "text") else f"{path}-{name}"
+        stem = path if name in ("image", "video", "text", WAVE) else f"{path}-{name}"
         if isinstance(value, str) or name == "tokens":
             file = pathlib.Path(f"{stem}.txt")
             text = value if isinstance(value, str) else to_text(value)
             file.write_text(text, encoding="utf-8")
+        elif name == WAVE:
+            written += Sound(value, use.rate).save(stem)
+            continue
+        elif value.ndim == 5:
+            value = value / 127.5 - 1.0 if value.dtype == np.uint8 else value
+            written += Video(value, rate).save(stem)
+            continue
         elif use.kind == "video":
             images.save_video(value, file := pathlib.Path(f"{stem}.gif"), rate)
         elif value.ndim == 4:

@@ -24,7 +24,7 @@ def arguments():
     parser.add_argument("file", help="an official .pkl, .bin, .pth or folder")
     parser.add_argument("out", nargs="?", help="release (default: saved_models/<name of the file>)")
     parser.add_argument("--b-to-a", metavar="FILE", help="CycleGAN's other direction")
-    parser.add_argument("--run", metavar="DIR", help="also begin a run for tools/train.py")
+    parser.add_argument("--run", metavar="DIR", help=f"also begin a run for `{command('train')}`")
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",

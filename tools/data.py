@@ -22,7 +22,7 @@ from tfgans.data.cluster import cluster
 from tfgans.data.pack import pack
 from tfgans.data.rewrite import rewrite
 from tfgans.data.source import printable
-from tfgans.errors import as_typed, finite, run_tool, whole
+from tfgans.errors import as_typed, command, finite, run_tool, whole
 
 
 def attempt(write, *args):
@@ -41,13 +41,13 @@ def arguments():
     checker = commands.add_parser("check", help="read all data and list the problems")
     packer = commands.add_parser("pack", help="write a set as sharded TFRecords")
     grouper = commands.add_parser("cluster", help="write a set as TFRecords with labels of its own")
-    for command in (checker, packer, grouper):
-        command.add_argument(
+    for reads in (checker, packer, grouper):
+        reads.add_argument(
             "path",
             metavar="PATH",
             help="folder, zip, TFRecord, IDX, CIFAR, NumPy; text file of tokens",
         )
-        command.add_argument(
+        reads.add_argument(
             "--value-range",
             nargs=2,
             type=finite,
@@ -60,14 +60,15 @@ def arguments():
     rewriter.add_argument("path", metavar="FILE", help="an image file; it is replaced")
     rewriter.add_argument("--channels", type=whole(1, 4), help="default: as it has")
     rewriter.add_argument("--bits", type=whole(8), choices=(8, 16), help="default: as it has")
-    for command in (packer, grouper):
-        command.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
-        command.add_argument(
+    for writes in (packer, grouper):
+        writes.add_argument("out", metavar="OUT", help="a folder that does not exist yet")
+        writes.add_argument(
             "--size", nargs=2, type=whole(1), metavar=("H", "W"), help="crop and resize to this"
         )
     grouper.add_argument("--clusters", type=whole(2), default=50, help="number (default: 50)")
     grouper.add_argument(
-        "--extractor", help="feature network, as in tools/evaluate.py: a path, or own-small"
+        "--extractor",
+        help=f"feature network, as in `{command('evaluate')}`: a path, or own-small",
     )
     packer.add_argument("--shards", type=whole(1), default=4, help="number of files (default: 4)")
     return parser

@@ -9,7 +9,7 @@ import argparse
 import _start  # noqa: F401
 
 from tfgans import metrics
-from tfgans.errors import BadInput, as_typed, finite, run_tool, whole
+from tfgans.errors import BadInput, as_typed, command, finite, run_tool, whole
 from tfgans.features.vgg import LPIPS
 
 
@@ -17,7 +17,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=as_typed(__doc__))
     add = parser.add_argument
     add("subject", nargs="?", help="a release, a run, a .keras file, or a folder of images")
-    add("--data", metavar="PATH", help='real images, as for tools/train.py, or "synthetic"')
+    add("--data", metavar="PATH", help=f'real images, as for `{command("train")}`, or "synthetic"')
     add("--metrics", nargs="+", default=["kid", "fid"], help=", ".join(metrics.METRICS))
     add("--extractor", metavar="NET", help="weights of Inception, a model, or own-small")
     add("--vgg", metavar="FILE", help="weights of VGG16, for ppl_... (or in TFGANS_VGG16)")

@@ -15,6 +15,7 @@ from tfgans import images, models
 from tfgans.data.tokens import to_text
 from tfgans.errors import BadInput, as_typed, command, finite, run_tool, seed, whole
 from tfgans.models.translation import TranslationModel
+from tfgans.previews import Video
 
 
 def arguments():
@@ -58,9 +59,9 @@ def main():
         )
     if args.truncation is not None:
         options["truncation"] = args.truncation
+    if args.single and (model.data_kind == "tokens" or model.makes == "video"):
+        raise BadInput(f"{type(model).__name__} makes no pictures: there is no --single.")
     if model.data_kind == "tokens":
-        if args.single:
-            raise BadInput(f"{type(model).__name__} makes no pictures: there is no --single.")
         print(to_text(model.sample(args.n, seed=args.seed)), end="")
         return
     out = pathlib.Path(args.out)
@@ -72,6 +73,10 @@ def main():
         sentences = for_each(args.text, args.n, "--text takes 1 sentence")
         options["condition"] = model.condition_vectors(sentences)
     pictures = model.sample(args.n, seed=args.seed, **options)
+    if model.makes == "video":
+        for path in Video(pictures).save(out / stem):
+            print(f"Written: {path}")
+        return
     if args.single:
         for i, picture in enumerate(images.to_uint8(pictures)):
             images.picture(picture).save(path := out / f"{stem}-{i:04}.png")

@@ -19,7 +19,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=as_typed(__doc__))
     parser.add_argument("name", nargs="?", help="a name from --list, or a .yaml file")
     parser.add_argument("--list", action="store_true", help="list models and configurations")
-    parser.add_argument("--data", metavar="PATH", help="images; see `tools/data.py check`")
+    parser.add_argument("--data", metavar="PATH", help=f"images; see `{command('data')} check`")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes")
     parser.add_argument("--run", metavar="DIR", help="folder of the run (default: runs/NAME)")
     parser.add_argument("--demo", action="store_true", help="use the small setting")

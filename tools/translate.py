@@ -11,6 +11,9 @@ is printed: how much more the output changes from frame to frame than the input 
 A model of label maps, such as GauGAN, gets files of class numbers (docs/data.md), --instances with
 files of the same names if it takes them, and --style with a photograph if the endpoint takes one.
 
+A model of speech, such as SEGAN, gets WAV files and writes one for each, of 16 bits and one channel
+at its own rate. They are read and written in parts, so they may be of any length.
+
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
 
@@ -22,6 +25,7 @@ a picture of all these, OUT-hidden.png.
 import argparse
 import pathlib
 import shlex
+import time
 
 import _start  # noqa: F401
 import numpy as np
@@ -29,10 +33,12 @@ import tensorflow as tf
 
 from tfgans import images, models, use
 from tfgans.data import BrokenImage, films, label_maps
+from tfgans.data.audio import sounds
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.images import prepared
 from tfgans.data.label_maps import read_maps
 from tfgans.data.paired import Half
+from tfgans.data.waves import BrokenSound, WaveFile, write_wave
 from tfgans.errors import BadInput, as_typed, command, nearest, run_tool, seed
 from tfgans.metrics import hidden
 
@@ -46,7 +52,9 @@ INPUTS = {  # of endpoints that this tool offers: the main one -> all that may s
 def arguments():
     parser = argparse.ArgumentParser(description=as_typed(__doc__))
     parser.add_argument("model", help="a release, or a path to a release, run or .keras file")
-    parser.add_argument("path", help="an image, a folder of images, or a film")
+    parser.add_argument(
+        "path", help="an image, a folder of images, or a film; a WAV file, or a folder of them"
+    )
     parser.add_argument(
         "--endpoint", default="serving_default", help="endpoint of the model, such as b_to_a"
     )
@@ -69,6 +77,9 @@ def main():
     args = arguments().parse_args()
 
     model, path = models.load(args.model), pathlib.Path(args.path).expanduser()
+    if model.data_kind == "audio":
+        enhance_sounds(model, path, args)
+        return
     maps = model.data_kind == "label_maps"
     main_input = "map" if maps else "image"
     named = {
@@ -137,6 +148,45 @@ def main():
         errors, seen = hidden.of_model(model, np.stack(kept), direction)
         images.save_grid(seen[:SHOWN], file := out.with_name(f"{out.name}-hidden.png"))
         print(f"{hidden.described(errors)} Picture: {file}")
+
+
+def enhance_sounds(model, path, args):
+    """Writes an enhanced WAV file for each one; broken ones are reported and left out.
+
+    Args:
+        model: A model of speech.
+        path: A WAV file, or a folder of them.
+        args: The words of the command line.
+    """
+    for word in ("half", "film", "instances", "style", "single", "hidden"):
+        if getattr(args, word):
+            raise BadInput(f"--{word} is for images, and {type(model).__name__} takes sounds.")
+    if args.endpoint not in ("serving_default", "enhance"):
+        kind = f"endpoint of {type(model).__name__}"
+        raise BadInput(nearest(kind, args.endpoint, model.endpoints()))
+    (root, names), out, written = sounds(path), pathlib.Path(args.out), 0
+    for name, stem in zip(names, names_to_write(names), strict=True):
+        began = time.time()
+        try:
+            sound = WaveFile(root / name, model.rate)
+            file = out / f"{stem}.wav"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if file.exists() and file.samefile(root / name):
+                raise BadInput(f"{file} would be written over itself: choose another --out.")
+            write_wave(file, model.stream(sound.read, sound.length, args.seed or 0), model.rate)
+        except BrokenSound as error:
+            print(f"skipped broken sound {error}")
+            continue
+        written += 1
+        length = sound.length / model.rate
+        resampled = f", {sound.own_rate} Hz resampled to {model.rate}"
+        print(
+            f"{file}: {length:.1f} s in {time.time() - began:.1f} s"
+            + (resampled if sound.own_rate != model.rate else "")
+        )
+    if not written:
+        raise BadInput(f"All {len(names)} sounds of {path} are broken.")
+    print(f"Written: {written} of {len(names)} sounds to {out}")
 
 
 def translate_maps(model, function, wanted, args):

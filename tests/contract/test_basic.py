@@ -87,7 +87,8 @@ def test_use_is_a_function_of_seed_and_input_row_by_row(trained):
     for _ in range(2):
         with random.scope(3):
             previews.append(np.asarray(model.preview(batch)))
-    assert previews[0].dtype.kind == "U" or np.isfinite(previews[0]).all()  # a text, or pictures
+    # A text, or pictures, sound or film.
+    assert previews[0].dtype.kind == "U" or np.isfinite(previews[0]).all()
     np.testing.assert_array_equal(*previews)
 
 
@@ -97,9 +98,14 @@ def test_sampling_or_serving(trained):
     if not samples(model):
         function, signature = model.endpoints()["serving_default"]
         ((word, answer),) = function(*inputs(signature, n=4, seed=3).values()).items()
-        assert {"image", "condition", "map"} & {spec.name for spec in signature}
-        image = contract(trained.settings.architecture, "answer", model.image_shape)
-        wanted = {"image": image, "probability": [model.num_classes]}[word]
+        assert {"image", "condition", "map", "wave", "video"} & {spec.name for spec in signature}
+        if word == "wave":  # of the length of the given one
+            wanted = [8]
+        elif word == "video":
+            wanted = contract(trained.settings.architecture, "answer", clip_shape(model))
+        else:
+            image = contract(trained.settings.architecture, "answer", model.image_shape)
+            wanted = {"image": image, "probability": [model.num_classes]}[word]
         assert answer.shape == (4, *wanted)
         return
     first = model.sample(4, seed=3).numpy()
@@ -108,4 +114,8 @@ def test_sampling_or_serving(trained):
     assert not np.array_equal(first, model.sample(4, seed=4))
     assert not np.array_equal(model.sample(2), model.sample(2))
     one = [model.length] if model.data_kind == "tokens" else model.image_shape
-    assert first.shape == (4, *one)
+    assert first.shape == (4, *(clip_shape(model) if model.makes == "video" else one))
+
+
+def clip_shape(model):
+    return model.length, *model.image_shape

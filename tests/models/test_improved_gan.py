@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.errors import BadInput
 from tfgans.layers.weight_norm import WeightNorm, initialize
-from tfgans.models.improved_gan import ImprovedGAN, MinibatchDiscrimination, VirtualBatchNorm
+from tfgans.models.improved_gan import ImprovedGAN, MinibatchDiscrimination
 from tfgans.optimizers import HoldThenDecay
 
 CONTRACT = {
@@ -73,22 +73,6 @@ def test_real_and_fake_batches_are_compared_apart():
 
 
 # Virtual batch normalization
-
-
-def test_statistics_are_mixed_with_the_samples_own():
-    """With one reference sample both weigh 1/2; in general R / (R + 1) and 1 / (R + 1)."""
-    for size, shape in ((1, [4, 4, 2]), (5, [4, 4, 2]), (3, [6])):
-        layer, x = VirtualBatchNorm(size), 3.0 * tf.random.normal([size + 4, *shape]) + 1.0
-        y, x = layer(x).numpy(), x.numpy().astype("float64")
-        reference, space = x[:size], tuple(range(len(shape) - 1))
-        mean = reference.mean(axis=(0, *(1 + a for a in space)))
-        square = (reference**2).mean(axis=(0, *(1 + a for a in space)))
-        normal = (reference - mean) / np.sqrt(square - mean**2 + 1e-5)
-        np.testing.assert_allclose(y[:size], normal, atol=1e-4)
-        for sample, found in zip(x[size:], y[size:], strict=True):
-            m = (size * mean + sample.mean(axis=space)) / (size + 1)
-            s = (size * square + (sample**2).mean(axis=space)) / (size + 1)
-            np.testing.assert_allclose(found, (sample - m) / np.sqrt(s - m**2 + 1e-5), atol=1e-4)
 
 
 @pytest.mark.parametrize("reference_size", [3, 0])

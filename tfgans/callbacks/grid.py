@@ -10,29 +10,35 @@ from tfgans.callbacks.on_tick import OnTick
 from tfgans.errors import BadInput
 from tfgans.previews import Sound, Video
 
+CLIPS = 8  # real ones that are shown, at most
+
 
 class SampleGrid(OnTick):
     """Draws `model.preview` of the same batch and latents at each tick: samples/<step>.png.
 
     A preview that is a text is written to samples/<step>.txt, a `previews.Sound` to
     samples/<step>-0.wav ... with spectrograms in the .png, a `previews.Video` to samples/<step>.gif
-    with a strip of frames.
+    with a strip of frames; both can be played in TensorBoard too.
 
     Args:
         tick: Steps between pictures.
         folder: Where to put them.
         data: The batch to preview, a dict of arrays.
         seed: Seed of the latents.
+        log: The `Log` that writes to TensorBoard, before this in the list of callbacks; or None.
     """
 
-    def __init__(self, tick, folder, data, seed):
+    def __init__(self, tick, folder, data, seed, log=None):
         super().__init__(tick)
         self.folder, self.data, self.seed = pathlib.Path(folder), data, seed
+        self.log = log
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
         if "image" in self.data:
             images.save_grid(self.data["image"], self.folder / "real.png")
+        if "video" in self.data:
+            Video(self.data["video"][:CLIPS]).save(self.folder / "real")
         if int(self.model.step.numpy()) == 0:
             self.on_tick(0, {})
 
@@ -44,6 +50,9 @@ class SampleGrid(OnTick):
             (self.folder / f"{step:08}.txt").write_text(seen, encoding="utf-8")
         elif isinstance(seen, (Sound, Video)):
             seen.save(self.folder / f"{step:08}")
+            if self.log:
+                with self.log.writer.as_default(step=step):
+                    seen.log("preview")
         else:
             images.save_grid(seen, self.folder / f"{step:08}.png")
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfgans.data import (
     at_exit,
     attribute_sets,
+    audio,
     captions,
     degraded,
     groups,
@@ -30,6 +31,7 @@ from tfgans.data import (
     single,
     tokens,
     unpaired,
+    video,
 )
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
@@ -49,6 +51,7 @@ __all__ = [
 
 KINDS = {
     "attribute_sets": attribute_sets,
+    "audio": audio,
     "captions": captions,
     "degraded": degraded,
     "groups": groups,
@@ -62,6 +65,7 @@ KINDS = {
     "single": single,
     "tokens": tokens,
     "unpaired": unpaired,
+    "video": video,
 }
 
 COMMON = ("path", "batch_size", "broken", "value_range")  # settings of `Data` for all kinds

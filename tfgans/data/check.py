@@ -9,13 +9,18 @@ import shlex
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data.files import FileImages, FolderImages, ZipImages
+from tfgans.data.audio import SoundFiles, folders_of_speech, open_pair, pairs_of_files
+from tfgans.data.endings import ends
+from tfgans.data.files import FileImages, FolderImages, ZipImages, files_in
 from tfgans.data.opening import open_images
 from tfgans.data.records import RecordImages
 from tfgans.data.rewrite import holds
 from tfgans.data.source import BrokenImage, DataError, Images, in_parallel
 from tfgans.data.tokens import token
+from tfgans.data.waves import WAV, BrokenSound, WaveFile
 from tfgans.errors import command
+
+PART = 2**20  # samples of a sound that are read at once
 
 
 @dataclasses.dataclass
@@ -33,14 +38,19 @@ def check(path, value_range: tuple | None = None) -> list[Finding]:
     It finds unreadable images; sizes, numbers of channels and bit depths that differ from most;
     identical images; values that are NaN or out of range; damaged records; labels without images
     and images without labels; and files that are not images. In a text file of tokens it finds
-    words that are not tokens, and lines that are empty or differ in length from most.
+    words that are not tokens, and lines that are empty or differ in length from most. In a folder
+    of WAV files it finds broken ones, other rates than that of most, and pairs that do not fit.
 
     Args:
-        path: A set of images, see `open_images`, or a text file of tokens (.txt).
+        path: A set of images, see `open_images`; a text file of tokens (.txt); or a folder of WAV
+            files.
         value_range: (lowest, highest) pixel value; needed for arrays of floats only.
     """
     if pathlib.Path(path).suffix == ".txt":
         return list(_sequences(pathlib.Path(path)))
+    folder = pathlib.Path(path).expanduser()
+    if folder.is_dir() and any(ends(name, WAV) for name in files_in(folder)):
+        return list(_sounds(folder))
     try:
         source = open_images(path, value_range)
     except DataError as error:
@@ -82,6 +92,36 @@ def _sequences(path):
             )
     if not commonest:
         yield Finding(str(path), "holds no tokens", "put one sequence of integers on each line")
+
+
+def _sounds(path):
+    """The problems of the WAV files of a folder, and of its pairs of clean and noisy speech."""
+    rates, again = {}, "replace it with an intact copy"
+    for name in SoundFiles(path).names:
+        try:
+            sound = WaveFile(path / name)
+            for start in range(0, sound.frames, PART):
+                sound.read(start, min(PART, sound.frames - start))
+            rates[name] = sound.own_rate
+        except BrokenSound as error:
+            yield Finding(error.name, f"cannot be read: {error.reason}", again)
+    counts = collections.Counter(rates.values())
+    common, count = counts.most_common(1)[0] if counts else (0, 0)
+    for name, rate in rates.items():
+        if rate != common:
+            problem = f"{rate} samples per second; {count} of {len(rates)} sounds have {common}"
+            yield Finding(str(path / name), problem, "leave it: training resamples each time")
+    try:
+        pairs = pairs_of_files(*folders_of_speech(path))
+    except DataError as error:
+        yield Finding(str(path), error.problem, error.fix)
+        return
+    for pair in pairs:
+        if all(str(file.relative_to(path)) in rates for file in pair):  # else it is listed already
+            try:
+                open_pair(*pair)
+            except BrokenSound as error:
+                yield Finding(error.name, error.reason, again)
 
 
 def _look_at(source: Images, i):

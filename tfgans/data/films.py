@@ -38,12 +38,13 @@ def is_film(path: pathlib.Path) -> bool:
     return ends(path, MOVING)
 
 
-def open_film(path: pathlib.Path) -> Images:
+def open_film(path: pathlib.Path, count: int | None = None) -> Images:
     """Opens a film.
 
     Args:
         path: A GIF of several frames, an MP4, or a folder with an image for each frame. These are
             taken in the order of the numbers in their names: 9.png before 10.png.
+        count: Number of its frames where it is known: ffmpeg takes a while to count them.
 
     Returns:
         Its frames as `Images`, with `save(frames, folder)`: it writes translated frames, uint8
@@ -59,7 +60,7 @@ def open_film(path: pathlib.Path) -> Images:
             f"{path} is one image. A film is a folder with an image for each frame, a GIF with "
             "several frames, or an MP4."
         )
-    return GIF(path) if ends(path, ".gif") else MP4(path)
+    return GIF(path) if ends(path, ".gif") else MP4(path, count)
 
 
 class FolderFilm(FolderImages):
@@ -123,11 +124,11 @@ class GIF(Images):
 class MP4(Images):
     """The frames of a file that ffmpeg reads, one after the other; it is written as H.264."""
 
-    def __init__(self, path):
+    def __init__(self, path, count=None):
         ffmpeg = images.ffmpeg(f"Reading {path}", "A GIF or a folder of frames needs no package.")
         self.file = str(path)
         try:
-            self.count, _ = ffmpeg.count_frames_and_secs(self.file)
+            self.count = count or ffmpeg.count_frames_and_secs(self.file)[0]
             self.begin = functools.partial(ffmpeg.read_frames, self.file)
             frames = self.begin()
             self.about = next(frames)

@@ -263,20 +263,27 @@ def shrunk(image, factor):
     return squares.mean(axis=(1, 3))
 
 
-def read_whole(source, i, policy):
-    """Reads image i, or the next intact one; returns it and its index."""
-    n = len(source)
+def read_whole(source, i, policy, read=None):
+    """Reads image i, or the next intact one; returns it and its index.
+
+    Args:
+        source: The images; a source of other things says in its `noun` what they are called.
+        i: Index of the image.
+        policy: "skip" or "fail", for broken images.
+        read: Function of an index in place of `source.read`.
+    """
+    n, noun, read = len(source), getattr(source, "noun", "image"), read or source.read
     for candidate in ((i + k) % n for k in range(n)):
         if candidate in source.found_broken:
             continue
         try:
-            return source.read(candidate), candidate
+            return read(candidate), candidate
         except BrokenImage as error:
             if policy == "fail":
                 raise
             if source.found_broken.setdefault(candidate, error) is error:
-                print(f"skipped broken image {error}")
+                print(f"skipped broken {noun} {error}")
     raise DataError(
-        f"All {n} images are broken, the first one: {source.found_broken[0]}",
+        f"All {n} {noun}s are broken, the first one: {source.found_broken[0]}",
         "Replace the set with an intact copy.",
     )

@@ -66,12 +66,13 @@ def unknown_pair(keys: list) -> list | None:
     return None
 
 
-def match(*sources, stem=lambda name: name.rpartition(".")[0]):
+def match(*sources, stem=lambda name: name.rpartition(".")[0], noun="image"):
     """Orders the files of several folders so that those of the same name have the same place.
 
     Args:
-        sources: `FileImages`, whose `names` change.
+        sources: `FileImages`, or others with `names`, which change, and a `path`.
         stem: Name of a file -> the part of it that the partners share.
+        noun: Word for one of the files.
 
     Raises:
         DataError: A file has no partner in another folder, or two in one folder have one name.
@@ -82,7 +83,7 @@ def match(*sources, stem=lambda name: name.rpartition(".")[0]):
         if len(stems[-1]) < len(images.names):
             raise DataError(
                 f"{images.path} holds files that differ in their suffixes only.",
-                "Keep one image of each name.",
+                f"Keep one {noun} of each name.",
             )
     for k in range(1, len(sources)):
         for one, other in ((0, k), (k, 0)):
@@ -90,9 +91,9 @@ def match(*sources, stem=lambda name: name.rpartition(".")[0]):
             alone = sorted(set(here) - set(stems[other]))
             if alone:
                 raise DataError(
-                    f"{len(alone)} of {len(here)} images of {sources[one].path} have no partner of "
-                    f"the same name in {sources[other].path}, for example {here[alone[0]]}.",
-                    "Add the missing partners, or remove these images.",
+                    f"{len(alone)} of {len(here)} {noun}s of {sources[one].path} have no partner "
+                    f"of the same name in {sources[other].path}, for example {here[alone[0]]}.",
+                    f"Add the missing partners, or remove these {noun}s.",
                 )
     for images, names in zip(sources, stems, strict=True):
         images.names = [names[key] for key in sorted(names)]

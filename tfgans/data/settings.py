@@ -16,7 +16,9 @@ class Data:
         polygons: Kinds of synthetic polygons for a model without classes: triangles, then one
             corner more each.
         drawn: Synthetic images of two domains: "scenes", drawings and pictures; "turned", bars and
-            spindles in random directions; or "cartoons", photographs and cartoons.
+            spindles in random directions; or "cartoons", photographs and cartoons. Synthetic films:
+            "scenes", textured squares; or "digits".
+        every_nth: Distance of the frames of a clip in their film, where that is long enough.
         flip: If true, images are mirrored with probability 1/2, both images of a pair alike.
         jitter: Number of pixels. Images are resized to this much more than the model's height and
             width, and cropped at random, both images of a pair alike.
@@ -38,6 +40,7 @@ class Data:
     attributes: list | None = None
     polygons: int = 1
     drawn: str = "scenes"
+    every_nth: int = 1
     flip: bool = False
     jitter: int = 0
     direction: str = "a_to_b"

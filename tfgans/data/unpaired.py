@@ -47,6 +47,12 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
     """
     if settings.path == "synthetic":
         shape = given.get("image_shape") or defaults["image_shape"]
+        if settings.drawn not in DRAWN:
+            raise DataError(
+                f"data.drawn is {settings.drawn!r}, and synthetic domains are one of: "
+                f"{', '.join(DRAWN)}.",
+                "Choose one of these.",
+            )
         drawn = DRAWN[settings.drawn]
         a = drawn(shape, False)
         # The second domain shows other scenes: no image has a partner.

@@ -392,7 +392,7 @@ def check_model(model, metrics=(), truncation=None):
         BadInput: The model does not suit them.
     """
     kind = type(model).__name__
-    translates = isinstance(model, TranslationModel)
+    translates = isinstance(model, TranslationModel) and model.data_kind != "video"
     if model.data_kind not in ("images", "semi_labeled") and not translates:
         raise BadInput(
             f"{kind} takes data of the kind {model.data_kind!r}; metrics measure models that are "

@@ -41,6 +41,7 @@ from tfgans.models.projection import ProjectionGAN
 from tfgans.models.ragan import RaGAN
 from tfgans.models.s3gan import S3GAN
 from tfgans.models.sagan import SAGAN
+from tfgans.models.segan import SEGAN
 from tfgans.models.self_mod import SelfMod
 from tfgans.models.semi_gan import SemiGAN
 from tfgans.models.seqgan import SeqGAN
@@ -102,6 +103,7 @@ MODELS = {
     "ragan": RaGAN,
     "s3gan": S3GAN,
     "sagan": SAGAN,
+    "segan": SEGAN,
     "self_mod": SelfMod,
     "semi_gan": SemiGAN,
     "seqgan": SeqGAN,

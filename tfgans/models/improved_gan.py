@@ -26,6 +26,7 @@ import tensorflow as tf
 from tfgans.errors import BadInput, nearest
 from tfgans.layers.dropout import Dropout
 from tfgans.layers.gaussian_noise import GaussianNoise
+from tfgans.layers.virtual_batch_norm import VirtualBatchNorm
 from tfgans.layers.weight_norm import WeightNorm, initialize
 from tfgans.models.cgan import with_label
 from tfgans.models.latent import LatentModel
@@ -118,38 +119,6 @@ class DropReference(keras.layers.Layer):
 
     def call(self, x):
         return x[self.size :]
-
-
-class VirtualBatchNorm(keras.layers.Layer):
-    """Normalizes each sample by the statistics of the reference batch and itself; adds a bias.
-
-    There is no gain: a rectifier and a linear layer follow.
-
-    Args:
-        size: Samples in the reference batch, the first rows of the input.
-    """
-
-    def __init__(self, size, **kwargs):
-        super().__init__(**kwargs)
-        self.size = size
-
-    def build(self, input_shape):
-        self.bias = self.add_weight(name="bias", shape=input_shape[-1:], initializer="zeros")
-
-    def call(self, inputs):
-        x = tf.cast(inputs, "float32")
-        reference, live = x[: self.size], x[self.size :]
-        space = list(range(1, x.shape.rank - 1))  # H and W, or nothing
-        mean, variance = tf.nn.moments(reference, [0, *space], keepdims=True)
-        own_mean, own_variance = tf.nn.moments(live, space, keepdims=True)
-        share = 1.0 / (self.size + 1)
-        # The mixture of means and mean squares, in a form that does not cancel.
-        mixed = mean + share * (own_mean - mean)
-        mixed_variance = (1 - share) * (variance + tf.square(mean - mixed))
-        mixed_variance += share * (own_variance + tf.square(own_mean - mixed))
-        reference = (reference - mean) * tf.math.rsqrt(variance + 1e-5)
-        live = (live - mixed) * tf.math.rsqrt(mixed_variance + 1e-5)
-        return tf.cast(tf.concat([reference, live], axis=0), inputs.dtype) + self.bias
 
 
 def build_generator(image_shape, latent_dim, width, reference_size, num_classes=0):

@@ -15,6 +15,7 @@ from tfgans import data
 from tfgans.errors import BadInput
 
 LARGEST = 10.0  # Standardized images stay below it, images in 0..255 do not.
+BOUNDED = ("video", "noisy", "clean")  # films and waves are in [-1, 1] too
 
 
 def batch_of(model, given) -> dict:
@@ -72,7 +73,7 @@ def converted(model, key, value, spec):
         value = tf.cast(tf.cast(value, "float64") / 127.5 - 1.0, "float32")  # rounded once
     elif value.dtype.is_floating:
         value = tf.cast(value, "float32")
-        if spec.shape.rank == 3:
+        if spec.shape.rank == 3 or key in BOUNDED:
             beyond = tf.reduce_any(tf.abs(value) > LARGEST)  # not NaN, which a run finds itself
             rule = f"{kind} is float in [-1, 1], or uint8 in 0..255; its largest value is"
             ensure(tf.logical_not(beyond), rule, tf.reduce_max(tf.abs(value)))

@@ -8,8 +8,10 @@ from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.models.inputs import labels_of
 from tfgans.models.serving import COUNT, SEED, drawing, to_uint8
+from tfgans.previews import Video
 
 WIDEST = 16  # columns of a preview
+CLIPS = 8  # of a preview, at most
 
 
 class LatentModel(BaseModel):
@@ -19,9 +21,11 @@ class LatentModel(BaseModel):
         prior: "normal" for z ~ N(0, I), or (lowest, highest) for uniform z; None for a model that
             writes `latents`.
         latent_dim: Length of z.
+        makes: Name of the outputs: "image", or "video" for clips [N, T, H, W, C].
     """
 
     prior = "normal"
+    makes = "image"
 
     def latents(self, n):
         """Draws n latent vectors from the prior, [n, latent_dim]."""
@@ -60,6 +64,9 @@ class LatentModel(BaseModel):
         Pictures of all classes with the same latent stand side by side.
         """
         classes = self.label_dim
+        if self.makes == "video":
+            batch = {name: value[:CLIPS] for name, value in batch.items()}
+            return Video(self.outputs(batch))
         if not 0 < classes <= WIDEST or np.ndim(batch["label"]) != 1:
             return self.outputs(batch)
         columns = classes * max(WIDEST // (2 * classes), 1)
@@ -139,9 +146,9 @@ class LatentModel(BaseModel):
         if self.condition_dim:
             inputs.append(tf.TensorSpec([None, self.condition_dim], name="condition"))
         found = {
-            "serving_default": (lambda *inputs: {"image": self(*inputs)}, inputs),
-            "uint8": (lambda *inputs: {"image": to_uint8(self(*inputs))}, inputs),
+            "serving_default": (lambda *inputs: {self.makes: self(*inputs)}, inputs),
+            "uint8": (lambda *inputs: {self.makes: to_uint8(self(*inputs))}, inputs),
         }
         if not self.condition_dim:  # nobody can draw a text
-            found["sample"] = (lambda seed, n: {"image": self.sample(n, seed)}, [SEED, COUNT])
+            found["sample"] = (lambda seed, n: {self.makes: self.sample(n, seed)}, [SEED, COUNT])
         return found

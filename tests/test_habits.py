@@ -1,0 +1,49 @@
+"""The files around the package agree with it: versions, supported Pythons, commands of workflows."""
+
+import pathlib
+import re
+
+import yaml
+
+from tfgans import __version__
+
+ROOT = pathlib.Path(__file__).parents[1]
+SETUP = (ROOT / "setup.py").read_text(encoding="utf-8")
+
+
+def steps():
+    """All commands of the workflows, and all Pythons that they name."""
+    commands, pythons = [], set()
+    for file in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for job in yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values():
+            pythons |= {*job.get("strategy", {}).get("matrix", {}).get("python", [])}
+            commands += [step["run"] for step in job["steps"] if "run" in step]
+    return commands, pythons
+
+
+def test_the_citation_has_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_workflows_try_each_supported_python():
+    lowest, above = re.search(r'python_requires=">=3\.(\d+),<3\.(\d+)"', SETUP).groups()
+    supported = {f"3.{k}" for k in range(int(lowest), int(above))}
+    commands, pythons = steps()
+    assert pythons == supported
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in commands:
+        assert re.search(f"^{command.removeprefix('make ')}:", makefile, re.MULTILINE), command
+    assert {"make test", "make test-rest", "make test-oldest", "make wheel"} <= {*commands}
+
+
+def test_the_oldest_packages_are_those_of_setup():
+    """Each requirement has its least version in tests/oldest.txt, and nothing else is there."""
+    needed = SETUP.partition("install_requires=[")[2].partition("],")[0]
+    least = dict(re.findall(r'"([a-z0-9]+)>=([0-9.]+)', needed))
+    lines = (ROOT / "tests" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert pinned.keys() == least.keys()
+    for name, version in pinned.items():
+        assert version == least[name] or version.startswith(f"{least[name]}."), name

@@ -5,6 +5,7 @@
 # make test-all     both, the slow checks too, errors planted in all losses
 # make test-loading  loading, saving and resuming alone, such as on another Python
 # make test-oldest  the same with the oldest packages that setup.py allows
+# make docs         the site, into site/; a broken link or a wrong docstring is an error
 # make wheel        builds the wheel and the sdist, and uses each in an empty environment
 # make bench        speed, beside a public peer
 # make reference    the real tensorflow-gan and tensorflow-addons, against the committed numbers
@@ -40,6 +41,10 @@ test-loading: $(VENV)/installed
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/$(PYTEST) -m "not slow" $(LOADING)
 
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 wheel:
 	tests/wheel.sh $(PYTHON)
 
@@ -61,4 +66,4 @@ $(OLDEST)/installed: setup.py tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable ".[dev]"
 	touch $@
 
-.PHONY: demo test test-rest test-all test-loading test-oldest wheel bench reference
+.PHONY: demo test test-rest test-all test-loading test-oldest docs wheel bench reference

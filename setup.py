@@ -51,6 +51,7 @@ setup(
     ],
     extras_require={
         "video": VIDEO,
+        "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29"],
         "dev": [
             *VIDEO,
             "pytest>=8,<9.2",  # with 9.2, pytest-xdist 3.8 forgets the groups of tests

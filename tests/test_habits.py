@@ -1,4 +1,4 @@
-"""The files around the package agree with it: versions, supported Pythons, commands of workflows."""
+"""The files around the package agree with it: versions, Pythons, commands of workflows."""
 
 import pathlib
 import re

@@ -15,7 +15,8 @@ def between(real, fake, weight):
     """A point on the line from each real to its fake image (WGAN-GP, arXiv:1704.00028, sec. 4).
 
     Args:
-        real, fake: [N, H, W, C].
+        real: [N, H, W, C].
+        fake: [N, H, W, C].
         weight: [N, 1, 1, 1] from U(0, 1): 0 gives the real image, 1 the fake one.
 
     Raises:

@@ -141,8 +141,12 @@ class S3GAN(LatentModel):
             each image has a class. "none": there are no classes.
         supervision: "rotation": D says by how much an image is turned; its images must be square.
             "none": it does not.
-        embedding_dim, generator_channels, discriminator_channels, discriminator_downs,
-        generator_attention, discriminator_attention: See `BigGAN`.
+        embedding_dim: See `BigGAN`, here and in the next five.
+        generator_channels: Channels of G's blocks.
+        discriminator_channels: Channels of D's blocks.
+        discriminator_downs: Blocks of D that halve the image.
+        generator_attention: Places of self-attention in G.
+        discriminator_attention: Places of self-attention in D.
         rotated_batch_fraction: One part in so many of the rows of a batch (of each replica) are
             images in their four positions: b // rotated_batch_fraction // 4 images are turned.
         turn_weight_d: Weight of the rotation loss of real images in D's loss.

@@ -65,6 +65,12 @@ def test_tensors_of_an_endpoint(tmp_path):
     label = use.tensor_of(None, "label", Z, str(tmp_path / "z.npy"), [])  # vectors
     np.testing.assert_array_equal(label, z)
     np.testing.assert_array_equal(use.tensor_of(None, "label", Z, "3,0", []), np.eye(4)[[3, 0]])
+    numbers = tf.TensorSpec([None], "int32", name="source")
+    found = use.tensor_of(None, "source", numbers, "2,0,1", [])
+    assert found.dtype == "int32" and use.form(None, "source", numbers) == "NUMBER[,NUMBER...]"
+    np.testing.assert_array_equal(found, [2, 0, 1])
+    with pytest.raises(BadInput, match="source is a whole number, not 'two'"):
+        use.tensor_of(None, "source", numbers, "0,two", [])
 
 
 @pytest.mark.parametrize(
@@ -141,6 +147,10 @@ def test_masks_are_the_images_of_a_folder_and_are_written_one_by_one(tmp_path):
         (
             {"serving_default": ["map", "instances", "style"]},
             "tools/translate.py 'my cats' MAPS --instances INSTANCES --style STYLE",
+        ),
+        (
+            {"serving_default": ["image", "source", "target"]},
+            "tools/translate.py 'my cats' IMAGES --from 0 --to 1",
         ),
         ({"serving_default": ["image", "label"]}, "tools/use.py 'my cats'"),
         ({"encode": ["image"]}, "tools/use.py 'my cats'"),

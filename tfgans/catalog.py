@@ -27,6 +27,7 @@ FAMILIES = {  # kind of data -> heading
     "label_maps": "Images from label maps",
     "captions": "Images from sentences",
     "unpaired": "Images from images, learned without pairs",
+    "domains": "Images from images of any number of domains, learned without pairs",
     "instance_masks": "Images and masks from images and masks, learned without pairs",
     "tokens": "Sequences",
 }

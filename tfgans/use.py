@@ -79,7 +79,7 @@ def form(model, word, given) -> str:
     if given.shape.rank == 4 or word in MAPS:
         return "FILE|FOLDER"
     if given.dtype.is_integer:
-        return "TEXTFILE"
+        return "NUMBER[,NUMBER...]" if given.shape.rank == 1 else "TEXTFILE"
     return "CLASS[,CLASS...]|FILE.npy" if word == "label" else "NUMBERS|FILE.npy"
 
 
@@ -97,6 +97,8 @@ def command(model, name) -> str:
         words = ["tools/sample.py", name]
     elif inputs == {"image"}:
         words = ["tools/translate.py", name, "IMAGES"]
+    elif inputs == {"image", "source", "target"}:
+        words = ["tools/translate.py", name, "IMAGES", "--from", "0", "--to", "1"]
     elif "map" in inputs:
         words = ["tools/translate.py", name, "MAPS"]
         for word in ("instances", "style"):
@@ -168,6 +170,8 @@ def tensor_of(model, word, spec, text, stems):
         names, maps = read_maps(text, spec.shape[1:], model if word == "map" else None)
         stems.extend(name.replace("/", "-") for name in names_to_write(names))
         return tf.constant(maps)
+    if spec.dtype.is_integer and spec.shape.rank == 1:  # such as the numbers of domains
+        return tf.constant([number(word, part) for part in text.split(",")], spec.dtype)
     if spec.dtype.is_integer:
         return tf.constant(open_tokens(text, spec.shape[1]).sequences)
     if word == "masks":

@@ -18,6 +18,7 @@ from tfgans.data import (
     at_exit,
     captions,
     degraded,
+    domains,
     groups,
     images,
     instance_masks,
@@ -49,6 +50,7 @@ __all__ = [
 KINDS = {
     "captions": captions,
     "degraded": degraded,
+    "domains": domains,
     "groups": groups,
     "images": images,
     "instance_masks": instance_masks,

@@ -10,6 +10,7 @@ from tfgans.models.cartoongan import CartoonGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
 from tfgans.models.colorful import Colorful
+from tfgans.models.combogan import ComboGAN
 from tfgans.models.context_encoder import ContextEncoder
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
@@ -71,6 +72,7 @@ MODELS = {
     "cgan": CGAN,
     "cogan": CoGAN,
     "colorful": Colorful,
+    "combogan": ComboGAN,
     "context_encoder": ContextEncoder,
     "cyclegan": CycleGAN,
     "dann": DANN,

@@ -65,7 +65,7 @@ def encode(image, width, blocks, downs=2, norm=instance_norm):
     return x
 
 
-def decode(x, channels, ups=2, norm=instance_norm):
+def decode(x, channels, ups=2, norm=instance_norm, doubled=doubled):
     """The second half: `ups` doublings, each with half the channels, and the image."""
     for _ in range(ups):
         x = keras.layers.ReLU()(norm()(doubled(x, x.shape[-1] // 2)))

@@ -92,7 +92,8 @@ def main():
     if args.seed is not None and "seed" not in wanted:
         raise BadInput(f"{type(model).__name__} has no noise: leave --seed out.")
     domains = {"source": args.source, "target": args.target}
-    if {word for word in domains if word in wanted} != {w for w, k in domains.items() if k is not None}:
+    given = {word for word, number in domains.items() if number is not None}
+    if given != domains.keys() & wanted.keys():
         needs = "needs" if "source" in wanted else "does not take"
         raise BadInput(f"{endpoint} of {type(model).__name__} {needs} --from and --to.")
     if not path.exists():

@@ -60,7 +60,8 @@ def test_domains_of_one_size_have_orders_of_their_own(folder):
         for i in range(count, 5):
             base = 80 * int(name[-1])
             Image.new("L", (4, 4), base + 10 * i).save(folder / name / f"{i}.png")
-    orders = [v.reshape(20, 5) - 80 * k for k, v in enumerate(values(take(folder, 20, batch_size=5)))]
+    found = values(take(folder, 20, batch_size=5))
+    orders = [x.reshape(20, 5) - 80 * k for k, x in enumerate(found)]
     for first, second in ((0, 1), (0, 2), (1, 2)):
         assert (orders[first] == orders[second]).mean() < 0.4  # a fifth by chance
 

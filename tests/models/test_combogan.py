@@ -100,9 +100,7 @@ def changed(**networks):
     model = small(**networks.pop("settings", {}))
     for name in ("encoders", "decoders", "discriminators"):
         function = networks.get(name, lambda k, x: x)
-        known = [
-            lambda x, training, k=k, function=function: function(k, x) for k in range(3)
-        ]
+        known = [lambda x, training, k=k, function=function: function(k, x) for k in range(3)]
         object.__setattr__(model, name, known)  # past Keras' tracking
     return model
 
@@ -362,7 +360,7 @@ def test_the_preview_has_a_row_for_each_domain_and_a_column_for_each_target(mode
 
 
 def test_rates_fall_with_the_moves_of_a_domain():
-    """Of 60 and 30 steps, each of 3 domains makes 40 and 20 on average."""
+    """Each of 3 domains moves in two thirds of 60 and 30 steps, on average."""
     model = small(hold_steps=60, decay_steps=30)
     rate = model.default_optimizers()["generator_1"]
     assert (rate.beta_1, rate.beta_2) == (0.5, 0.999)
@@ -378,7 +376,7 @@ def test_bad_settings():
 
 
 def test_tools_ask_for_both_domains(model, tool, tmp_path):
-    """A file through tools/translate.py is what `translate` makes; one line says what is missing."""
+    """A file through tools/translate.py is what `translate` makes; a line says what is missing."""
     release, folder = tmp_path / "model.keras", tmp_path / "images"
     model.save(release)
     folder.mkdir()

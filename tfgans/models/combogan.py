@@ -252,7 +252,7 @@ class ComboGAN(TranslationModel):
         return self.translated(batch["0"], 0, 1)
 
     def preview(self, batch):
-        """A row for each domain: its image, translated to each domain; its own column has itself."""
+        """A row for each domain, a column for each target; an image itself is in its own column."""
         domains, rows = range(self.num_domains), []
         for k in range(min(ROWS, len(batch["0"]))):
             for i in domains:

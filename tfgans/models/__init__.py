@@ -37,6 +37,7 @@ from tfgans.models.nogan import NoGAN
 from tfgans.models.o_gan import OGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.pix2pixhd import Pix2PixHD
+from tfgans.models.pizzagan import PizzaGAN
 from tfgans.models.progan import ProGAN
 from tfgans.models.projection import ProjectionGAN
 from tfgans.models.ragan import RaGAN
@@ -99,6 +100,7 @@ MODELS = {
     "o_gan": OGAN,
     "pix2pix": Pix2Pix,
     "pix2pixhd": Pix2PixHD,
+    "pizzagan": PizzaGAN,
     "progan": ProGAN,
     "projection": ProjectionGAN,
     "ragan": RaGAN,

@@ -217,30 +217,8 @@ class ComboGAN(TranslationModel):
             target: Numbers of the domains of the results, likewise.
         """
         image = tf.convert_to_tensor(image)
-        code = self.by_domain(self.encoders, image, source)
-        return self.by_domain(self.decoders, code, target)
-
-    def by_domain(self, networks, x, number):
-        """Each row of x by the network of its domain: all rows of a domain at once."""
-        rows = tf.shape(x)[0]
-        number = tf.broadcast_to(tf.cast(number, "int32"), [rows])
-        rule = f"Domains are numbers from 0 to {self.num_domains - 1}; the least and greatest are"
-        span = tf.stack([tf.reduce_min(number), tf.reduce_max(number)])
-        ensure(tf.reduce_all((number >= 0) & (number < self.num_domains)), rule, span)
-        shape, made = networks[0].output_shape[1:], []
-        places = tf.dynamic_partition(tf.range(rows), number, self.num_domains)
-        for network, part in zip(
-            networks, tf.dynamic_partition(x, number, self.num_domains), strict=True
-        ):
-            some = tf.shape(part)[0] > 0  # only domains that occur are computed
-            made.append(
-                tf.cond(
-                    some,
-                    lambda network=network, part=part: network(part, training=False),
-                    lambda network=network: tf.zeros([0, *shape], network.output.dtype),
-                )
-            )
-        return tf.ensure_shape(tf.dynamic_stitch(places, made), [None, *shape])
+        code = by_number(self.encoders, image, source, "Domains")
+        return by_number(self.decoders, code, target, "Domains")
 
     def directions(self):
         """One, with the numbers of the two domains as inputs."""
@@ -260,6 +238,35 @@ class ComboGAN(TranslationModel):
                 row = [image if i == j else self.translated(image, i, j) for j in domains]
                 rows.append(table(*row))
         return np.concatenate(rows)
+
+
+def by_number(networks, x, number, what):
+    """Each row by the network of its number: all rows of a network at once, the others not at all.
+
+    Args:
+        networks: Networks from and to tensors of one shape.
+        x: [N, ...].
+        number: [N], or one for all.
+        what: Name of the numbers, in the plural, for the error.
+
+    Raises:
+        BadInput: There is no network of such a number.
+    """
+    rows, (shape, dtype) = tf.shape(x)[0], (networks[0].output_shape[1:], networks[0].output.dtype)
+    number, count = tf.broadcast_to(tf.cast(number, "int32"), [rows]), len(networks)
+    rule = f"{what} are numbers from 0 to {count - 1}; the least and greatest are"
+    span = tf.stack([tf.reduce_min(number), tf.reduce_max(number)])
+    ensure(tf.reduce_all((number >= 0) & (number < count)), rule, span)
+    places, made = tf.dynamic_partition(tf.range(rows), number, count), []
+    for network, part in zip(networks, tf.dynamic_partition(x, number, count), strict=True):
+        made.append(
+            tf.cond(
+                tf.shape(part)[0] > 0,
+                lambda network=network, part=part: network(part, training=False),
+                lambda: tf.zeros([0, *shape], dtype),
+            )
+        )
+    return tf.ensure_shape(tf.dynamic_stitch(places, made), [None, *shape])
 
 
 def averaged(image):

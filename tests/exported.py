@@ -17,7 +17,12 @@ def stored(folder):
 
 
 def served(network):
-    """Numbers that an export holds of a network: its weights, and prepared forms of some."""
+    """Numbers that an export holds of a network: its weights, and prepared forms of some.
+
+    A list of networks is all of them.
+    """
+    if isinstance(network, list):
+        return sum(map(served, network))
     layers = list(network._flatten_layers())
     normalized = {id(layer.layer) for layer in layers if isinstance(layer, SpectralNorm)}
     more = sum(prepared(layer) for layer in layers if id(layer) not in normalized)

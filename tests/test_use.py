@@ -66,6 +66,12 @@ def test_tensors_of_an_endpoint(tmp_path):
     label = use.tensor_of(None, "label", Z, str(tmp_path / "z.npy"), [])  # vectors
     np.testing.assert_array_equal(label, z)
     np.testing.assert_array_equal(use.tensor_of(None, "label", Z, "3,0", []), np.eye(4)[[3, 0]])
+    numbers = tf.TensorSpec([None], "int32", name="source")
+    found = use.tensor_of(None, "source", numbers, "2,0,1", [])
+    assert found.dtype == "int32" and use.form(None, "source", numbers) == "NUMBER[,NUMBER...]"
+    np.testing.assert_array_equal(found, [2, 0, 1])
+    with pytest.raises(BadInput, match="source is a whole number, not 'two'"):
+        use.tensor_of(None, "source", numbers, "0,two", [])
 
 
 @pytest.mark.parametrize(
@@ -204,6 +210,10 @@ def test_films_are_read_and_written(tmp_path):
         ),
         ({"serving_default": ["image", "label"]}, "use 'my cats'"),
         ({"encode": ["image"]}, "use 'my cats'"),
+        (
+            {"serving_default": ["image", "source", "target"]},
+            "translate 'my cats' IMAGES --from 0 --to 1",
+        ),
     ],
 )
 def test_the_command_for_the_main_use(inputs, words):

@@ -28,6 +28,7 @@ FAMILIES = {  # kind of data -> heading
     "captions": "Images from sentences",
     "unpaired": "Images from images, learned without pairs",
     "attribute_sets": "Images with other attributes",
+    "domains": "Images from images of any number of domains, learned without pairs",
     "instance_masks": "Images and masks from images and masks, learned without pairs",
     "tokens": "Sequences",
     "audio": "Clean speech from noisy speech",

@@ -14,7 +14,6 @@ import re
 import keras
 
 from tfgans import config, durable, models, storage
-from tfgans.data.unpaired import Domains
 from tfgans.models.stepping import plain
 from tfgans.storage import Refused
 from tfgans.strategy import is_chief
@@ -133,7 +132,7 @@ def write_settings(run, settings):
 
 def facts_of(source, settings) -> dict:
     """The facts that a run keeps of its data: "images" of each set, and "classes", their names."""
-    sets = [source.a, source.b] if isinstance(source, Domains) else [source]
+    sets = getattr(source, "sets", [source])
     classes = getattr(source, "label_names", None) if settings.data.labels else None
     return {"images": [len(part) for part in sets], "classes": list(classes or [])}
 

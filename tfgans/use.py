@@ -91,7 +91,7 @@ def form(model, word, given) -> str:
     if word == WAVE:
         return "FILE.wav|FOLDER"
     if given.dtype.is_integer:
-        return "TEXTFILE"
+        return "NUMBER[,NUMBER...]" if given.shape.rank == 1 else "TEXTFILE"
     return "CLASS[,CLASS...]|FILE.npy" if word == "label" else "NUMBERS|FILE.npy"
 
 
@@ -111,6 +111,8 @@ def command(model, name) -> str:
         words = ["translate", name, "IMAGES"]
     elif inputs == {WAVE}:
         words = ["translate", name, "SOUNDS"]
+    elif inputs == {"image", "source", "target"}:
+        words = ["translate", name, "IMAGES", "--from", "0", "--to", "1"]
     elif "map" in inputs:
         words = ["translate", name, "MAPS"]
         for word in ("instances", "style"):
@@ -187,6 +189,8 @@ def tensor_of(model, word, spec, text, stems):
         return tf.constant(read_waves(text, model.rate, stems))
     if spec.shape.rank == 5:
         return tf.constant(read_film(text, spec.shape[1:], stems))
+    if spec.dtype.is_integer and spec.shape.rank == 1:  # such as the numbers of domains
+        return tf.constant([number(word, part) for part in text.split(",")], spec.dtype)
     if spec.dtype.is_integer:
         return tf.constant(open_tokens(text, spec.shape[1]).sequences)
     if word == "masks":

@@ -17,6 +17,8 @@ at its own rate. They are read and written in parts, so they may be of any lengt
 A model of pairs may be given the files it was trained on, with both images of a pair side by side:
 --half left or --half right is the half to translate (left for data.direction a_to_b).
 
+A model of several domains, such as ComboGAN, gets their numbers: --from 0 --to 2.
+
 --hidden also tells what the translations of a model with two directions hide for the way back: it
 prints the error of the way there and back, without and with noise or JPEG in between, and writes
 a picture of all these, OUT-hidden.png.
@@ -39,12 +41,12 @@ from tfgans.data.images import prepared
 from tfgans.data.label_maps import read_maps
 from tfgans.data.paired import Half
 from tfgans.data.waves import BrokenSound, WaveFile, write_wave
-from tfgans.errors import BadInput, as_typed, command, nearest, run_tool, seed
+from tfgans.errors import BadInput, as_typed, command, nearest, run_tool, seed, whole
 from tfgans.metrics import hidden
 
 SHOWN = 8  # rows of the picture of hidden details
 INPUTS = {  # of endpoints that this tool offers: the main one -> all that may stand beside it
-    "image": {"image", "seed"},
+    "image": {"image", "seed", "source", "target"},
     "map": {"map", "instances", "style", "seed"},
 }
 
@@ -59,6 +61,10 @@ def arguments():
         "--endpoint", default="serving_default", help="endpoint of the model, such as b_to_a"
     )
     parser.add_argument("--seed", type=seed, help="seed of the noise, if the model has noise")
+    for option, word, what in (("--from", "source", "images"), ("--to", "target", "results")):
+        parser.add_argument(
+            option, dest=word, type=whole(0), metavar="K", help=f"number of the {what}' domain"
+        )
     parser.add_argument(
         "--half", choices=("left", "right", "whole"), help="half of each image that is translated"
     )
@@ -100,6 +106,11 @@ def main():
     function, wanted = offered[endpoint]
     if args.seed is not None and "seed" not in wanted:
         raise BadInput(f"{type(model).__name__} has no noise: leave --seed out.")
+    domains = {"source": args.source, "target": args.target}
+    given = {word for word, number in domains.items() if number is not None}
+    if given != domains.keys() & wanted.keys():
+        needs = "needs" if "source" in wanted else "does not take"
+        raise BadInput(f"{endpoint} of {type(model).__name__} {needs} --from and --to.")
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
     if maps:
@@ -119,6 +130,7 @@ def main():
 
     def answer(before):
         given = {"image": before, "seed": tf.constant(args.seed or 0, "int64")}
+        given |= {word: tf.constant([k]) for word, k in domains.items() if word in wanted}
         found = function(*(given[word] for word in wanted))
         if "image" not in found:
             raise BadInput(

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgans.data.attributes import SyntheticAttributes, choose
 from tfgans.data.convert import aligned, crop_resize, mirrored, prepare, to_channels, to_float
+from tfgans.data.layered import LAYERS, SyntheticLayers
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -67,7 +68,8 @@ def open_source(config: Data, image_shape: tuple, num_classes: int = 0) -> Image
         unlabeled = config.polygons if config.polygons > 1 else 0
         return SyntheticImages(image_shape, num_classes or unlabeled)
     if config.path == "synthetic":
-        source = SyntheticAttributes(image_shape)
+        layered = {*config.attributes} <= {*LAYERS}
+        source = (SyntheticLayers if layered else SyntheticAttributes)(image_shape)
     else:
         source = open_images(config.path, config.value_range)
     if config.attributes:

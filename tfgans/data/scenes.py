@@ -67,6 +67,34 @@ class SyntheticScenes(Images):
         return f"synthetic scene {self.first + i}"
 
 
+LOOKS = ("drawing", "picture", "night")
+
+
+class SyntheticLooks(SyntheticScenes):
+    """The scenes of `SyntheticScenes` in one of three looks, see `LOOKS`.
+
+    At night the ground is dark, the three kinds glow in lighter colors of their own, brightest at
+    their tops, and edges are dark.
+
+    Args:
+        image_shape: (height, width, ...); scenes are RGB.
+        look: Number in `LOOKS`.
+        first: Number of the first scene. All looks of the same number show the same scene.
+        count: Number of images.
+    """
+
+    def __init__(self, image_shape, look, first=0, count=2**12):
+        super().__init__(image_shape, LOOKS[look] == "picture", first, count)
+        if LOOKS[look] == "night":
+            self.outlined = True
+            y, x = np.mgrid[: self.height, : self.width] / max(self.height, self.width)
+            self.ground = mix((10, 10, 35), (45, 40, 80), y)
+            self.fills = [
+                mix(color, 0.6 * np.array(color), y)
+                for color in ((255, 150, 120), (190, 255, 130), (130, 190, 255))
+            ]
+
+
 class SyntheticPlaces(Images):
     """Four quadrilaterals of three kinds: their label map, their numbers, or a photograph of them.
 

@@ -11,8 +11,9 @@ class Data:
         path: A folder, zip, TFRecord, IDX, CIFAR or NumPy path, or "synthetic".
         batch_size: Images per update, over all replicas together.
         labels: If true, labels are read too, and the model is conditional on them.
-        attributes: Names of the attributes that make up the label vectors, of CelebA's table or of
-            synthetic shapes (red, filled, dark); implies `labels`.
+        attributes: Names of the attributes that make up the label vectors, of CelebA's table, of
+            synthetic shapes (red, filled, dark) or layers (triangle, square, hexagon); implies
+            `labels`.
         polygons: Kinds of synthetic polygons for a model without classes: triangles, then one
             corner more each.
         drawn: Synthetic images of two domains: "scenes", drawings and pictures; "turned", bars and

@@ -32,6 +32,10 @@ class Domains:
     failure: ValueError | None = None  # see `Images`
 
     @property
+    def sets(self) -> list:
+        return [self.a, self.b]
+
+    @property
     def wanted(self) -> Images:
         """The images that a model's outputs should be like."""
         return self.b

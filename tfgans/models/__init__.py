@@ -10,6 +10,7 @@ from tfgans.models.cartoongan import CartoonGAN
 from tfgans.models.cgan import CGAN
 from tfgans.models.cogan import CoGAN
 from tfgans.models.colorful import Colorful
+from tfgans.models.combogan import ComboGAN
 from tfgans.models.context_encoder import ContextEncoder
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
@@ -36,6 +37,7 @@ from tfgans.models.nogan import NoGAN
 from tfgans.models.o_gan import OGAN
 from tfgans.models.pix2pix import Pix2Pix
 from tfgans.models.pix2pixhd import Pix2PixHD
+from tfgans.models.pizzagan import PizzaGAN
 from tfgans.models.progan import ProGAN
 from tfgans.models.projection import ProjectionGAN
 from tfgans.models.ragan import RaGAN
@@ -72,6 +74,7 @@ MODELS = {
     "cgan": CGAN,
     "cogan": CoGAN,
     "colorful": Colorful,
+    "combogan": ComboGAN,
     "context_encoder": ContextEncoder,
     "cyclegan": CycleGAN,
     "dann": DANN,
@@ -98,6 +101,7 @@ MODELS = {
     "o_gan": OGAN,
     "pix2pix": Pix2Pix,
     "pix2pixhd": Pix2PixHD,
+    "pizzagan": PizzaGAN,
     "progan": ProGAN,
     "projection": ProjectionGAN,
     "ragan": RaGAN,

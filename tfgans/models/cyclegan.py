@@ -65,11 +65,16 @@ def encode(image, width, blocks, downs=2, norm=instance_norm):
     return x
 
 
-def decode(x, channels, ups=2, norm=instance_norm):
-    """The second half: `ups` doublings, each with half the channels, and the image."""
+def grown(x, ups=2, norm=instance_norm, doubled=doubled):
+    """`ups` doublings, each with half the channels."""
     for _ in range(ups):
         x = keras.layers.ReLU()(norm()(doubled(x, x.shape[-1] // 2)))
-    return conv(x, channels, 7, activation="tanh", dtype="float32")
+    return x
+
+
+def decode(x, channels, ups=2, norm=instance_norm, doubled=doubled):
+    """The second half of the generator: `grown`, and the image."""
+    return conv(grown(x, ups, norm, doubled), channels, 7, activation="tanh", dtype="float32")
 
 
 def build_resnet_generator(

@@ -76,13 +76,13 @@ def fit(model, settings, source, steps, callbacks=()):
 
 
 def inputs(signature, n, seed):
-    """Inputs for an endpoint: n rows of each tensor, the seed, or n itself."""
+    """Inputs for an endpoint: n rows of each tensor, the seed, n itself, or a number of frames."""
     given = {}
     for spec in signature:
         sides = [8 if side is None else side for side in spec.shape[1:]]  # images of any size
         keys, shape = np.random.RandomState(seed), (n, *sides)
         if spec.shape.rank == 0:
-            value = {"seed": seed, "n": n}[spec.name]
+            value = {"seed": seed, "n": n, "frames": 2}[spec.name]
         elif spec.dtype.is_floating:
             value = keys.uniform(-1, 1, shape)
         else:

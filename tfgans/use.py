@@ -27,7 +27,7 @@ from tfgans.data.waves import WaveFile
 from tfgans.errors import BadInput, finite, nearest, seed, whole
 from tfgans.previews import Sound, Video
 
-NUMBERS = {"seed": 0, "n": 16}  # inputs of endpoints that need not be given
+NUMBERS = {"seed": 0, "n": 16, "frames": 4}  # inputs of endpoints that need not be given
 WHOLE = {"seed": seed, "n": whole(1), "frames": whole(1), "factor": whole(2), "radius": whole(0)}
 REAL = {"stretch": (0.1, 10.0), "beta": (0.0, 1.0)}  # least and greatest value
 IMAGES = ("image", "composite", "mask")  # parameters of methods that are read from image files

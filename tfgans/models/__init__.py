@@ -57,6 +57,8 @@ from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.triple_gan import TripleGAN
 from tfgans.models.vae import VAE
 from tfgans.models.vae_gan import VAEGAN
+from tfgans.models.vgan import VGAN
+from tfgans.models.videopred import VideoPred
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
 from tfgans.models.wrm import WRM
@@ -121,6 +123,8 @@ MODELS = {
     "triple_gan": TripleGAN,
     "vae": VAE,
     "vae_gan": VAEGAN,
+    "vgan": VGAN,
+    "videopred": VideoPred,
     "wgan": WGAN,
     "wgan_gp": WGANGP,
     "wrm": WRM,
@@ -140,6 +144,7 @@ ALIASES = {  # other names in papers and in code -> ours
     "ssgan_semi": "semi_gan",
     "stack_gan": "stackgan",
     "triple": "triple_gan",
+    "videogan": "vgan",
 }
 
 

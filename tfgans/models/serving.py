@@ -10,6 +10,7 @@ from tfgans.ops.exporting import exporting
 
 SEED = tf.TensorSpec([], "int64", name="seed")
 COUNT = tf.TensorSpec([], "int64", name="n")
+FRAMES = tf.TensorSpec([], "int64", name="frames")  # to make
 
 
 def export(endpoints, path):

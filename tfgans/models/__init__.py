@@ -52,6 +52,7 @@ from tfgans.models.stargan import StarGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.triple_gan import TripleGAN
+from tfgans.models.unit import UNIT
 from tfgans.models.vae import VAE
 from tfgans.models.vae_gan import VAEGAN
 from tfgans.models.wgan import WGAN
@@ -113,6 +114,7 @@ MODELS = {
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "triple_gan": TripleGAN,
+    "unit": UNIT,
     "vae": VAE,
     "vae_gan": VAEGAN,
     "wgan": WGAN,

@@ -17,6 +17,7 @@ from tfgans.models.dcgan import DCGAN
 from tfgans.models.discogan import DiscoGAN
 from tfgans.models.disentangle import Disentangle
 from tfgans.models.dragan import DRAGAN
+from tfgans.models.dtn import DTN
 from tfgans.models.dualgan import DualGAN
 from tfgans.models.ebgan import EBGAN
 from tfgans.models.fader import Fader
@@ -58,6 +59,7 @@ from tfgans.models.vae_gan import VAEGAN
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
 from tfgans.models.wrm import WRM
+from tfgans.models.xgan import XGAN
 from tfgans.storage import load, snapshots
 
 __all__ = ["MODELS", "get", "load", "snapshots"]
@@ -79,6 +81,7 @@ MODELS = {
     "discogan": DiscoGAN,
     "disentangle": Disentangle,
     "dragan": DRAGAN,
+    "dtn": DTN,
     "dualgan": DualGAN,
     "ebgan": EBGAN,
     "fader": Fader,
@@ -120,6 +123,7 @@ MODELS = {
     "wgan": WGAN,
     "wgan_gp": WGANGP,
     "wrm": WRM,
+    "xgan": XGAN,
 }
 
 

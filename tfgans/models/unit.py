@@ -130,6 +130,32 @@ def mean_square(x):
     return tf.reduce_mean(tf.square(tf.cast(x, "float32")))
 
 
+def rows_by_codes(model, batch):
+    """Rows of image, reconstruction, translation, and the way back, by `encode` and `decode`.
+
+    Args:
+        model: It has one space of codes for the domains "a" and "b".
+        batch: "a" and "b" -> images [N, H, W, C] in [-1, 1]; the first few of each are shown.
+    """
+    rows = []
+    for own, other in (("a", "b"), ("b", "a")):
+        image = tf.convert_to_tensor(batch[own][:SHOWN])
+        code = model.encode(image, own)
+        fake = model.decode(code, other)
+        back = model.decode(model.encode(fake, other), own)
+        rows.append(images.table(image, model.decode(code, own), fake, back))
+    return np.concatenate(rows)
+
+
+def encoders_of(model):
+    """The endpoints "encode" for images of "a" and "encode_b" for those of "b"."""
+    image = [model.image_spec()]
+    return {
+        "encode": (lambda image: {"code": model.encode(image, "a")}, image),
+        "encode_b": (lambda image: {"code": model.encode(image, "b")}, image),
+    }
+
+
 @keras.saving.register_keras_serializable("tfgans")
 class UNIT(TranslationModel):
     """Two VAE-GANs with one space of codes, in the authors' setting for animals at 216x216.
@@ -211,7 +237,7 @@ class UNIT(TranslationModel):
         return self.encoder_shared(encoder(image, training=training), training=training)
 
     def decoded(self, *means):
-        """What both decoders make of codes: images in A, and images in B, one after the other.
+        """Codes as images in A, and as images in B.
 
         Both see the same noise.
 
@@ -295,18 +321,8 @@ class UNIT(TranslationModel):
 
     def preview(self, batch):
         """For each domain rows of image, reconstruction, translation, and the way back."""
-        rows = []
-        for own, other in (("a", "b"), ("b", "a")):
-            image = tf.convert_to_tensor(batch[own][:SHOWN])
-            code = self.encode(image, own)
-            fake = self.decode(code, other)
-            back = self.decode(self.encode(fake, other), own)
-            rows.append(images.table(image, self.decode(code, own), fake, back))
-        return np.concatenate(rows)
+        return rows_by_codes(self, batch)
 
     def endpoints(self):
         """Both directions; `encode` takes images of the first domain, `encode_b` of the second."""
-        return super().endpoints() | {
-            "encode": (lambda image: {"code": self.encode(image, "a")}, [self.image_spec()]),
-            "encode_b": (lambda image: {"code": self.encode(image, "b")}, [self.image_spec()]),
-        }
+        return super().endpoints() | encoders_of(self)

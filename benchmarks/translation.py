@@ -1,15 +1,16 @@
 """Translators between two domains, side by side: `python benchmarks/translation.py RUN [RUN ...]`.
 
 The runs are of models with the directions a_to_b and b_to_a, trained on the synthetic drawings and
-pictures without pairs. New scenes are drawn in both forms, so the right translation is known.
-Printed are, for each direction: the mean error against the truth (0 to 1), beside that of the input
-itself; the correlation of the edges of input and output; seconds per image. Then what a translation
-hides: the error of the way there and back, without and with a disturbance in between (noise of five
-gray values, JPEG of quality 75). A translator that hides the input in invisible details finds it
-again only without one (Chu et al., CycleGAN, a Master of Steganography, arXiv:1712.02950).
+pictures without pairs, or with `--drawn cartoons` on photographs and cartoons. New scenes are drawn
+in both forms, so the right translation is known. Printed are, for each direction: the mean error
+against the truth (0 to 1), beside that of the input itself; the correlation of the edges of input
+and output; seconds per image. Then what a translation hides: the error of the way there and back,
+without and with a disturbance in between (noise of five gray values, JPEG of quality 75). A
+translator that hides the input in invisible details finds it again only without one (Chu et al.,
+CycleGAN, a Master of Steganography, arXiv:1712.02950).
 
-With --turned the runs were trained on bars and spindles (`data.drawn=turned`): printed is the
-correlation of the directions of input and output, 0 for unrelated ones.
+With `--drawn turned` the runs were trained on bars and spindles: printed is the correlation of the
+directions of input and output, 0 for unrelated ones.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from trained import TRAINED_ON, in_parts  # noqa: E402
 
 from tfgans import images, models  # noqa: E402
 from tfgans.data.convert import to_float  # noqa: E402
-from tfgans.data.scenes import SyntheticScenes, SyntheticTurned, direction_of  # noqa: E402
+from tfgans.data.scenes import direction_of  # noqa: E402
+from tfgans.data.unpaired import DRAWN  # noqa: E402
 from tfgans.metrics import hidden  # noqa: E402
 
 SHOWN = 8
@@ -57,14 +59,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs, or names of releases")
     parser.add_argument("--images", type=int, default=128)
-    parser.add_argument("--turned", action="store_true")
+    parser.add_argument("--drawn", choices=DRAWN, default="scenes")
     parser.add_argument("--picture", type=pathlib.Path)
     given = parser.parse_args()
+    turned = given.drawn == "turned"
     rows = []
     for run in given.runs:
         model = models.load(run)
-        kind = SyntheticTurned if given.turned else SyntheticScenes
-        a, b = drawn(kind, tuple(model.image_shape), given.images)
+        a, b = drawn(DRAWN[given.drawn], tuple(model.image_shape), given.images)
         print(f"{run}: {type(model).__name__}, {model.count_params():,} numbers")
         for word, back, source, truth in (("a_to_b", "b_to_a", a, b), ("b_to_a", "a_to_b", b, a)):
 
@@ -78,7 +80,7 @@ def main():
             start = time.perf_counter()
             output = made(source, word)
             seconds = (time.perf_counter() - start) / len(source)
-            if given.turned:
+            if turned:
                 angles = direction_of(source), direction_of(output)
                 fits = [abs(np.mean(np.exp(2j * (angles[1] - s * angles[0])))) for s in (1, -1)]
                 print(
@@ -102,7 +104,7 @@ def main():
                 factor = source.shape[1] // where.shape[1]
                 where = where.repeat(factor, axis=1).repeat(factor, axis=2)
                 rows.insert(-1, where * (source[:SHOWN] + 1) - 1)
-            if not given.turned and run == given.runs[-1]:
+            if not turned and run == given.runs[-1]:
                 rows.append(truth[:SHOWN])
     if given.picture:
         side = max(row.shape[1] for row in rows)

@@ -68,6 +68,20 @@ def test_a_batch_has_labels_of_the_source_and_none_of_the_target(tmp_path):
     assert len(set(seen["a"][:12])) == 12 and len(set(seen["b"][:6])) == 6
 
 
+def test_the_labeled_domain_may_be_the_second_one(tmp_path):
+    """With b_to_a "a" and its labels are of the folder B, and "b" is of A."""
+    path = folders(tmp_path)
+    chosen, source, model = opened(path, batch_size=6, direction="b_to_a")
+    assert chosen.model["num_classes"] == 2 and source.wanted is source.b
+    for batch in some(model, source, chosen, 4):
+        np.testing.assert_array_equal((grays(batch["a"]) - 200) // 10, batch["a_label"])
+        assert grays(batch["b"]).max() < 200
+    chosen = config.Config("dann", {"image_shape": [8, 8, 3], "num_classes": 3})
+    chosen.data = Data("synthetic", direction="b_to_a")
+    source = data.resolve(chosen, DANN)
+    assert type(source.a) is ShiftedPolygons and type(source.b) is SyntheticImages
+
+
 def test_batches_are_a_function_of_the_step(tmp_path):
     """A run that begins at step 3, and a worker with half of each batch, see the same examples."""
     chosen, source, model = opened(folders(tmp_path), batch_size=4)

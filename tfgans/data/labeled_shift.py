@@ -1,7 +1,8 @@
 """The data kind "labeled_shift": labeled images of a source domain, and images of a target domain.
 
 On disk they are two folders, as for the kind "unpaired": A, the source, has class numbers. Labels
-of B, the target, are never read; they are there for measuring, as `source.b.labels`.
+of B, the target, are never read; they are there for measuring, as `source.b.labels`. With
+`data.direction` b_to_a the second folder is the source, and comes as "a".
 """
 
 import numpy as np
@@ -28,11 +29,16 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
         model = defaults | given
         shape, classes = model["image_shape"], model["num_classes"]
         black = SyntheticImages(shape, classes)
-        return Domains(black, ShiftedPolygons(shape, classes, first=len(black)))
-    domains = opened(settings, given)
+        return directed(Domains(black, ShiftedPolygons(shape, classes, first=len(black))), settings)
+    domains = directed(opened(settings, given), settings)
     check_labels(domains.a, given.get("num_classes", 0))
     given.setdefault("num_classes", domains.a.num_classes)
     return domains
+
+
+def directed(domains: Domains, settings: Data) -> Domains:
+    """The two domains, source first."""
+    return domains if settings.direction == "a_to_b" else Domains(domains.b, domains.a)
 
 
 class ShiftedPolygons(Images):
@@ -107,7 +113,7 @@ class Reader:
 
     unit = "images"  # per domain
     real = "a_label"  # the model answers with classes
-    settings = ("flip",)
+    settings = ("flip", "direction")
     draws = 2  # mirror if < 0.5, for a and for b
 
     def __init__(self, model, source: Domains, config: Data, stage: int):

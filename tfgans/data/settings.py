@@ -23,7 +23,8 @@ class Data:
         flip: If true, images are mirrored with probability 1/2, both images of a pair alike.
         jitter: Number of pixels. Images are resized to this much more than the model's height and
             width, and cropped at random, both images of a pair alike.
-        direction: "a_to_b" or "b_to_a": from the input image of a pair to the target.
+        direction: "a_to_b" or "b_to_a": from the input image of a pair to the target, or from the
+            labeled domain to the other one.
         degrade: Damage that makes the input of each image: "gray", "grain", "lightness", "jpeg",
             "bicubic4", "noise", "hole" or "blobs" (see `degraded.py`); "auto" is the one that the
             model undoes.

@@ -6,6 +6,7 @@ from tfgans.errors import BadInput
 
 MAY_BE_0 = ("num_classes", "minibatch_group", "minibatch_features", "discriminator_mapping_layers")
 MAY_BE_0 += ("global_steps", "enhancer_steps")  # stages of pix2pixHD that are over
+MAY_BE_0 += ("shared_layers",)  # of UNIT's discriminators
 
 
 def channels_of(arrays, pattern):

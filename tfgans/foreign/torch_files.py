@@ -39,6 +39,12 @@ IN_PICKLES = TENSORS | {"torch.storage._load_from_bytes"}
 INERT = {"torch.device"} | {f"torch.{name}" for name in ("float16", "float32", "float64", "int64")}
 
 
+def is_own_file(data) -> bool:
+    """True for the bytes of a file of `torch.save`, of the zip format or of the older one."""
+    old = b"\x80\x02\x8a\x0a" + MAGIC_NUMBER.to_bytes(10, "little") + b"."
+    return data.startswith((b"PK\x03\x04", old))
+
+
 def read_state_dict(path) -> dict:
     """Reads the tensors of a `.pth` or `.pt` file that `torch.save` wrote, without PyTorch.
 

@@ -18,6 +18,7 @@ from tfgans.models.dcgan import DCGAN
 from tfgans.models.discogan import DiscoGAN
 from tfgans.models.disentangle import Disentangle
 from tfgans.models.dragan import DRAGAN
+from tfgans.models.dtn import DTN
 from tfgans.models.dualgan import DualGAN
 from tfgans.models.ebgan import EBGAN
 from tfgans.models.fader import Fader
@@ -55,6 +56,7 @@ from tfgans.models.stargan import StarGAN
 from tfgans.models.stylegan import StyleGAN
 from tfgans.models.stylegan2 import StyleGAN2
 from tfgans.models.triple_gan import TripleGAN
+from tfgans.models.unit import UNIT
 from tfgans.models.vae import VAE
 from tfgans.models.vae_gan import VAEGAN
 from tfgans.models.vgan import VGAN
@@ -62,6 +64,7 @@ from tfgans.models.videopred import VideoPred
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
 from tfgans.models.wrm import WRM
+from tfgans.models.xgan import XGAN
 from tfgans.storage import load, snapshots
 
 __all__ = ["MODELS", "get", "load", "snapshots"]
@@ -84,6 +87,7 @@ MODELS = {
     "discogan": DiscoGAN,
     "disentangle": Disentangle,
     "dragan": DRAGAN,
+    "dtn": DTN,
     "dualgan": DualGAN,
     "ebgan": EBGAN,
     "fader": Fader,
@@ -121,6 +125,7 @@ MODELS = {
     "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
     "triple_gan": TripleGAN,
+    "unit": UNIT,
     "vae": VAE,
     "vae_gan": VAEGAN,
     "vgan": VGAN,
@@ -128,6 +133,7 @@ MODELS = {
     "wgan": WGAN,
     "wgan_gp": WGANGP,
     "wrm": WRM,
+    "xgan": XGAN,
 }
 
 

@@ -20,21 +20,24 @@ from tfgans.pretrained import (
     pix2pix,
     pix2pixhd,
     progan,
+    stargan,
     stylegan,
     stylegan2,
+    unit,
 )
 
 TENSORFLOW = {"dnnlib.tflib.network.Network", "tfutil.Network", "network.Network"}
 NAMES = {stylegan2.PERSISTENT} | TENSORFLOW | torch_files.IN_PICKLES | torch_files.INERT
 
 
-def load(path, b_to_a=None, **changes) -> keras.Model:
+def load(path, b_to_a=None, discriminator=None, **changes) -> keras.Model:
     """Makes a model from an official checkpoint. Nothing in the file is run.
 
     It reads pickles of stylegan2-ada-pytorch, stylegan2, stylegan2-ada, stylegan and
     progressive_growing_of_gans, and those of stylegan3 that hold a StyleGAN2; the folders of
     BigGAN's and BigBiGAN's modules of TensorFlow Hub; Hugging Face's BigGAN-deep; generators of
-    pytorch-CycleGAN-and-pix2pix, pix2pixHD and SPADE (GauGAN); and those of DeOldify. The averaged
+    pytorch-CycleGAN-and-pix2pix, pix2pixHD and SPADE (GauGAN); those of DeOldify; and networks of
+    StarGAN and UNIT. The averaged
     generator ("G_ema", "Gs") becomes `generator_ema`, which `sample` uses; training continues with
     G and D. The contents of the file are printed.
 
@@ -42,28 +45,32 @@ def load(path, b_to_a=None, **changes) -> keras.Model:
     one the model has no `b_to_a`, rather than one of random weights.
 
     Args:
-        path: Path of the `.pkl`, `.bin` or `.pth` file, or of the module's folder.
+        path: Path of the `.pkl`, `.bin`, `.pth` or `.ckpt` file, or of the module's folder.
         b_to_a: Path of a second `.pth` file, of the other direction of a CycleGAN.
+        discriminator: Path of a second file, of the discriminator of a StarGAN or those of a UNIT.
         changes: Arguments of the model's constructor that the file does not hold, such as
             `augment="bgc"` or `r1_gamma=2.0`.
 
     Returns:
         A `StyleGAN2`, `StyleGAN`, `ProGAN`, `BigGAN`, `BigBiGAN`, `CycleGAN`, `Pix2Pix`,
-        `Pix2PixHD`, `GauGAN` or `NoGAN`, not compiled.
+        `Pix2PixHD`, `GauGAN`, `NoGAN`, `StarGAN` or `UNIT`, not compiled.
 
     Raises:
         BadInput: The file is damaged, holds another kind of network, or names classes or functions
-            that official files do not have; or there is a second file, and the first one is of no
-            CycleGAN.
+            that official files do not have; or there is a second file that does not belong to the
+            first one.
     """
     path = pathlib.Path(path).expanduser()
     path.stat()  # an absent file is not a damaged one
     is_pickle = path.is_file() and path.suffix not in (".bin", ".pt", ".pth")
     data = path.read_bytes() if is_pickle else b""
+    is_pickle &= not torch_files.is_own_file(data)
     with pickles.refusals(path):
         family, networks = read(data) if is_pickle else read_module(path)
     if b_to_a is not None:
         networks |= read_way_back(pathlib.Path(b_to_a).expanduser(), path, family)
+    if discriminator is not None:
+        networks |= read_discriminator(pathlib.Path(discriminator).expanduser(), path, family)
     with pickles.refusals(path):
         found, notes = ", ".join(networks), []
         for absent, other in (("G", "G_ema"), ("G_ema", "G")):
@@ -77,7 +84,8 @@ def load(path, b_to_a=None, **changes) -> keras.Model:
     model = models.get(name)(**arguments)
     with pickles.refusals(path):
         family.fill(model, networks)
-    print(f"{path}{f', {b_to_a}' if b_to_a else ''}: {found} of {name}.")
+    files = ", ".join(str(file) for file in (path, b_to_a, discriminator) if file is not None)
+    print(f"{files}: {found} of {name}.")
     print(", ".join(f"{word}={value!r}" for word, value in settings.items()))
     print(*notes, *others, family.LICENSE, sep="\n")
     return model
@@ -111,11 +119,15 @@ def read_module(path) -> tuple:
     for family in (pix2pixhd, gaugan):
         if family.is_known(arrays):
             return family, {"generator": family.read(arrays)}
+    if unit.is_known(arrays):
+        return unit, {"generators": unit.read(arrays)}
+    if stargan.is_known(arrays):
+        return stargan, {"generator": stargan.read(arrays)}
     if any(name.startswith("model.") for name in arrays):
         return cyclegan, {"a_to_b": cyclegan.read(arrays)}
     raise BadInput(
-        "it holds no generator of CycleGAN, pix2pix, pix2pixHD, SPADE or DeOldify, no ResNet of "
-        "torchvision, and no BigGAN-deep of Hugging Face's form"
+        "it holds no generator of CycleGAN, pix2pix, pix2pixHD, SPADE, DeOldify, StarGAN or UNIT, "
+        "no ResNet of torchvision, and no BigGAN-deep of Hugging Face's form"
     )
 
 
@@ -142,6 +154,33 @@ def read_way_back(path, first, family) -> dict:
         if other is not cyclegan:
             raise BadInput(f"it is no generator of CycleGAN, as {first} is")
     return {"b_to_a": networks["a_to_b"]}
+
+
+def read_discriminator(path, first, family) -> dict:
+    """Reads a second file, of the discriminators that belong to the first one.
+
+    Args:
+        path: The second file.
+        first: The first file.
+        family: The module of this package for the first file.
+
+    Returns:
+        "discriminator" for StarGAN or "discriminators" for UNIT -> what `read_discriminator` of
+        that module returns.
+
+    Raises:
+        BadInput: The first file is of another model; or the second one is no such file.
+    """
+    if family not in (stargan, unit):
+        kind = family.__name__.rpartition(".")[2]
+        raise BadInput(f"{first} is of {kind}, which has no file for discriminators: leave it out.")
+    path.stat()
+    with pickles.refusals(path):
+        arrays = torch_files.read_state_dict(path)
+        if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
+            raise BadInput("its arrays are together larger than the file")
+        found = family.read_discriminator(arrays)
+    return {"discriminators" if family is unit else "discriminator": found}
 
 
 def read(data) -> tuple:

@@ -186,7 +186,7 @@ class PizzaGAN(TranslationModel):
         """Takes all layers off, each time the one that shows most.
 
         The classes of the layers are those that D reads. The layer on top is seen whole, so its
-        mask is the largest where layers are of one size.
+        mask is the largest where layers are of one size: it has the most pixels above 1/2.
 
         Args:
             image: [N, H, W, C] in [-1, 1].
@@ -202,7 +202,7 @@ class PizzaGAN(TranslationModel):
         for _ in range(self.num_classes):
             made = [composed(image, network(image, training=False)) for network in self.removers]
             bare, mask = (tf.stack(part, axis=1) for part in zip(*made, strict=True))  # [N, K, ...]
-            size = tf.reduce_mean(mask, axis=[2, 3, 4])
+            size = tf.reduce_mean(tf.cast(mask > 0.5, "float32"), axis=[2, 3, 4])
             top = tf.argmax(tf.where(left, size, -1.0), axis=1, output_type="int32")
             some = tf.reduce_any(left, axis=1)
             chosen = some[:, None, None, None]

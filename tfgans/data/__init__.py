@@ -170,7 +170,7 @@ def batches(
     first, readers = shard[0] * part, {}
 
     def reader_of(stage):
-        shape = tuple(model.stage_shape(stage))
+        shape = *model.stage_shape(stage), model.stage_length(stage)
         if shape not in readers:  # stages of one shape share it
             readers[shape] = reader(model, source, settings, stage)
         return readers[shape]

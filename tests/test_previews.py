@@ -52,6 +52,11 @@ def test_video_is_a_moving_picture_and_a_strip(tmp_path):
     assert (np.diff(strip[12, 4::8, 0].astype(int)) < 0).all()
 
 
+def test_a_spectrogram_of_a_long_wave_is_not_wider_than_a_screen():
+    assert spectrograms(np.zeros([1, 600_000]), 16_000).shape[2] in range(1000, 2001)
+    assert spectrograms(np.zeros([1, 60_000]), 16_000).shape[2] in range(400, 500)
+
+
 def test_waves_have_names(tmp_path):
     sound = Sound(np.zeros([2, 600]), names=("noisy", "clean"))
     assert drawn(tmp_path, sound) == {f"00000010{x}" for x in ("-noisy.wav", "-clean.wav", ".png")}

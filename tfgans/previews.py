@@ -18,6 +18,7 @@ from tensorboard.plugins.image import metadata
 from tfgans import images
 
 DECIBELS = 80.0  # from the loudest point of a spectrogram, white, to black
+WIDEST = 2000  # columns of a spectrogram, at most; of more, every second or third is shown
 STRIP = 8  # pictures of a clip in a strip, at most
 PLOT, DOT = 256, 2  # side of a plot of points, and radius of a point, in pixels
 INKS = ((60, 110, 200), (230, 130, 40), (60, 160, 80), (170, 70, 160), (90, 90, 90))
@@ -68,6 +69,7 @@ def spectrograms(waves, rate) -> np.ndarray:
     window = min(512, waves.shape[1])
     _, _, power = signal.spectrogram(waves, rate, nperseg=window, noverlap=3 * window // 4, axis=1)
     loudness = 10.0 * np.log10(power + 1e-12)  # [n, H, W]
+    loudness = loudness[:, :, :: -(-loudness.shape[2] // WIDEST)]
     loudness = 1.0 + 2.0 * (loudness - loudness.max()) / DECIBELS
     return np.clip(loudness, -1.0, 1.0)[:, ::-1, :, None]
 

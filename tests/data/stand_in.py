@@ -11,3 +11,6 @@ class StandIn(types.SimpleNamespace):
 
     def stage_shape(self, stage):
         return getattr(self, "image_shape", ())
+
+    def stage_length(self, stage):
+        return getattr(self, "length", 0)

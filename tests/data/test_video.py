@@ -88,6 +88,22 @@ def test_folders_of_frames(folder, capsys):
         batches(model(13), source, Data(), 0)
 
 
+def test_each_stage_has_clips_of_its_own_length(folder):
+    class Growing(StandIn):
+        stage_steps = (2,)
+
+        def stage_of(self, step):
+            return int(step >= 2)
+
+        def stage_length(self, stage):
+            return (2, 4)[stage]
+
+    like = Growing(image_shape=(8, 8, 3), length=4, data_kind="video")
+    data = batches(like, open_films(folder, Data()), Data(batch_size=2), 0)
+    assert data.element_spec["video"].shape == (2, None, 8, 8, 3)
+    assert [batch["video"].shape[1] for batch in data.take(4)] == [2, 2, 4, 4]
+
+
 def test_frames_are_in_the_order_of_their_numbers(folder):
     source = open_films(folder, Data())
     video = source.read(0, [1, 2, 9, 10, 11])["video"]  # 10.png is before 2.png by name

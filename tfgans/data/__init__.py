@@ -171,13 +171,13 @@ def batches(
             f"{whole} images per step cannot be shared equally by {shard[1]} workers.",
             f"Set data.batch_size to a multiple of {shard[1]}.",
         )
-    first, readers = shard[0] * part, {}
+    first, readers, signature_of = shard[0] * part, {}, KINDS[model.data_kind].signature
 
     def reader_of(stage):
-        shape = tuple(model.stage_shape(stage))
-        if shape not in readers:  # stages of one shape share it
-            readers[shape] = reader(model, source, settings, stage)
-        return readers[shape]
+        form = str(signature_of(model, stage))
+        if form not in readers:  # stages of one form share it
+            readers[form] = reader(model, source, settings, stage)
+        return readers[form]
 
     stages = range(len(model.stage_steps) + 1) if stage is None else [stage]
     signature = common_signature([reader_of(k).signature for k in stages])

@@ -9,8 +9,9 @@ A set is one of these, at any depth, and of a folder `train` in it only that is 
 Images that are at least four times as long as wide are strips. For models of label maps there are
 two sets of folders with frames of the same names, as for the kind "label_maps".
 
-A clip has `model.length` frames, which are `data.every_nth` frames apart where the film is long
-enough, and next to each other where it is not. Shorter films are left out.
+A clip has `model.length` frames, or as many as its stage says, which are `data.every_nth` frames
+apart where the film is long enough, and next to each other where it is not. Shorter films are left
+out.
 """
 
 import pathlib
@@ -285,7 +286,7 @@ def resolve(settings: Data, given: dict, defaults: dict):
 def signature(model, stage: int) -> dict:
     """Key -> TensorSpec of one example, as a model takes it in a stage."""
     height, width, channels = model.stage_shape(stage)
-    clip = [model.length, height, width]
+    clip = [model.stage_length(stage), height, width]
     specs = {
         "flow": tf.TensorSpec([*clip, 2]),
         "visible": tf.TensorSpec([*clip, 1]),
@@ -352,8 +353,8 @@ class Reader:
     another film.
 
     Args:
-        model: Its length, stage_shape and `parts_of_clips` are used, and for label maps its
-            num_labels and `unlabeled`.
+        model: Its stage_length, stage_shape and `parts_of_clips` ("flow", "visible", "map",
+            "image") are used, and for label maps its num_labels and `unlabeled`.
         source: The films that `resolve` returns.
         config: Its every_nth, flip, jitter and broken are used.
         stage: Stage of the model.
@@ -369,15 +370,15 @@ class Reader:
 
     def __init__(self, model, source, config: Data, stage: int):
         self.source, self.config, self.signature = source, config, signature(model, stage)
-        self.shape, self.length = tuple(model.stage_shape(stage)), model.length
-        self.clips, self.model = Clips(source, model.length), model
+        self.shape, self.length = tuple(model.stage_shape(stage)), model.stage_length(stage)
+        self.clips, self.model = Clips(source, self.length), model
         sides = [side + config.jitter for side in self.shape[:2]]
         report_conversion(source, *sides, self.shape[2])
         if len(self.clips) < len(source) and not getattr(source, "short_reported", False):
             source.short_reported = True
             print(
                 f"{len(source) - len(self.clips)} of {len(source)} films of {source.path} have "
-                f"less than {model.length} frames, and are left out."
+                f"less than {self.length} frames, and are left out."
             )
         self.pool = ThreadPoolExecutor()
 

@@ -69,6 +69,10 @@ class BaseModel(Stepping):
         """(height, width, channels) of the images that a stage trains on; () without images."""
         return getattr(self, "image_shape", ())
 
+    def stage_length(self, stage):
+        """Frames of the clips, tokens or samples that a stage trains on; 0 without them."""
+        return getattr(self, "length", 0)
+
     def outputs(self, batch):
         """The model's answer to a batch of its kind: [N, H, W, C] in [-1, 1], or tokens [N, T].
 

@@ -75,7 +75,7 @@ def test_the_start_of_the_weights():
 
 
 def masked(model, logit):
-    """What G makes of Z where the mask is sigmoid(logit) everywhere."""
+    """The clips that G makes of Z where the mask is sigmoid(logit) everywhere."""
     head = model.generator.get_layer("mask")
     before = head.get_weights()
     head.set_weights([np.zeros_like(before[0]), np.full_like(before[1], logit)])

@@ -122,6 +122,14 @@ def test_label_maps_and_instances_from_files(tmp_path):
         use.tensor_of(model, "map", spec, str(tmp_path / "a.png"), [])
 
 
+def test_a_code_of_maps_is_written_as_an_array(tmp_path):
+    """It has as many channels as it wants, and values of any size."""
+    code = np.random.RandomState(0).randn(2, 3, 3, 16).astype("float32")
+    (file,) = use.write({"code": code}, use.Use(None, {}), str(tmp_path / "out"))
+    assert file.name == "out-code.npy"
+    np.testing.assert_array_equal(np.load(file), code)
+
+
 def test_masks_are_the_images_of_a_folder_and_are_written_one_by_one(tmp_path):
     """[1, H, W, M] in the order of their names; written as a grid of M pictures."""
     (tmp_path / "masks").mkdir()

@@ -368,7 +368,7 @@ def write(made, use, path, rate=10) -> list:
             continue
         elif use.kind == "video":
             images.save_video(value, file := pathlib.Path(f"{stem}.gif"), rate)
-        elif value.ndim == 4:
+        elif value.ndim == 4 and name != "code":  # a code of maps is no picture
             if name == "masks":  # each a picture of its own
                 value = np.moveaxis(value, 3, 1).reshape(-1, *value.shape[1:3], 1)
             value = value / 127.5 - 1.0 if value.dtype == np.uint8 else value

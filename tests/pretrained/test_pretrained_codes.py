@@ -63,10 +63,16 @@ def star_arrays(width=4, classes=3, blocks=2, statistics=True):
     return weights.arrays
 
 
-def star(v, x, label, blocks=2):
+def star(v, x, label, blocks=2, running=False):
     """Edits [N, 3, H, W]: the label is constant maps behind the image, borders are zeros."""
 
     def normalized(x, name):
+        if running:
+            mean, variance, gain, shift = (
+                v[f"{name}.{word}"][:, None, None]
+                for word in ("running_mean", "running_var", "weight", "bias")
+            )
+            return (x - mean) / np.sqrt(variance + 1e-5) * gain + shift
         return norm(x, v[f"{name}.weight"], v[f"{name}.bias"])
 
     maps = np.broadcast_to(label[:, :, None, None], [*label.shape, *x.shape[2:]])
@@ -114,8 +120,24 @@ def test_a_generator_of_stargan(statistics, tmp_path, capsys):
     assert np.abs(official - nhwc(star(arrays, nchw(x), LABEL[::-1]))).max() > 0.05
     text = capsys.readouterr().out
     assert f"{path}: generator of stargan." in text and "num_classes=3, width=4, blocks=2" in text
-    assert "running statistics of instance normalization are left out" in text
+    assert ("running statistics of the instance normalization" in text) == statistics
     assert "exclusive=true" in text and "There is no discriminator" in text
+
+
+def test_running_statistics_of_stargan(tmp_path):
+    arrays = star_arrays()
+    for name in arrays:
+        if name.endswith("running_var"):  # else images would be gray
+            arrays[name] = arrays[name] / 8
+    path = written(tmp_path / "200000-G.ckpt", arrays)
+    model = pretrained.load(path, image_shape=SHAPE, statistics="running")
+    x = pictures(SHAPE)
+    same(model.edit(x, LABEL).numpy(), nhwc(star(arrays, nchw(x), LABEL, running=True)))
+    written(path, star_arrays(statistics=False))
+    with pytest.raises(BadInput, match="lacks 'main.1.running_mean', "):
+        pretrained.load(path, image_shape=SHAPE, statistics="running")
+    with pytest.raises(BadInput, match="No kind of statistics named 'runing'. Did you mean"):
+        pretrained.load(path, image_shape=SHAPE, statistics="runing")
 
 
 def test_both_files_of_stargan(tmp_path, capsys):

@@ -29,7 +29,7 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Images:
         defaults: All arguments of the model's constructor, with their defaults.
     """
     if settings.path == "synthetic":
-        return ColoredShapes((defaults | given)["image_shape"])
+        return ColoredShapes(given.get("image_shape") or defaults["image_shape"])
     settings = dataclasses.replace(settings, labels=True)
     source = open_source(settings, given.get("image_shape"))
     if "image_shape" not in given:

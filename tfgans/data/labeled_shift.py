@@ -26,8 +26,9 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Domains:
         defaults: All arguments of the model's constructor, with their defaults.
     """
     if settings.path == "synthetic":
-        model = defaults | given
-        shape, classes = model["image_shape"], model["num_classes"]
+        shape, classes = (
+            given.get(word) or defaults[word] for word in ("image_shape", "num_classes")
+        )
         black = SyntheticImages(shape, classes)
         return directed(Domains(black, ShiftedPolygons(shape, classes, first=len(black))), settings)
     domains = directed(opened(settings, given), settings)

@@ -26,8 +26,10 @@ def resolve(settings: Data, given: dict, defaults: dict) -> Images:
     """
     settings = dataclasses.replace(settings, labels=True)
     if settings.path == "synthetic":
-        model = defaults | given
-        return open_source(settings, model["image_shape"], model["num_classes"])
+        shape, classes = (
+            given.get(word) or defaults[word] for word in ("image_shape", "num_classes")
+        )
+        return open_source(settings, shape, classes)
     source = open_source(settings, given.get("image_shape"), given.get("num_classes", 0))
     if "image_shape" not in given:
         given["image_shape"] = list(common_shape(source))

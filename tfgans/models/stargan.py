@@ -25,7 +25,7 @@ import keras
 import tensorflow as tf
 
 from tfgans import images, random
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, nearest
 from tfgans.models.cgan import with_label
 from tfgans.models.cyclegan import l1, residual
 from tfgans.models.discogan import initializer
@@ -36,9 +36,17 @@ from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings
 
 
-def norm():
+def instance():
     """Instance normalization with a gain and a bias for each channel."""
     return keras.layers.GroupNormalization(groups=-1, epsilon=1e-5)
+
+
+def running():
+    """The same arithmetic with stored statistics, in use."""
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+
+
+NORMS = {"instance": instance, "running": running}
 
 
 def conv(x, filters, size=3, strides=1, kind=keras.layers.Conv2D, **kwargs):
@@ -48,12 +56,12 @@ def conv(x, filters, size=3, strides=1, kind=keras.layers.Conv2D, **kwargs):
     )(x)
 
 
-def relu(x):
-    return keras.layers.ReLU()(norm()(x))
-
-
-def build_generator(image_shape, num_classes, width, blocks):
+def build_generator(image_shape, num_classes, width, blocks, norm=instance):
     """Images and wanted label [N, num_classes] -> images in [-1, 1] of the same size."""
+
+    def relu(x):
+        return keras.layers.ReLU()(norm()(x))
+
     halved(image_shape, 2)  # raises BadInput where that is not possible
     image = keras.Input(image_shape, name="image")
     label = keras.Input([num_classes], name="label")
@@ -104,6 +112,9 @@ class StarGAN(TranslationModel):
         penalty_weight: Weight of the gradient penalty.
         hold_steps: Steps at the full learning rates; in each D moves n_critic times.
         decay_steps: Steps over which they then fall to 0.
+        statistics: "instance": each image is normalized by its own statistics. "running" is for the
+            use of a published file, by the ones that it holds; a training would take those of the
+            batch.
     """
 
     data_kind = "attribute_sets"
@@ -122,6 +133,7 @@ class StarGAN(TranslationModel):
         penalty_weight=10.0,
         hold_steps=20_000,
         decay_steps=20_000,
+        statistics="instance",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -143,8 +155,11 @@ class StarGAN(TranslationModel):
         self.class_weight, self.cycle_weight = class_weight, cycle_weight
         self.penalty_weight = penalty_weight
         self.hold_steps, self.decay_steps = hold_steps, decay_steps
+        self.statistics = statistics
+        if statistics not in NORMS:
+            raise BadInput(nearest("kind of statistics", statistics, NORMS))
         self.batches_per_step = max(n_critic, 2)  # the wanted labels come from another batch
-        self.generator = build_generator(image_shape, num_classes, width, blocks)
+        self.generator = build_generator(image_shape, num_classes, width, blocks, NORMS[statistics])
         read = self.first_classes + second_classes  # D reads no mask
         self.discriminator = build_discriminator(image_shape, read, width)
 

@@ -2,10 +2,10 @@
 
 A file `200000-G.ckpt` of the authors' code is the state dict of its generator, and `200000-D.ckpt`
 that of its discriminator. The instance normalization has gains and biases, and running statistics
-as well. Here they are left out, and each image has its own statistics.
+as well. A model with `statistics="running"` takes them; without that each image has its own.
 
-Not verified: the published program may use the running statistics, since one version of it calls
-eval() before it makes images.
+Not verified: the statistics that are meant, since one version of the published program calls eval()
+before it makes images, and so takes the running ones.
 """
 
 import re
@@ -40,13 +40,14 @@ def layers_of(blocks) -> list:
 
 
 def read(arrays) -> dict:
-    """The arrays of a generator without running statistics; its settings.
+    """The arrays of a generator, its running statistics, and its settings.
 
     Args:
         arrays: Name -> array, as in a state dict of the authors' program.
 
     Returns:
-        "arrays" -> name -> array; "image_channels", "num_classes", "width", "blocks".
+        "arrays" and "statistics" -> name -> array; "image_channels", "num_classes", "width",
+        "blocks".
 
     Raises:
         BadInput: It is another kind of network, or incomplete.
@@ -60,8 +61,9 @@ def read(arrays) -> dict:
         {m[1] for name in arrays if (m := re.fullmatch(r"main\.(\d{1,3})\.main\.0\.weight", name))}
     )
     layers = layers_of(blocks)
-    left_out = {f"{after(name)}.{word}" for name in layers[:-1] for word in STATISTICS}
-    arrays = {name: array for name, array in arrays.items() if name not in left_out}
+    places = {f"{after(name)}.{word}" for name in layers[:-1] for word in STATISTICS}
+    statistics = {name: array for name, array in arrays.items() if name in places}
+    arrays = {name: array for name, array in arrays.items() if name not in places}
     none = np.zeros([0, 0, 0, 0])
     width, inputs = arrays[f"{layers[0]}.weight"].shape[:2]
     channels = arrays.get(f"{layers[-1]}.weight", none).shape[0]
@@ -76,6 +78,7 @@ def read(arrays) -> dict:
     check_shapes(shapes, arrays)
     return {
         "arrays": arrays,
+        "statistics": {k: v for k, v in statistics.items() if not k.endswith(STATISTICS[2])},
         "image_channels": channels,
         "num_classes": inputs - channels,
         "width": width,
@@ -144,9 +147,11 @@ def settings_of(networks) -> tuple:
         "Labels are attributes, each there or not (CelebA's five). For classes that exclude each "
         "other, such as expressions: exclusive=true."
     )
-    notes.append(
-        "Its running statistics of instance normalization are left out: each image has its own."
-    )
+    if found["statistics"]:
+        notes.append(
+            "It holds running statistics of the instance normalization, which are left out: each "
+            "image has its own. To take them: statistics=running."
+        )
     settings = {"image_shape": (side, side, found["image_channels"])}
     return settings | {word: found[word] for word in ("num_classes", "width", "blocks")}, notes
 
@@ -171,7 +176,13 @@ def fill(model, networks):
     for name, norm in zip(layers[:-1], norms, strict=True):
         names[f"{after(name)}.weight"] = norm.gamma, np.asarray
         names[f"{after(name)}.bias"] = norm.beta, np.asarray
-    assign(names, found["arrays"])
+    arrays = found["arrays"]
+    if model.statistics == "running":
+        for name, norm in zip(layers[:-1], norms, strict=True):
+            names[f"{after(name)}.running_mean"] = norm.moving_mean, np.asarray
+            names[f"{after(name)}.running_var"] = norm.moving_variance, np.asarray
+        arrays = arrays | found["statistics"]
+    assign(names, arrays)
     if "discriminator" in networks:
         *body, one, other = convolutions_of(model.discriminator)
         score, logits = (one, other) if one.padding == "same" else (other, one)

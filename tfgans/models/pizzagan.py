@@ -5,7 +5,7 @@ Papadopoulos, Tamaazousti, Ofli, Weber, Torralba, CVPR 2019, arXiv:1906.02839.
 New here: an image is a stack of layers, and each class of layers has a module that adds one and a
 module that takes one off. A module makes an appearance A and a mask M, and its result is
 M A + (1 - M) x: where the mask is 0 the image stays as it is, bit for bit. All that is told about
-an image is the classes of its layers. Adding and taking off again must return the image. What lies
+an image is the classes of its layers. Adding and taking off again must return the image. The layer
 on top has the largest mask, so layers can be taken off one after another, and their order is found.
 
 A step is about one class, drawn for it: its module for adding gets the images without the class,

@@ -33,6 +33,7 @@ FAMILIES = {  # kind of data -> heading
     "tokens": "Sequences",
     "audio": "Clean speech from noisy speech",
     "video": "Films",
+    "video": "Films",
 }
 
 

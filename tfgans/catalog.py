@@ -33,7 +33,6 @@ FAMILIES = {  # kind of data -> heading
     "tokens": "Sequences",
     "audio": "Clean speech from noisy speech",
     "video": "Films",
-    "video": "Films",
 }
 
 

@@ -1,11 +1,14 @@
 """The files around the package agree with it: versions, Pythons, commands of workflows."""
 
+import inspect
 import pathlib
 import re
 
+import pytest
 import yaml
 
 from tfgans import __version__
+from tfgans.models import MODELS
 
 ROOT = pathlib.Path(__file__).parents[1]
 SETUP = (ROOT / "setup.py").read_text(encoding="utf-8")
@@ -47,3 +50,17 @@ def test_the_oldest_packages_are_those_of_setup():
     assert pinned.keys() == least.keys()
     for name, version in pinned.items():
         assert version == least[name] or version.startswith(f"{least[name]}."), name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_argument_of_a_model_is_explained(name):
+    """The card of a model shows its class: Args has each argument of the constructor, and no other.
+
+    Classes of layers and networks have their arguments from the model that builds them.
+    """
+    cls = MODELS[name]
+    parameters = inspect.signature(cls.__init__).parameters
+    wanted = {word for word in parameters if word not in ("self", "kwargs")}
+    section = inspect.getdoc(cls).partition("Args:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^    (\w+(?:, \w+)*): ", section, re.MULTILINE)
+    assert {word for words in found for word in words.split(", ")} == wanted

@@ -59,6 +59,8 @@ setup(
             "ruff>=0.6",
             "tensorflow-serving-api>=2.21",
             "hypothesis>=6.100",
+            "fastapi>=0.110",  # examples/serving
+            "uvicorn>=0.29",
             "mlflow-skinny>=3",  # a service that a run sends its numbers to
         ],
     },

@@ -79,7 +79,7 @@ def test_sentences_are_found(name, source, expected):
 
 
 def test_sentences_begin_plainly():
-    folders = [ROOT / name for name in ("tfgans", "tests", "tools", "benchmarks")]
+    folders = [ROOT / name for name in ("tfgans", "tests", "tools", "benchmarks", "examples")]
     paths = [path for folder in folders for path in folder.rglob("*.py")]
     paths += [*ROOT.glob("*.py"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
     lines = []

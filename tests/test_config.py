@@ -4,7 +4,7 @@ import pytest
 
 from tfgans import config
 from tfgans.config import Config
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, nearest
 
 
 def test_all_configurations_can_be_read_and_written():
@@ -92,6 +92,12 @@ def test_optimizer_settings_are_merged_into_the_papers():
     assert float(optimizers["generator"].learning_rate) == pytest.approx(1e-3)
     assert (optimizers["generator"].beta_1, optimizers["generator"].beta_2) == (0.0, 0.9)
     assert float(optimizers["discriminator"].learning_rate) == pytest.approx(2e-4)
+
+
+def test_a_message_lists_some_of_many_words():
+    words = [f"word{k:02}" for k in range(60)]
+    assert nearest("word", "?", words).endswith("word38, word39 and 20 more.")
+    assert nearest("word", "?", words[:40]).endswith("word38, word39.")
 
 
 def test_missing_configuration_names_the_nearest():

@@ -9,6 +9,9 @@ import shlex
 import sys
 
 
+LISTED = 40  # known words in a message, at most
+
+
 class BadInput(ValueError):
     """The user's input cannot be used. The message says what was wanted, what came, what to do.
 
@@ -92,10 +95,11 @@ def plain(word: str) -> str:
 
 
 def nearest(kind: str, word: str, known) -> str:
-    """Returns "No <kind> named <word>. Did you mean ...?"; lists all words if none is close."""
+    """Returns "No <kind> named <word>. Did you mean ...?"; lists words if none is close."""
     known = sorted(map(str, known))
     spelled = {plain(name): name for name in known}
     close = difflib.get_close_matches(plain(word), spelled, n=1)
     if close:
         return f"No {kind} named {word!r}. Did you mean {spelled[close[0]]!r}?"
-    return f"No {kind} named {word!r}. Known: {', '.join(known) or 'none'}."
+    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    return f"No {kind} named {word!r}. Known: {', '.join(known[:LISTED]) or 'none'}{more}."

@@ -4,8 +4,8 @@ A file `200000-G.ckpt` of the authors' code is the state dict of its generator, 
 that of its discriminator. The instance normalization has gains and biases, and running statistics
 as well. A model with `statistics="running"` takes them; without that each image has its own.
 
-Not verified: the statistics that are meant, since one version of the published program calls eval()
-before it makes images, and so takes the running ones.
+Not verified: the statistics that are meant, since one version of the published program takes the
+running ones when it makes images.
 """
 
 import re

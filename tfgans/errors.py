@@ -8,7 +8,6 @@ import re
 import shlex
 import sys
 
-
 LISTED = 40  # known words in a message, at most
 
 

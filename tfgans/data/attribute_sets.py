@@ -44,14 +44,12 @@ class JoinedSets(Images):
         self.labels = np.concatenate([np.concatenate([first, second]), mask], axis=1)
         self.second_classes = classed.num_classes
         self.survey(path, known.value_range)
-        for part in self.sets:
-            if part.value_range != self.value_range:
-                raise DataError(
-                    f"The two sets in {path} hold values from {known.value_range[0]} to "
-                    f"{known.value_range[1]}, and from {classed.value_range[0]} to "
-                    f"{classed.value_range[1]}.",
-                    "Store both with the same bits.",
-                )
+        if known.value_range != classed.value_range:
+            ranges = [f"{low} to {high}" for low, high in (known.value_range, classed.value_range)]
+            raise DataError(
+                f"The two sets in {path} hold values from {', and from '.join(ranges)}.",
+                "Store both with the same bits.",
+            )
 
     def __len__(self):
         return sum(map(len, self.sets))
@@ -98,11 +96,8 @@ def open_sets(config: Data, image_shape) -> JoinedSets:
     if config.path == "synthetic":
         return synthetic(image_shape, config.attributes or ["red", "filled"])
     path = pathlib.Path(config.path).expanduser()
-    found = (
-        sorted(p for p in path.iterdir() if p.is_dir() or p.suffix == ".zip")
-        if (path.is_dir())
-        else []
-    )
+    entries = path.iterdir() if path.is_dir() else []
+    found = sorted(p for p in entries if p.is_dir() or p.suffix == ".zip")
     if len(found) != 2:
         raise DataError(f"{path} holds {len(found)} folders and zips, not two sets.", WANTED)
     both = [open_images(part, config.value_range) for part in found]

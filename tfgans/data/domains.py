@@ -13,7 +13,6 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from tfgans.data.convert import aligned, cut
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.layouts import two_folders
 from tfgans.data.opening import open_images
@@ -144,10 +143,6 @@ class Reader:
         found = {}
         for k, files in enumerate(self.files):
             indices = [order(p, len(files.source), ORDERS, k) for p in positions]
-            images, _ = files.read(indices)
-            cuts = [
-                cut(image, *self.shape[:2], numbers, self.flip)
-                for image, numbers in zip(images, draws[:, 3 * k : 3 * k + 3], strict=True)
-            ]
-            found[str(k)] = np.stack(cuts, out=aligned([len(cuts), *self.shape]))
+            places = draws[:, 3 * k : 3 * k + 3]
+            found[str(k)] = files.windows(indices, *self.shape[:2], places, self.flip)
         return found

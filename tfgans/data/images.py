@@ -6,7 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.data.attributes import SyntheticAttributes, choose
-from tfgans.data.convert import aligned, crop_resize, mirrored, prepare, to_channels, to_float
+from tfgans.data.convert import (
+    aligned,
+    crop_resize,
+    cut,
+    mirrored,
+    prepare,
+    to_channels,
+    to_float,
+)
 from tfgans.data.layered import LAYERS, SyntheticLayers
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
@@ -254,6 +262,20 @@ class ImageReader:
 
         list(self.pool.map(fill, range(len(indices))))
         return images, used
+
+    def windows(self, indices, height, width, draws, flip):
+        """Images of which each is cut and mirrored on its own, float32 [n, height, width, C].
+
+        Args:
+            indices: Indices of n images.
+            height: Height of the windows in pixels.
+            width: Width of the windows in pixels.
+            draws: Numbers in [0, 1), [n, 3], see `cut`.
+            flip: If false, no image is mirrored.
+        """
+        images, _ = self.read(indices)
+        cuts = [cut(x, height, width, row, flip) for x, row in zip(images, draws, strict=True)]
+        return np.stack(cuts, out=aligned([len(cuts), height, width, self.image_shape[2]]))
 
 
 def shrunk(image, factor):

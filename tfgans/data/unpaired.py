@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.data import edges
-from tfgans.data.convert import aligned, cut
+from tfgans.data.convert import aligned
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.layouts import LAYOUTS, two_folders
 from tfgans.data.opening import open_images
@@ -156,12 +156,7 @@ class Reader:
         for name, files, numbers, places in zip(
             "ab", self.files, indices, np.split(draws, 2, axis=1), strict=True
         ):
-            images, _ = files.read(numbers)
-            cuts = [
-                cut(image, *self.shape[:2], place, self.flip)
-                for image, place in zip(images, places, strict=True)
-            ]
-            found[name] = np.stack(cuts, out=aligned([len(cuts), *self.shape]))
+            found[name] = files.windows(numbers, *self.shape[:2], places, self.flip)
         if "b_smoothed" in self.signature:
             blurred = map(edges.smoothed, found["b"])
             found["b_smoothed"] = np.stack([*blurred], out=aligned(found["b"].shape))

@@ -30,7 +30,7 @@ from tfgans.layers.instance_norm import instance_norm
 from tfgans.models.combogan import by_number
 from tfgans.models.cyclegan import conv, encode, grown, l1, squared
 from tfgans.models.inputs import need_classes
-from tfgans.models.stargan import build_discriminator
+from tfgans.models.stargan import build_discriminator, of_attributes
 from tfgans.models.translation import PREVIEW, TranslationModel
 from tfgans.optimizers import Adam
 from tfgans.shapes import halved
@@ -133,8 +133,7 @@ class PizzaGAN(TranslationModel):
 
     def reading_error(self, logits, label):
         """The cross-entropy of the label: summed over classes, averaged over the batch."""
-        errors = tf.nn.sigmoid_cross_entropy_with_logits(label, logits)
-        return tf.reduce_mean(tf.reduce_sum(errors, axis=1))
+        return tf.reduce_mean(of_attributes(logits, label))
 
     def modules_loss(self, k, image, label):
         """The terms of class k, the same for both modules, and the images that they make."""

@@ -93,6 +93,11 @@ def build_discriminator(image_shape, num_classes, width):
     return keras.Model(image, [score, logits], name="discriminator")
 
 
+def of_attributes(logits, label):
+    """The cross-entropies of attributes, of each by itself, summed: [N, K] and [N, K] -> [N]."""
+    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(label, logits), axis=1)
+
+
 @keras.saving.register_keras_serializable("tfgans")
 class StarGAN(TranslationModel):
     """Gives images other attributes with one generator, in the setting for CelebA at 128x128.
@@ -200,10 +205,6 @@ class StarGAN(TranslationModel):
 
         With two data sets each image counts with the part that is known of it.
         """
-
-        def of_attributes(logits, label):
-            errors = tf.nn.sigmoid_cross_entropy_with_logits(label, logits)
-            return tf.reduce_sum(errors, axis=1)
 
         def of_class(logits, label):
             return tf.nn.softmax_cross_entropy_with_logits(label, logits)

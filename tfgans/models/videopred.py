@@ -39,7 +39,7 @@ def relu_conv(x, filters, size, padding):
 
 def shrunk(frames, times):
     """Means over squares of 2^times pixels."""
-    return keras.layers.AveragePooling2D(1 << times)(frames) if times else frames
+    return keras.ops.average_pool(frames, 1 << times) if times else frames
 
 
 def build_generator(given, channels, scales, width):
@@ -184,8 +184,7 @@ class VideoPred(BaseModel):
 
     def sizes_of(self, frames):
         """Frames [N, H, W, C] at all sizes, the coarsest first."""
-        times = range(self.scales - 1, 0, -1)
-        return [*(tf.nn.avg_pool2d(frames, 1 << t, 1 << t, "VALID") for t in times), frames]
+        return [shrunk(frames, times) for times in reversed(range(self.scales))]
 
     def parts(self, video):
         """The given frames as channels [N, H, W, given * C], and the next frame [N, H, W, C]."""

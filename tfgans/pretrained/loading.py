@@ -110,8 +110,7 @@ def read_module(path) -> tuple:
     arrays = torch_files.read_state_dict(path)
     if "generator.gen_z.weight_orig" in arrays:
         return biggan, biggan.read_deep(arrays)
-    if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
-        raise BadInput("its arrays are together larger than the file")
+    refuse_larger([arrays], path.stat().st_size)
     if networks := nogan.read(arrays):
         return nogan, networks
     if any(name.startswith(f"{pix2pix.OUTER}.") for name in arrays):
@@ -177,8 +176,7 @@ def read_discriminator(path, first, family) -> dict:
     path.stat()
     with pickles.refusals(path):
         arrays = torch_files.read_state_dict(path)
-        if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
-            raise BadInput("its arrays are together larger than the file")
+        refuse_larger([arrays], path.stat().st_size)
         found = family.read_discriminator(arrays)
     return {"discriminators" if family is unit else "discriminator": found}
 
@@ -205,10 +203,19 @@ def read(data) -> tuple:
     if not whole or not {"G", "G_ema"} & set(records):
         raise BadInput("it holds neither a dict with G_ema nor a tuple (G, D, Gs) of networks")
     networks = {name: take(record) for name, record in records.items()}
-    held = sum(array.nbytes for arrays, _ in networks.values() for array in arrays.values())
-    if held > len(data):
-        raise BadInput("its arrays are together larger than the file")
+    refuse_larger([arrays for arrays, _ in networks.values()], len(data))
     return family, networks
+
+
+def refuse_larger(parts, size):
+    """Raises BadInput where arrays are larger than their file of `size` bytes, as of a bomb.
+
+    Args:
+        parts: Dicts of arrays.
+        size: Bytes of the file.
+    """
+    if sum(array.nbytes for arrays in parts for array in arrays.values()) > size:
+        raise BadInput("its arrays are together larger than the file")
 
 
 def begin_run(model, run) -> pathlib.Path:

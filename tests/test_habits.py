@@ -3,6 +3,7 @@
 import inspect
 import pathlib
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from tfgans import __version__
 from tfgans.models import MODELS
 
 ROOT = pathlib.Path(__file__).parents[1]
+LARGEST = 6 * 2**20  # bytes; the release in saved_models has 5 MB
 SETUP = (ROOT / "setup.py").read_text(encoding="utf-8")
 
 
@@ -64,3 +66,12 @@ def test_each_argument_of_a_model_is_explained(name):
     section = inspect.getdoc(cls).partition("Args:\n")[2].partition("\n\n")[0]
     found = re.findall(r"^    (\w+(?:, \w+)*): ", section, re.MULTILINE)
     assert {word for words in found for word in words.split(", ")} == wanted
+
+
+def test_no_large_file_is_in_the_repository():
+    """A package of a browser, 77 MB, once came in by `git add`."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("this is no checkout of git")
+    names = [name for name in done.stdout.split("\0") if (ROOT / name).is_file()]
+    assert {name for name in names if (ROOT / name).stat().st_size > LARGEST} == set()

@@ -253,7 +253,7 @@ def test_cyclegan_reads_two_splits():
     "path, message",
     [
         ("tfds:insect", "No set of tensorflow-datasets named 'insect'. Did you mean"),
-        ("tfds:insects:3.0.0", "cannot be opened: .* Write name, configuration and version"),
+        ("tfds:insects:3.0.0", "cannot be opened: .* Write it as tensorflow-datasets does"),
         ("tfds:insects@tran", r"no split 'tran' .* it has .*test.*Name one behind an @"),
         ("tfds:old", "in the form tfrecord, which has no random access. Set TFDS_DATA_DIR"),
         ("hf:FOLDER/parquet@tran", r"no split 'tran' .* it has train"),

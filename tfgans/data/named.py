@@ -231,7 +231,8 @@ class TfdsSet:
         except Exception as error:  # wrong versions and configurations raise anything
             raise DataError(
                 f"{path} cannot be opened: {short(error)}.",
-                "Write name, configuration and version as tensorflow-datasets does: NAME/CONFIG:1.0.0",
+                "Write it as tensorflow-datasets does, tfds:NAME, or tfds:NAME/CONFIG:1.0.0 with a "
+                "configuration and a version.",
             ) from error
         if not self.builder.is_prepared():
             self.prepare(tfds, name)

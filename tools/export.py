@@ -1,7 +1,7 @@
 """Exports a run or a `.keras` file as a release: `python tools/export.py runs/stylegan2 faces`.
 
-With --push USER/MODEL the release goes to the hub of Hugging Face, with a model card that is made of
-the run; NAME may be left out then. The login is that of `hf auth login`.
+With --push USER/MODEL the release goes to the hub of Hugging Face, with a model card that tells the
+run's settings and metrics; NAME may be left out then. The login is that of `hf auth login`.
 """
 
 import argparse

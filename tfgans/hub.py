@@ -11,7 +11,7 @@ import importlib
 import pathlib
 
 from tfgans import durable
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, short
 
 ADDRESS = "hf://"
 MODEL = "model.keras"
@@ -23,7 +23,6 @@ FILES = (  # of a release
     "variables/*",
     "assets/*",
 )
-LONGEST = 200  # characters of a message of the package that are shown
 
 
 def is_address(name) -> bool:
@@ -144,9 +143,3 @@ def plainly(hub, wanted):
             f"The connection to {place} for {wanted} fails ({short(error)}). Nothing half done is "
             "used; with a network the same command goes on."
         ) from None
-
-
-def short(error) -> str:
-    """The kind of an error and the beginning of its message, in one line."""
-    words = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {words[:LONGEST]}"

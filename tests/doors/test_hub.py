@@ -243,12 +243,5 @@ def test_without_a_network(how, release, hub, monkeypatch):
         models.load(f"hf://ada/{how}")
 
 
-def test_the_extra_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", None)
-    with pytest.raises(BadInput, match=r'pip install "tfgans\[hf\]"'):
-        models.load("hf://ada/faces")
-
-
 def test_a_name_or_a_place_to_push_to_is_needed(tool, tmp_path):
     one_line(tool(tmp_path, "export", "stylegan2-fashion"), "Give a NAME", "--push USER/MODEL")

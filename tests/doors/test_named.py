@@ -1,7 +1,6 @@
 """Sets by name: built here, read through their packages, trained on, resumed."""
 
 import io
-import sys
 
 import datasets
 import numpy as np
@@ -11,12 +10,11 @@ from PIL import Image
 
 from tfgans import data, training
 from tfgans.config import Config
-from tfgans.data import BrokenImage, Data, DataError, named, open_images
+from tfgans.data import BrokenImage, Data, DataError, domains, open_images
 from tfgans.data.check import check
 from tfgans.data.images import open_source
 from tfgans.data.paired import open_pairs
 from tfgans.data.unpaired import open_domains
-from tfgans.errors import BadInput
 
 PIXELS = np.random.default_rng(0).integers(0, 256, [12, 8, 6, 3], "uint8")
 NAMES = ["ant", "bee", "cat"]
@@ -217,8 +215,8 @@ def test_two_columns_are_pairs_and_domains(names, tmp_path):
     first = 1 if names == ("target", "input") else 0  # `input` is A wherever it stands
     np.testing.assert_array_equal(every(a), np.roll(PIXELS, first, 0))
     np.testing.assert_array_equal(every(b), np.roll(PIXELS, 1 - first, 0))
-    domains = open_domains(path)
-    np.testing.assert_array_equal(domains.b.read(3), b.read(3))
+    two = open_domains(path)
+    np.testing.assert_array_equal(two.b.read(3), b.read(3))
     with pytest.raises(DataError, match="2 columns of images: .*models of pairs"):
         open_images(path)
 
@@ -230,11 +228,16 @@ def test_one_column_holds_both_sides_of_pairs():
 
 
 def test_splits_of_two_domains():
-    domains = open_domains("tfds:views")
-    assert [source.path for source in domains.sets] == ["tfds:views@trainA", "tfds:views@trainB"]
+    two = open_domains("tfds:views")
+    assert [source.path for source in two.sets] == ["tfds:views@trainA", "tfds:views@trainB"]
     assert len(open_images("tfds:views@testA")) == 4
     with pytest.raises(DataError, match=r"no two domains in tfds:insects \(its splits: .*train"):
         open_domains("tfds:insects")
+
+
+def test_each_class_is_a_domain():
+    sets = domains.open_domains("tfds:insects")
+    assert [len(images) for images in sets] == [4, 4, 4]
 
 
 def test_cyclegan_reads_two_splits():
@@ -280,13 +283,6 @@ def test_no_network(monkeypatch, tmp_path):
         open_images("hf:nobody/faces")
 
 
-def test_the_extra_is_missing(monkeypatch):
-    for word, name in named.PACKAGES.items():
-        monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(DataError, match=rf'pip install "tfgans\[{word}\]"'):
-            open_images(f"{word}:mnist")
-
-
 def test_columns_that_do_not_fit(tmp_path):
     texts = datasets.Dataset.from_dict({"text": ["a"]})
     texts.save_to_disk(tmp_path / "texts")
@@ -296,13 +292,6 @@ def test_columns_that_do_not_fit(tmp_path):
     assert open_images(path).column == "image"
     with pytest.raises(DataError, match="no column is called label or holds classes"):
         open_source(Data(path=path, labels=True), (8, 6, 3))
-
-
-def test_other_kinds_of_data_are_refused():
-    settings = Config.load("seqgan", "tiny")
-    settings.data.path = "hf:user/words"
-    with pytest.raises(BadInput, match="hf:user/words is a set by name, .* 'tokens'. Give it fil"):
-        training.resolve(settings)
 
 
 def test_a_broken_image_is_passed_over_as_in_a_folder(tmp_path):

@@ -21,18 +21,17 @@ import numpy as np
 from tfgans.data.files import EncodedImages, check_bytes, open_file
 from tfgans.data.layouts import NAMES
 from tfgans.data.source import DataError, as_labels
-from tfgans.errors import nearest
+from tfgans.errors import nearest, short
 
 PACKAGES = {"tfds": "tensorflow_datasets", "hf": "datasets"}  # first word -> package
 SIDES = (*NAMES, ("imageA", "imageB"), ("image_A", "image_B"))  # columns of two domains
 SAVED = ("state.json", "dataset_dict.json")  # written by `save_to_disk` of datasets
 DEPTHS = ("uint8", "uint16")  # other images of tensorflow-datasets are no image files
-LONGEST = 300  # characters of a package's message that are shown
 
 
 def is_name(path) -> bool:
-    """Returns true for `tfds:...` and `hf:...`; a folder of such a name is `./hf:...`."""
-    return str(path).startswith(tuple(f"{word}:" for word in PACKAGES))
+    """Returns true for the texts `tfds:...` and `hf:...`; a folder of such a name is `./hf:...`."""
+    return isinstance(path, str) and path.startswith(tuple(f"{word}:" for word in PACKAGES))
 
 
 def open_named(path, value_range: tuple | None = None) -> "NamedImages":
@@ -200,10 +199,10 @@ class HubRows(Rows):
 
 def opened(path):
     """The set of a path, `TfdsSet` or `HubSet`, with its `splits`, `split` and `rows()`."""
-    word, _, rest = str(path).partition(":")
+    word, _, rest = path.partition(":")
     name, _, split = rest.partition("@")
     kind = {"tfds": TfdsSet, "hf": HubSet}[word]
-    return kind(str(path), name, split or None)
+    return kind(path, name, split or None)
 
 
 def package(word):
@@ -309,9 +308,3 @@ def no_split(found, split, error):
         f"{found.path} has no split {split!r} ({short(error)}); it has {', '.join(found.splits)}.",
         "Name one behind an @, such as @test or @train[:1000].",
     )
-
-
-def short(error) -> str:
-    """The kind of an error and the beginning of its message, in one line."""
-    words = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {words[:LONGEST]}"

@@ -92,6 +92,8 @@ def form(model, word, given) -> str:
         return "FILE.wav|FOLDER"
     if given.dtype.is_integer:
         return "NUMBER[,NUMBER...]" if given.shape.rank == 1 else "TEXTFILE"
+    if word == "condition" and getattr(model, "words", None):
+        return "SENTENCE|FILE.npy"
     return "CLASS[,CLASS...]|FILE.npy" if word == "label" else "NUMBERS|FILE.npy"
 
 
@@ -203,6 +205,8 @@ def tensor_of(model, word, spec, text, stems):
         if not all(0 <= k < spec.shape[1] for k in classes):
             raise BadInput(f"Labels are numbers below {spec.shape[1]}, not {text}.")
         return tf.one_hot(classes, spec.shape[1])
+    if word == "condition" and getattr(model, "words", None) and not text.endswith(".npy"):
+        return tf.constant(model.condition_vectors([text]))
     size = math.prod(spec.shape[1:])
     rows = load(text) if text.endswith(".npy") else np.array(numbers(word, text), "float32")
     if not rows.size or rows.size % size or not np.isfinite(rows).all():

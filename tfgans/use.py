@@ -21,7 +21,7 @@ from tfgans.data.audio import sounds
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.films import open_film
 from tfgans.data.images import prepared
-from tfgans.data.label_maps import read_maps
+from tfgans.data.label_maps import read_maps, save_maps
 from tfgans.data.tokens import open_tokens, to_text
 from tfgans.data.waves import WaveFile
 from tfgans.errors import BadInput, finite, nearest, seed, whole
@@ -115,7 +115,7 @@ def command(model, name) -> str:
         words = ["translate", name, "SOUNDS"]
     elif inputs == {"image", "source", "target"}:
         words = ["translate", name, "IMAGES", "--from", "0", "--to", "1"]
-    elif "map" in inputs:
+    elif "map" in inputs and "image" not in inputs:
         words = ["translate", name, "MAPS"]
         for word in ("instances", "style"):
             words += [f"--{word}", word.upper()] if word in inputs else []
@@ -345,7 +345,7 @@ def same_rows(given, inputs) -> dict:
 
 
 def write(made, use, path, rate=10) -> list:
-    """Writes outputs beside each other: pictures, animations, sounds, texts, or arrays.
+    """Writes outputs beside each other: pictures, maps, animations, sounds, texts, or arrays.
 
     Args:
         made: Output -> array or text.
@@ -369,6 +369,9 @@ def write(made, use, path, rate=10) -> list:
         elif value.ndim == 5:
             value = value / 127.5 - 1.0 if value.dtype == np.uint8 else value
             written += Video(value, rate).save(stem)
+            continue
+        elif name in MAPS:
+            written += save_maps(value, stem)
             continue
         elif use.kind == "video":
             images.save_video(value, file := pathlib.Path(f"{stem}.gif"), rate)

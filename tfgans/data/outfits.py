@@ -172,11 +172,11 @@ class SyntheticPeople(Images):
         shirt, _, cloth, _ = self.worn[i]
         skin = SKINS[keys.integers(len(SKINS))]
         colors = np.empty([len(CLASSES), 3])
-        colors[GROUND] = keys.uniform(110, 220)
+        colors[GROUND] = keys.uniform(140, 180)
         colors[HAIR] = HAIRS[keys.integers(len(HAIRS))]
         colors[[FACE, LEGS, ARMS]] = skin
         colors[TOP], colors[BOTTOM] = [*SHIRTS.values()][shirt], [*CLOTHS.values()][cloth]
-        light = keys.uniform(0.85, 1.05)
+        light = keys.uniform(0.9, 1.05)
         image = light * colors[numbers] + keys.normal(0, GRAIN, [self.height, self.width, 1])
         return np.rint(np.clip(image, 0, 255)).astype("uint8")
 

@@ -369,7 +369,10 @@ class FashionGAN(BaseModel):
         return tf.stack([image, colors[0], tf.roll(image, -1, axis=0), colors[1], made])
 
     def endpoints(self):
-        """`serving_default` and `redress`: a photograph, its map, a text and a seed."""
+        """A photograph, its map, a text and a seed: the image, and in `redress` its map too."""
+
+        def image_of(*inputs):
+            return {"image": redress(*inputs)["image"]}
 
         def redress(image, maps, condition, seed):
             with drawing(seed):
@@ -383,4 +386,4 @@ class FashionGAN(BaseModel):
             tf.TensorSpec([None, self.condition_dim], name="condition"),
             SEED,
         ]
-        return {"serving_default": (redress, inputs), "redress": (redress, inputs)}
+        return {"serving_default": (image_of, inputs), "redress": (redress, inputs)}

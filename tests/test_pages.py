@@ -97,7 +97,9 @@ def test_python_of_the_page_on_keras(monkeypatch):
     labels = np.arange(40)[:, None] % 10
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: ((images, labels), None))
     names = {"tfgans": tfgans, "keras": keras}
-    run(first, names, **{"batch_size=64": "batch_size=4", "epochs=100": "epochs=1"})
+    small = "generator_channels=(4,) * 4, discriminator_channels=(4,) * 4, n_critic=5)"
+    changes = {"num_classes=10)": f"num_classes=10, {small}"}
+    run(first, names, **changes | {"batch_size=64": "batch_size=4", "epochs=100": "epochs=1"})
     assert names["model"].step == 2
     model = tfgans.models.get("gan")(image_shape=(8, 8, 1))
     names = {"model": model, "dataset": [np.zeros([4, 8, 8, 1], "float32")] * 3}
@@ -137,5 +139,5 @@ def test_python_of_the_page_on_latents(tmp_path, monkeypatch):
         "images": np.zeros([1, 32, 32, 1], "float32"),
         "features": lambda images: [images],
     }
-    run(search, names, **{"images, features)": "images, features, steps=2)"})
+    run(search, names, **{"images, features)": "images, features, steps=1)"})
     assert names["search"].ws.shape[0] == 1 and (tmp_path / "latents.npz").exists()

@@ -346,6 +346,7 @@ class FashionGAN(BaseModel):
             Images [N, H, W, 3] in [-1, 1], and their maps [N, H, W]. Hair and face are those of the
             photographs.
         """
+        image, maps, condition = map(tf.convert_to_tensor, (image, maps, condition))
         _, logits = self.drawn(condition, merged(maps))
         new = tf.argmax(logits, axis=-1, output_type="int32")
         made, _ = self.painted(condition, coded(new))

@@ -37,7 +37,7 @@ SMOOTH = 0.05  # weight of the smoothness
 EDGES = 10.0  # slope of a frame in [-1, 1] at which the flow may jump
 
 
-def write_flow(path, steps=3000) -> tuple:
+def write_flow(path, steps) -> tuple:
     """Learns the flow of a set of films and writes it into the folder `flow` of the set.
 
     Args:
@@ -118,13 +118,14 @@ class FlowPyramid:
     """
 
     def __init__(self, channels, width=16):
-        shifts = (2 * NEAR + 1) ** 2
-        self.correct = keras.Sequential([keras.Input([None, None, shifts + channels + 4])])
+        seen = 2 * len(SHIFTS) + channels + 4
+        self.correct = keras.Sequential([keras.Input([None, None, seen])])
         for size in (3, 3, 3):
             self.correct.add(keras.layers.Conv2D(width, size, padding="same"))
             self.correct.add(keras.layers.LeakyReLU(0.1))
         last = keras.layers.Conv2D(3, 3, padding="same", kernel_initializer="zeros")
-        self.correct.add(last)  # it begins without a flow
+        self.correct.add(last)
+        last.bias.assign([0.0, 0.0, 3.0])  # the likely flow at first
 
     def __call__(self, frame, before):
         """The flows of all sizes, [N, h, w, 2] in their own pixels, the coarsest first."""
@@ -136,10 +137,11 @@ class FlowPyramid:
                 flow = 2.0 * tf.image.resize(found[-1], size)
             else:
                 flow = tf.zeros([*tf.unstack(tf.shape(now)[:3]), 2])
-            near = costs(now, warp(past, flow))
-            likely = tf.nn.softmax(-near / SHARP) @ SHIFTS  # the mean of the shifts that fit
+            near = tf.concat([costs(now, warp(past, flow)), costs(now, past)], axis=-1)
+            onward, anew = tf.split(tf.nn.softmax(-near / SHARP), 2, axis=-1)
+            likely = (onward + anew) @ SHIFTS + tf.reduce_sum(onward, -1, keepdims=True) * flow
             seen = self.correct(tf.concat([near, likely, now, flow], axis=-1))
-            found.append(flow + tf.sigmoid(seen[..., 2:]) * likely + seen[..., :2])
+            found.append(flow + tf.sigmoid(seen[..., 2:]) * (likely - flow) + seen[..., :2])
         return found
 
 

@@ -57,10 +57,11 @@ class Films:
         maps: Label maps of the frames, or None.
         legend: Names and colors of their classes.
         flow: The `Flow` of the films, or None.
+        broken: The errors of films that are left out.
     """
 
     noun = "film"
-    failure, conversion_reported, maps, legend, flow = None, False, None, (), None
+    failure, conversion_reported, maps, legend, flow, broken = None, False, None, (), None, ()
 
     def __len__(self):
         return len(self.lengths)
@@ -111,7 +112,7 @@ class Strips(Films):
 
     def __init__(self, images, broken):
         self.images, self.path, self.value_range = images, images.path, images.value_range
-        headers = intact(self.header, len(images), broken, images.path)
+        headers, self.broken = intact(self.header, len(images), broken, images.path)
         self.kept, sizes = [*headers], np.array([*headers.values()])  # frames, side, channels
         self.names = [images.names[k] for k in self.kept]
         self.lengths = sizes[:, 0]
@@ -151,7 +152,7 @@ class FilmFiles(Films):
             film = open_film(path / names[i])
             return len(film), film.smallest
 
-        self.path, headers = path, intact(header, len(names), broken, path)
+        self.path, (headers, self.broken) = path, intact(header, len(names), broken, path)
         self.names = [names[k] for k in headers]
         lengths, sizes = zip(*headers.values(), strict=True)
         self.lengths = np.array(lengths)
@@ -172,8 +173,8 @@ class FilmFiles(Films):
         return str(self.path / self.names[i])
 
 
-def intact(header, count, broken, path) -> dict:
-    """Index -> header(index) of all films that have one.
+def intact(header, count, broken, path) -> tuple:
+    """Index -> header(index) of all films that have one, and the errors of the others.
 
     Args:
         header: Function of an index.
@@ -202,7 +203,8 @@ def intact(header, count, broken, path) -> dict:
             f"All {count} films of {path} are broken, the first one: {problems[0]}",
             "Replace them with intact copies.",
         )
-    return {i: about for i, about in found.items() if i not in problems}
+    intact = {i: about for i, about in found.items() if i not in problems}
+    return intact, list(problems.values())
 
 
 def open_films(path, settings: Data, maps=False) -> Films:

@@ -324,23 +324,23 @@ class CoVST(BaseModel):
         features = self.blend(self.encode(frame), past, self.flow(frame, before))
         return self.decode(features), features
 
-    def stream(self, frames):
+    def stream(self, frames, steady=True):
         """Yields the style of one frame after the other of a film of any length.
 
         Args:
             frames: Frames [H, W, C] in [-1, 1] of one size, a list or an iterator.
+            steady: False for the style of each frame alone.
         """
         self.halves()
-        first, after = (
-            tf.function(f, autograph=False) for f in (self.first_frame, self.next_frame)
-        )
-        before = features = None
+        first = tf.function(self.first_frame, autograph=False)
+        after = tf.function(self.next_frame, autograph=False)
+        before = past = None
         for frame in frames:
             frame = tf.convert_to_tensor(frame, "float32")[tf.newaxis]
-            if before is None:
-                made, features = first(frame)
+            if past is None or not steady:
+                made, past = first(frame)
             else:
-                made, features = after(frame, before, features)
+                made, past = after(frame, before, past)
             before = frame
             yield made[0].numpy()
 

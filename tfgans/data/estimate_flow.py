@@ -155,15 +155,12 @@ def costs(image, other):
 
     They are means over 3x3 pixels and the channels.
     """
-    border = [NEAR, NEAR]
+    border, side = [NEAR, NEAR], 2 * NEAR + 1
     wide = tf.pad(other, [[0, 0], border, border, [0, 0]], "SYMMETRIC")
-    rows, columns = tf.unstack(tf.shape(image)[1:3])
-    found = [
-        tf.reduce_mean(tf.abs(image - wide[:, y : y + rows, x : x + columns]), axis=-1)
-        for y in range(2 * NEAR + 1)
-        for x in range(2 * NEAR + 1)
-    ]
-    return tf.nn.avg_pool2d(tf.stack(found, axis=-1), 3, 1, "SAME")
+    near = tf.image.extract_patches(wide, [1, side, side, 1], [1] * 4, [1] * 4, "VALID")
+    near = tf.reshape(near, [*tf.unstack(tf.shape(image)[:3]), side**2, image.shape[-1]])
+    found = tf.reduce_mean(tf.abs(image[..., tf.newaxis, :] - near), axis=-1)
+    return tf.nn.avg_pool2d(found, 3, 1, "SAME")
 
 
 def learned(frames, before, steps, batch=BATCH) -> FlowPyramid:

@@ -296,7 +296,7 @@ def test_a_film_in_a_steady_style(run, tmp_path, capsys):
         assert "Written: 4 of 4 frames to translated. Temporal" in capsys.readouterr().out
     with pytest.raises(BadInput, match="films alone: leave --half out"):
         run("translate", "steady.keras", "clip", "--half", "left")
-    with pytest.raises(BadInput, match="Did you mean per_frame"):
+    with pytest.raises(BadInput, match="Did you mean 'per_frame'"):
         run("translate", "steady.keras", "clip", "--endpoint", "per_frames")
     with pytest.raises(FileNotFoundError, match="There is no nothing"):
         run("translate", "steady.keras", "nothing")

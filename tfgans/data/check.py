@@ -40,7 +40,7 @@ def check(path, value_range: tuple | None = None, films: bool = False) -> list[F
     identical images; values that are NaN or out of range; damaged records; labels without images
     and images without labels; and files that are not images. In a text file of tokens it finds
     words that are not tokens, and lines that are empty or differ in length from most. In a folder
-    of WAV files it finds broken ones, other rates than that of most, and pairs that do not fit. Of
+    of WAV files it finds broken ones, other rates than that of most, and pairs that do not fit. In
     films it finds broken ones, other sizes than that of most, and broken files of flow.
 
     Args:

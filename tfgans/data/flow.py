@@ -82,7 +82,7 @@ def find_flow(path, names, lengths):
 
     Args:
         path: Folder of the films.
-        names: Of the films, in it.
+        names: Names of the films in it.
         lengths: Their frames.
 
     Raises:

@@ -12,6 +12,7 @@ from tfgans.models.cogan import CoGAN
 from tfgans.models.colorful import Colorful
 from tfgans.models.combogan import ComboGAN
 from tfgans.models.context_encoder import ContextEncoder
+from tfgans.models.covst import CoVST
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
 from tfgans.models.dcgan import DCGAN
@@ -82,6 +83,7 @@ MODELS = {
     "colorful": Colorful,
     "combogan": ComboGAN,
     "context_encoder": ContextEncoder,
+    "covst": CoVST,
     "cyclegan": CycleGAN,
     "dann": DANN,
     "dcgan": DCGAN,

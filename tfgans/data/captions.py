@@ -160,7 +160,7 @@ class Captioned:
         return int(self.by_class[place if place < self.begin[row] else place + own])
 
     def of_another_class(self, row, draw, read):
-        """What is read of a row of another class than that of `row`.
+        """Reads a row of another class than that of `row`.
 
         Args:
             row: Number of the image.

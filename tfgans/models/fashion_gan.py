@@ -180,7 +180,7 @@ def pasted(image, photo, new, old):
     """Hair and face of the photograph on an image, and arms and legs nearer to the photograph's.
 
     Args:
-        image: What was painted, [N, H, W, C] in [-1, 1].
+        image: The painted image, [N, H, W, C] in [-1, 1].
         photo: The photograph, of the same shape.
         new: The map that was painted, [N, H, W].
         old: The map of the photograph.

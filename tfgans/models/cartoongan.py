@@ -195,7 +195,9 @@ class CartoonGAN(TranslationModel):
         """Images [N, H, W, C] of any size from 8x8 on, in [-1, 1] -> cartoons of the same size."""
         rows, columns = tf.unstack(tf.shape(image)[1:3])
         missing = [[0, 0], [0, -rows % UNIT], [0, -columns % UNIT], [0, 0]]
-        found = self.generator(tf.pad(image, missing, "REFLECT"), training=False)
+        whole = tf.pad(image, missing, "REFLECT")
+        whole.set_shape([None, None, None, image.shape[3]])
+        found = self.generator(whole, training=False)
         return found[:, :rows, :columns]
 
     def directions(self):

@@ -350,7 +350,8 @@ class InstaGAN(TranslationModel):
 
         def one_pass(k, image, found):
             now = tf.gather(ordered, k * each + tf.range(each), axis=3)
-            x = tf.concat([image, tf.ensure_shape(now, [None, *image.shape[1:3], each])], axis=-1)
+            now.set_shape([None, *image.shape[1:3], each])
+            x = tf.concat([image, now], axis=-1)
             active = tf.reduce_any(present(now), axis=1)
             image, made = self.apart(
                 tf.where(active[:, None, None, None], generator(x, training=False), x)

@@ -16,7 +16,7 @@ import tensorflow as tf
 ROUNDS = 10
 HALF = 2**16
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
-WEYL = 0x9E3779B9, 0xBB67AE85  # what the key grows by in each round
+WEYL = 0x9E3779B9, 0xBB67AE85  # the key grows by it in each round
 MIXING = 0x3EC8F720, 0x02461E29  # the key by which TensorFlow makes key and counter of a seed
 LEAST = 1e-7  # of the number whose logarithm is taken
 
@@ -92,7 +92,7 @@ def _philox(even, odd, key):
 
 
 def _xor(a, b):
-    """Of halves; TFLite has it for int32."""
+    """Exclusive or of halves, by way of int32: TFLite has no other."""
     return tf.cast(tf.bitwise.bitwise_xor(tf.cast(a, "int32"), tf.cast(b, "int32")), "int64")
 
 

@@ -302,7 +302,8 @@ class BaseModel(Stepping):
         """
         runtimes.check(to)
         serving.export(self.endpoints() | (more or {}), path)
-        runtimes.write(self, pathlib.Path(path), tuple(dict.fromkeys(to)))
+        if to:
+            runtimes.write(self, pathlib.Path(path), tuple(dict.fromkeys(to)))
 
 
 def part_of(tensors, part, parts):

@@ -342,7 +342,7 @@ class InstaGAN(TranslationModel):
             The image, and the masks in the same order. Without instances it is the image given.
         """
         order, each = by_area(masks), self.per_pass
-        beyond = -tf.shape(masks)[3] % each
+        beyond = (each - tf.shape(masks)[3] % each) % each
         ordered = tf.gather(masks, order, axis=3, batch_dims=1)
         ordered = tf.pad(ordered, [[0, 0], [0, 0], [0, 0], [0, beyond]], constant_values=EMPTY)
         slots = tf.range(tf.shape(ordered)[3])

@@ -441,6 +441,6 @@ def enlarged_by_edges(image, unit):
     """Repeats the last row and column until both sides are multiples of a unit."""
     for axis in (1, 2):
         side = tf.shape(image)[axis]
-        places = tf.minimum(tf.range(-(-side // unit) * unit), side - 1)
+        places = tf.minimum(tf.range((side + unit - 1) // unit * unit), side - 1)
         image = tf.gather(image, places, axis=axis)
     return image

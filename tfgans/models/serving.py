@@ -28,7 +28,8 @@ def export(endpoints, path, plain=False):
     archive = keras.export.ExportArchive()
     with exporting(plain):
         for name, (function, signature) in endpoints.items():
-            function = function if plain else for_no_rows_too(function, signature)
+            wrap = for_rows_alone if plain else for_no_rows_too
+            function = wrap(function, signature)
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(path), verbose=False)
 
@@ -55,6 +56,11 @@ def for_no_rows_too(function, signature):
         return {name: value[:n] for name, value in function(*inputs).items()}
 
     return endpoint
+
+
+def for_rows_alone(function, signature):
+    """An endpoint without default arguments, which a SavedModel cannot store."""
+    return lambda *inputs: function(*inputs)
 
 
 def to_uint8(images):

@@ -5,7 +5,7 @@
 # make test-all     both, the slow checks too, errors planted in all losses
 # make test-loading  loading, saving and resuming alone, such as on another Python
 # make test-oldest  the same with the oldest packages that setup.py allows
-# make test-doors   sets by name, the hub and the notebooks, which need more packages
+# make test-extras  what needs more packages: sets by name, the hub, notebooks, ONNX
 # make docs         the site, into site/; a broken link or a wrong docstring is an error
 # make wheel        builds the wheel and the sdist, and uses each in an empty environment
 # make bench        speed, beside a public peer
@@ -15,7 +15,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OLDEST = .venv-oldest
-DOORS = .venv-doors
+EXTRAS = .venv-extras
 PYTEST = python -m pytest -n 2 --dist loadgroup --durations 20
 LOADING = tests/contract/test_basic.py tests/reliability/test_digests.py tests/test_serving.py \
 	tests/reliability/test_loading.py tests/test_train.py tests/data/test_sources.py \
@@ -43,8 +43,8 @@ test-loading: $(VENV)/installed
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/$(PYTEST) -m "not slow" $(LOADING)
 
-test-doors: $(DOORS)/installed
-	$(DOORS)/bin/$(PYTEST) -m "not slow" --doors tests/doors
+test-extras: $(EXTRAS)/installed
+	$(EXTRAS)/bin/$(PYTEST) -m "not slow" --extras tests/extras
 
 docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
@@ -71,10 +71,10 @@ $(OLDEST)/installed: setup.py tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable ".[dev]"
 	touch $@
 
-$(DOORS)/installed: setup.py
-	$(PYTHON) -m venv $(DOORS)
-	$(DOORS)/bin/python -m pip install --quiet --upgrade pip
-	$(DOORS)/bin/python -m pip install --quiet --editable ".[dev,tfds,hf,notebooks]"
+$(EXTRAS)/installed: setup.py
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet --upgrade pip
+	$(EXTRAS)/bin/python -m pip install --quiet --editable ".[dev,tfds,hf,notebooks,onnx]"
 	touch $@
 
-.PHONY: demo test test-rest test-all test-loading test-oldest test-doors docs wheel bench reference
+.PHONY: demo test test-rest test-all test-loading test-oldest test-extras docs wheel bench reference

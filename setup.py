@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/version.py").read_text()).group(1)
 RELEASE = HERE / "saved_models" / "stylegan2-fashion" / "1"  # the one that ships with the package
 FILES = [path for path in RELEASE.rglob("*") if path.is_file()]
+ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]
 VIDEO = ["imageio-ffmpeg>=0.5"]  # brings ffmpeg along, for MP4 files
 
 setup(
@@ -50,6 +51,7 @@ setup(
         "shtab>=1.6",  # the script that completes commands in a shell
     ],
     extras_require={
+        "onnx": ONNX,
         "video": VIDEO,
         "tfds": [  # sets by name; tensorflow-datasets needs the last one and does not say so
             "tensorflow-datasets>=4.9.9",

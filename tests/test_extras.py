@@ -1,4 +1,4 @@
-"""Sets by name and the hub where their packages are missing; `make test-doors` has them."""
+"""Sets by name and the hub where their packages are missing; `make test-extras` has them."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """Notebooks are stored without outputs, write in plain words and link to what is there.
 
-`make test-doors` runs them.
+`make test-extras` runs them.
 """
 
 import json

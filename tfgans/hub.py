@@ -23,6 +23,7 @@ FILES = (  # of a release
     "variables/*",
     "assets/*",
 )
+OTHERS = ("onnx/*", "tflite/*")  # files of a release for other run times, which `load` leaves
 
 
 def is_address(name) -> bool:
@@ -84,7 +85,9 @@ def push(release: pathlib.Path, repository: str, more: dict) -> str:
     files = {name: path for name, path in files.items() if path.is_file()} | more
     with plainly(hub, repository):
         there = api.list_repo_files(repository)
-        old = [name for name in there if any(fnmatch.fnmatch(name, kind) for kind in FILES)]
+        old = [
+            name for name in there if any(fnmatch.fnmatch(name, kind) for kind in (*FILES, *OTHERS))
+        ]
         operations = [
             *(hub.CommitOperationAdd(name, content) for name, content in files.items()),
             *(hub.CommitOperationDelete(name) for name in old if name not in files),

@@ -179,7 +179,7 @@ def writing(run):
         ) from error
 
 
-def release(model, name, root="saved_models", more=None) -> pathlib.Path:
+def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
@@ -190,12 +190,14 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
         name: Name of the release.
         root: Folder that holds all releases.
         more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
+        to: Further run times, as `BaseModel.export` takes them.
 
     Returns:
         The folder <root>/<name>/<version>.
 
     Raises:
         Refused: It cannot be written.
+        BadInput: No endpoint converts to one of the run times.
     """
     folder = pathlib.Path(root) / name
     version = latest_version(folder) + 1
@@ -203,7 +205,7 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        model.export(partial, more)
+        model.export(partial, more, to)
         model.save(partial / "whole.keras")
         with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
             with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:

@@ -1,7 +1,9 @@
 """Exports a run or a `.keras` file as a release: `python tools/export.py runs/stylegan2 faces`.
 
-With --push USER/MODEL the release goes to the hub of Hugging Face, with a model card that tells the
-run's settings and metrics; NAME may be left out then. The login is that of `hf auth login`.
+A release holds a SavedModel. With `--to onnx tflite` it also holds a file for each endpoint that
+these run times can have; the other endpoints are listed with the reason. With `--push USER/MODEL`
+the release goes to the hub of Hugging Face, with a model card that tells the run's settings and
+metrics; NAME may be left out then. The login is that of `hf auth login`.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import _start  # noqa: F401
 
 from tfgans import card, hub, models, storage
 from tfgans.errors import BadInput, as_typed, run_tool
+from tfgans.models import runtimes
 
 
 def arguments():
@@ -20,6 +23,8 @@ def arguments():
     add("model", help="a run, a .keras file, or a release")
     add("name", nargs="?", help="name of the release: saved_models/NAME/<next version>")
     add("--root", default="saved_models", metavar="DIR", help="folder of releases")
+    add("--to", nargs="+", default=[], choices=runtimes.RUN_TIMES, metavar="WORD",
+        help="further run times: onnx, tflite")  # fmt: skip
     add("--push", metavar="USER/MODEL", help="upload it to this repository of the hub")
     return parser
 
@@ -33,7 +38,7 @@ def main():
         hub.create(args.push)
     with tempfile.TemporaryDirectory() as scratch:
         root = args.root if args.name else scratch
-        folder = storage.release(model, args.name or "release", root)
+        folder = storage.release(model, args.name or "release", root, to=args.to)
         if args.name:
             print(f"Written: {folder}")
         if args.push:

@@ -5,12 +5,14 @@ move. The words for that are here: gradients for one player only, replica arithm
 averaged weights, schedules. `stepping.py` makes Keras run them.
 """
 
+import pathlib
+
 import keras
 import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models import serving
+from tfgans.models import runtimes, serving
 from tfgans.models.inputs import labels_of
 from tfgans.models.stepping import Frozen, Stepping
 
@@ -286,14 +288,18 @@ class BaseModel(Stepping):
         label = labels_of(label, self.num_classes)
         return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
 
-    def export(self, path, more=None):
+    def export(self, path, more=None, to=()):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
 
         Args:
             path: Folder.
             more: Endpoints beyond the model's own, in the same form.
+            to: Further run times, keys of `runtimes.RUN_TIMES`: <path>/onnx/<endpoint>.onnx.
         """
+        runtimes.check(to)
         serving.export(self.endpoints() | (more or {}), path)
+        if to:
+            runtimes.write(self, pathlib.Path(path), tuple(dict.fromkeys(to)))
 
 
 def clone_of(network, inputs=None):

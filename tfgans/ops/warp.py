@@ -41,7 +41,8 @@ def warp(image, flow):
     above = at(top, left) + to_right * (at(top, right) - at(top, left))
     below = at(bottom, left) + to_right * (at(bottom, right) - at(bottom, left))
     warped = tf.cast(above + down * (below - above), image.dtype)
-    return tf.ensure_shape(warped, image.shape)
+    warped.set_shape(image.shape)
+    return warped
 
 
 def around(place, side):

@@ -1,7 +1,7 @@
 """Folders of their own for the packages behind sets by name and the hub, and no network.
 
 The variables are read when these packages are imported, so they are set here, before any test.
-`make test-doors` runs these tests in an environment that has the packages.
+`make test-extras` runs these tests in an environment that has the packages.
 """
 
 import os

@@ -71,6 +71,22 @@ def rows(*lists, columns: int = 8) -> np.ndarray:
     return np.concatenate([images[k : k + columns] for k in parts for images in lists])
 
 
+def of_flow(flow) -> np.ndarray:
+    """Flows as pictures: the hue is the direction, and the saturation the length.
+
+    Args:
+        flow: [..., H, W, 2] in pixels, the horizontal part first.
+
+    Returns:
+        [..., H, W, 3] in [-1, 1]: white where nothing moves, full colors for the longest way.
+    """
+    u, v = np.moveaxis(np.asarray(flow, "float32"), -1, 0)
+    length = np.hypot(u, v)[..., None]
+    sixth = np.arctan2(v, u)[..., None] * 3.0 / np.pi  # of the circle of hues
+    hue = np.clip(np.abs((sixth + (0.0, 4.0, 2.0)) % 6.0 - 3.0) - 1.0, 0.0, 1.0)
+    return 1.0 - 2.0 * length / max(length.max(), 1.0) * (1.0 - hue)
+
+
 def picture(image) -> Image.Image:
     """Makes a PIL image of uint8 [H, W, C]: gray, gray with alpha, RGB or RGBA.
 

@@ -2,26 +2,25 @@
 
 Wang et al., NeurIPS 2018, arXiv:1808.06601.
 
-New here: a film of photographs from a film of label maps. Each frame is a blend of the frame before,
-moved by a flow that the generator estimates, and of a freshly painted one: what was seen before
+New here: a film of photographs from a film of label maps. Each frame blends the frame before it,
+moved by a flow that the generator estimates, with a freshly painted one: what was seen before
 stays, what was hidden is painted. Discriminators judge single images, painted ones too, and three
 frames with the true flow between them, near and far apart in time. The films of the training grow
 from stage to stage. A finer network around the trained one doubles the size.
 
-    o_t = w r_t + (1 - w) warp(o_(t-1), f)        (r_t, f, w) = G(labels of 3 frames, o_(t-2), o_(t-1))
+    (r, f, w) = G(labels of 3 frames, o_(t-2), o_(t-1))
+    o_t = w r + (1 - w) warp(o_(t-1), f)
 
-Each frame costs one pass of G, whose inputs o are constants: no gradient goes back in time.
+A frame is one pass of G, to which the outputs before are constants: no gradient goes back in time.
 
-Differs from the paper: the true flow comes with the data; the paper estimates it by FlowNet2. Films
-without flow train with a flow of 0, which counts where pixels stay as they are. Edges are those
-between classes: films have no numbers of objects. The flow between frames that are 3 or 9 apart is
-chained from those between neighbors. As in the code, the output is also compared with the output
-before it, moved by the true flow (`smooth_weight=0` leaves it out), time has two scales (three in
-the paper, as known, not verified), and batch normalization takes the statistics of the batch in
-use too; here of each image by itself, which for a batch of one is the same. Coarse networks see the
-means of the finest outputs; in the code they see their own. The labels and films of coarse stages
-are means of the full size. Without a file of VGG19's weights a small network stands in for it,
-which is printed (`features/perceptual.py`).
+Differs from the paper: the true flow comes with the data; the paper estimates it by FlowNet2. Edges
+are those between classes: films have no numbers of objects. The flow between frames that are 3 or 9
+apart is chained from those between neighbors. As in the code, the output is also compared with the
+output before it, moved by the true flow (`smooth_weight=0` leaves it out), time has two scales
+(three in the paper, as known, not verified), and batch normalization takes statistics in use too;
+here of each image by itself, which for a batch of one is the same. Coarse networks see means of the
+finest outputs; in the code they see their own. Without a file of VGG19's weights a small network
+stands in for it, which is printed (`features/perceptual.py`).
 
 Reference: NVIDIA/vid2vid.
 """
@@ -48,6 +47,7 @@ from tfgans.shapes import halved
 PAST = 2  # outputs that the generator sees
 SPAN = 3  # frames that a discriminator of films sees; their distance grows by this factor
 UNIT = 20.0  # pixels of a flow of 1 from the generator's last layer
+FINER = 3  # residual blocks of a finer generator
 SHOWN = 4  # films of a preview
 
 
@@ -70,15 +70,8 @@ def build_generator(size, seen, channels, width=128, blocks=9, downs=3, scale=0)
     inputs = [keras.Input([*size, n]) for n in ((PAST + 1) * seen, PAST * channels)]
     before, after = (0, blocks) if scale else (blocks - blocks // 2, blocks // 2)
     x = keras.layers.Add()([encode(part, width, before, downs, BatchNorm) for part in inputs])
-    coarse = [keras.Input(x.shape[1:]) for _ in range(2)] if scale else []
-
-    def branch(k):
-        y = keras.layers.Add()([x, coarse[k]]) if scale else x
-        for _ in range(after):
-            y = residual(y, BatchNorm)
-        return grown(y, downs, BatchNorm)
-
-    painted, moved = branch(0), branch(1)
+    coarse = [keras.Input(x.shape[1:]) for _ in range(2)] if scale else [None] * 2
+    painted, moved = (branch(x, features, after, downs) for features in coarse)
     flow = conv(moved, 2, 7, dtype="float32", name="flow")
     found = {
         "raw": conv(painted, channels, 7, activation="tanh", dtype="float32"),
@@ -87,31 +80,30 @@ def build_generator(size, seen, channels, width=128, blocks=9, downs=3, scale=0)
         "painted": painted,
         "moved": moved,
     }
-    return keras.Model([*inputs, *coarse], found, name=f"generator_{scale}")
+    inputs += coarse if scale else []
+    return keras.Model(inputs, found, name=f"generator_{scale}")
 
 
 def build_foreground(size, seen, channels, width=64, blocks=9, downs=3, scale=0):
     """Semantics of 3 frames -> "image" in [-1, 1], and the "features" before its last layer.
 
-    Args:
-        size: (height, width) of the frames.
-        seen: Channels of the semantics of one frame.
-        channels: Channels of a frame.
-        width: Channels at full resolution; they double with each halving.
-        blocks: Residual blocks.
-        downs: Number of halvings; 1 at a finer scale.
-        scale: Number of the scale, 0 for the coarsest. A finer one also takes features.
+    The arguments are those of `build_generator`; a finer one takes the features of the coarse one.
     """
-    inputs = [keras.Input([*size, (PAST + 1) * seen])]
-    x = encode(inputs[0], width, 0, downs, BatchNorm)
-    if scale:
-        inputs.append(keras.Input(x.shape[1:]))
-        x = keras.layers.Add()([x, inputs[1]])
+    labels = keras.Input([*size, (PAST + 1) * seen])
+    x = encode(labels, width, 0, downs, BatchNorm)
+    coarse = keras.Input(x.shape[1:]) if scale else None
+    x = branch(x, coarse, blocks, downs)
+    image = conv(x, channels, 7, activation="tanh", dtype="float32")
+    inputs = [labels, coarse] if scale else [labels]
+    return keras.Model(inputs, {"image": image, "features": x}, name=f"foreground_{scale}")
+
+
+def branch(x, coarse, blocks, downs):
+    """The second half of a network, with the features of a coarser one if there is one."""
+    x = x if coarse is None else keras.layers.Add()([x, coarse])
     for _ in range(blocks):
         x = residual(x, BatchNorm)
-    x = grown(x, downs, BatchNorm)
-    image = conv(x, channels, 7, activation="tanh", dtype="float32")
-    return keras.Model(inputs, {"image": image, "features": x}, name=f"foreground_{scale}")
+    return grown(x, downs, BatchNorm)
 
 
 def blended(raw, weight, before, flow):
@@ -120,10 +112,9 @@ def blended(raw, weight, before, flow):
 
 
 def triples(begin, end, scale, first=PAST):
-    """The frames that a discriminator of films sees of the new frames begin .. end - 1.
+    """The triples of frames, 3^scale apart, that a discriminator sees of new frames begin to end.
 
-    They are 3^scale apart. The last ones of the triples are every third new frame, from the newest
-    back; a triple begins at frame `first` at the earliest.
+    They end at every third new frame, from the newest back, and begin at `first` or later.
     """
     apart = SPAN**scale
     ends = range(end - 1, begin - 1, -SPAN)
@@ -137,8 +128,15 @@ def pooled(x, times):
     return x
 
 
+def enlarged(x, times):
+    """Doubles images several times, each pixel four times: axes -3 and -2 are rows and columns."""
+    for axis in (-3, -2):
+        x = tf.repeat(x, 2**times, axis)
+    return x
+
+
 def over_frames(frames, name):
-    """One tensor of all frames, in the place of a batch."""
+    """A tensor of all frames, as a batch."""
     return tf.concat([frame[name] for frame in frames], axis=0)
 
 
@@ -156,17 +154,13 @@ class Vid2Vid(BaseModel):
         num_labels: Number of classes in the label maps.
         unlabeled: If true, pixels may have no class; they are one more channel.
         edges: If true, the borders between classes are one more channel.
-        legend: Name and color of each class, [[name, [r, g, b]], ...], for pictures of label maps;
-            without it they have colors of their own.
-        width: Channels of the generator at its full resolution, of the coarsest scale; half as many
-            at each finer one.
+        legend: Name and color of each class, [[name, [r, g, b]], ...]; None for colors of our own.
+        width: Channels of the coarsest generator at its full size; half as many at each finer one.
         blocks: Residual blocks of the coarsest generator.
         downs: Halvings of the coarsest generator.
         scales: Scales of the generator. Each finer one is trained alone for `growth_steps`, and
             then with the coarser ones.
-        finer_blocks: Residual blocks of the finer generators.
-        foreground: Numbers of the classes that a network of its own paints, from the label maps
-            alone; None for no such network.
+        foreground: Classes that a network of its own paints from label maps alone, if there are.
         d_width: Channels of the discriminators' first stage.
         halvings: Stages of a discriminator that halve the image.
         judged_scales: Scales that are judged, each half as large as the one before.
@@ -175,10 +169,8 @@ class Vid2Vid(BaseModel):
             painted without a warp.
         matching_weight: Weight of feature matching.
         perceptual_weight: Weight of the distance in VGG19; 0 leaves it out.
-        flow_weight: Weight of the flow's distance to the true one, and of the distance of frames to
-            the true ones before them, moved by it.
-        smooth_weight: Weight of the distance of outputs to the ones before them, moved by the true
-            flow; 0 leaves it out.
+        flow_weight: Weight of the distance to the true flow, and of that of frames moved by G's.
+        smooth_weight: Weight of the distance of outputs to moved ones before; 0 leaves it out.
         vgg: Path of VGG19's weights, of Keras or torchvision; "" for the stand-in.
     """
 
@@ -200,7 +192,6 @@ class Vid2Vid(BaseModel):
         blocks=9,
         downs=3,
         scales=1,
-        finer_blocks=3,
         foreground=None,
         d_width=64,
         halvings=3,
@@ -220,9 +211,8 @@ class Vid2Vid(BaseModel):
         self.growth_steps, self.chunk, self.num_labels = growth_steps, chunk, num_labels
         self.unlabeled, self.edges, self.legend = unlabeled, edges, legend
         self.width, self.blocks, self.downs, self.scales = width, blocks, downs, scales
-        self.finer_blocks, self.foreground, self.d_width = finer_blocks, foreground, d_width
-        self.halvings, self.judged_scales = halvings, judged_scales
-        self.time_scales, self.own_first = time_scales, own_first
+        self.foreground, self.d_width, self.halvings = foreground, d_width, halvings
+        self.judged_scales, self.time_scales, self.own_first = judged_scales, time_scales, own_first
         self.matching_weight, self.perceptual_weight = matching_weight, perceptual_weight
         self.flow_weight, self.smooth_weight, self.vgg = flow_weight, smooth_weight, vgg
         self.check()
@@ -240,7 +230,7 @@ class Vid2Vid(BaseModel):
         self.generators, self.foregrounds = [], []  # the coarsest scale first
         for scale in range(scales):
             size = halved(image_shape, scales - 1 - scale)
-            way = (finer_blocks, 1, scale) if scale else (blocks, downs)
+            way = (FINER, 1, scale) if scale else (blocks, downs)
             self.generators.append(build_generator(size, seen, colors, width >> scale, *way))
             if foreground:
                 front = build_foreground(size, seen, colors, width >> scale + 1, *way)
@@ -263,20 +253,17 @@ class Vid2Vid(BaseModel):
             self.look = self.frozen(*perceptual.network(vgg, prepare=False))
 
     def check(self):
-        """Raises BadInput for settings that do not fit together."""
-        if not PAST < self.first_length <= self.length:
+        """Raises BadInput."""
+        length, least = self.length, PAST + 1 + 2 * SPAN**self.time_scales // SPAN
+        if not PAST < self.first_length <= length:
             raise BadInput(
-                f"model.first_length is {PAST + 1} to model.length ({self.length}), the two given "
-                f"frames included, not {self.first_length}."
+                f"model.first_length is {PAST + 1} to model.length ({length}), the two given ones "
+                f"included, not {self.first_length}."
             )
-        least = PAST + 1 + (SPAN - 1) * SPAN ** max(self.time_scales - 1, 0)
-        if self.time_scales and self.length < least:
-            raise BadInput(
-                f"{self.time_scales} scales of time need model.length {least} or more, not "
-                f"{self.length}."
-            )
-        wrong = [k for k in self.foreground or () if not 0 <= k < self.num_labels]
-        if wrong:
+        if length < least:
+            scales = f"{self.time_scales} scales of time"
+            raise BadInput(f"{scales} need model.length {least} or more, not {length}.")
+        if wrong := [k for k in self.foreground or () if not 0 <= k < self.num_labels]:
             raise BadInput(
                 f"Classes of model.foreground are numbers below {self.num_labels}, not {wrong}."
             )
@@ -291,7 +278,6 @@ class Vid2Vid(BaseModel):
         return [(t, min(t + self.chunk, length)) for t in range(PAST, length, self.chunk)]
 
     def networks(self, scale):
-        """The networks of the generator at one scale."""
         return [self.generators[scale], *self.foregrounds[scale : scale + 1]]
 
     def players(self):
@@ -304,45 +290,44 @@ class Vid2Vid(BaseModel):
         return found
 
     def default_optimizers(self):
-        steps = self.growth_steps
-        half = len(self.lengths) * steps // 2
+        def falling(scale, apart=None, alone=0):
+            """The rate of a training at one scale, and the number of its moves.
 
-        def moves_of_g(length):
-            return len(self.chunks(length))
+            With `apart`, moves in which there are frames of that distance.
+            """
+            clips = [self.chunks(length) for length in self.lengths]
+            moves = [sum(apart is None or bool(triples(*x, apart)) for x in clip) for clip in clips]
+            counts = [self.growth_steps * count for count in moves]
+            shares = [min(max(len(counts) / 2 - k, 0), 1) for k in range(len(counts))]
+            held = round(np.dot(counts, shares))
+            first, total = alone * counts[0], sum(counts)
+            return HoldThenDecay(2e-4 / 2**scale, first + held, total - held), first + total
 
-        def moves_on_films(scale):
-            return lambda length: sum(bool(triples(*x, scale)) for x in self.chunks(length))
-
-        def falling(scale, moves, alone=0):
-            """The rate of a training at one scale, and the number of its moves."""
-            counts = [moves(length) for length in self.lengths]
-            held = sum(
-                count * min(max(half - k * steps, 0), steps) for k, count in enumerate(counts)
-            )
-            alone *= steps * moves(self.first_length)
-            total = steps * sum(counts)
-            return HoldThenDecay(2e-4 / 2**scale, held + alone, total - held), total + alone
-
-        def in_turn(moves):
+        def in_turn(apart=None):
             """The rate of a player that moves at all scales."""
-            rate, count = falling(0, moves)
+            rate, count = falling(0, apart)
             for scale in range(1, self.scales):
-                later, more = falling(scale, moves, alone=1)
+                later, more = falling(scale, apart, alone=1)
                 rate, count = InTurn(rate, count, later), count + more
             return rate
 
-        rates = {"discriminators": in_turn(moves_of_g), "generator": falling(0, moves_of_g)[0]}
+        rates = {"discriminators": in_turn(), "generator": falling(0)[0]}
         for scale in range(self.time_scales):
-            rates[f"discriminators_of_films_{scale}"] = in_turn(moves_on_films(scale))
+            rates[f"discriminators_of_films_{scale}"] = in_turn(scale)
         for scale in range(1, self.scales):
             rates[f"finer_{scale}"] = 2e-4 / 2**scale
-            rates[f"joint_{scale}"] = falling(scale, moves_of_g)[0]
+            rates[f"joint_{scale}"] = falling(scale)[0]
         return {player: Adam(rate, beta_1=0.5) for player, rate in rates.items()}
 
     @property
     def scale(self):
         """The finest scale that is trained by now."""
         return self.plan[self.stage][0]
+
+    @property
+    def times(self):
+        """Halvings from the full size to that of this stage."""
+        return self.scales - 1 - self.scale
 
     @property
     def mover(self):
@@ -357,7 +342,7 @@ class Vid2Vid(BaseModel):
     def semantics(self, labels):
         """Label maps, int32 [N, H, W], as the networks of this stage see them."""
         found = semantics(labels, labels if self.edges else None, self.classes)
-        return pooled(found, self.scales - 1 - self.scale)
+        return pooled(found, self.times)
 
     def features(self, labels, past, scale, training):
         """The findings of the networks up to a scale: those of the generator, of the foreground."""
@@ -372,28 +357,21 @@ class Vid2Vid(BaseModel):
         return found, self.foregrounds[scale]([labels, *features], training=training)
 
     def frame(self, seen, past, painted_alone=False, training=False):
-        """One frame.
+        """The blended frame "image", the painted one "raw", their "flow" and "weight".
 
         Args:
             seen: Semantics of the frame and the two before it, the oldest first, [N, H, W, ...].
             past: The last two outputs, [N, H, W, C] in [-1, 1]; no gradient reaches them.
-            painted_alone: The first frame of all: nothing before it counts.
+            painted_alone: The first frame of all: the blend is the painted one.
             training: True in training.
-
-        Returns:
-            "image", the blended frame, and "raw", the painted one, [N, H, W, C] in [-1, 1]; "flow"
-            [N, H, W, 2] in pixels, from the frame to the one before; "weight" [N, H, W, 1] in
-            [0, 1] of the painted frame.
         """
         past = [tf.stop_gradient(x) for x in past]
-        found, front = self.features(
-            tf.concat(seen, axis=-1), tf.concat(past, axis=-1), self.scale, training
-        )
+        inputs = tf.concat(seen, axis=-1), tf.concat(past, axis=-1)
+        found, front = self.features(*inputs, self.scale, training)
         raw, flow, weight = found["raw"], found["flow"], found["weight"]
         image = raw if painted_alone else blended(raw, weight, past[-1], flow)
         if self.foreground:
-            own = tf.gather(seen[-1], list(self.foreground), axis=-1)
-            mask = tf.reduce_sum(own, axis=-1, keepdims=True)
+            mask = tf.reduce_sum(tf.gather(seen[-1], [*self.foreground], axis=-1), -1, True)
             image, raw = (mask * front["image"] + (1.0 - mask) * x for x in (image, raw))
         return {"image": image, "raw": raw, "flow": flow, "weight": weight}
 
@@ -408,16 +386,16 @@ class Vid2Vid(BaseModel):
             flow: From each frame to the one before, [N, H, W, 2].
             made: The outputs so far, those before the first one included.
             begin: Number of the first new frame.
-            end: Number of the frame after the last new one.
+            end: Number of the frame after the new ones.
         """
         made, frames = list(made), []
         for t in range(begin, end):
             first = t == PAST
             window = seen[t - PAST : t + 1]
             found = self.frame(window, made[-PAST:], first and self.own_first, training=True)
-            before = {"real_before": real[t - 1], "made_before": real[t - 1] if first else made[-1]}
-            given = {"seen": seen[t], "real": real[t], "true_flow": flow[t]}
-            frames.append(found | before | given)
+            found |= {"seen": seen[t], "real": real[t], "real_before": real[t - 1]}
+            found |= {"made_before": real[t - 1] if first else made[-1], "true_flow": flow[t]}
+            frames.append(found)
             made.append(found["image"])
         terms, g = self.image_terms(frames)
         for scale in range(self.time_scales):
@@ -429,10 +407,7 @@ class Vid2Vid(BaseModel):
         return terms | {self.mover: g | self.flow_terms(frames)}, made[begin:]
 
     def compare(self, judges, seen, reals, fakes):
-        """The terms of discriminators, and those of the generator, for one or more fakes of each.
-
-        Each fake counts against the same real images.
-        """
+        """The terms of discriminators and of the generator; each fake counts against the real."""
         real = judged(judges, seen, reals)
         d = {"real": 0.0, "fake": 0.0}
         g = {"fake": 0.0, "features": 0.0}
@@ -462,10 +437,10 @@ class Vid2Vid(BaseModel):
             whole = [tf.concat([frames[t] for t in triple], axis=-1) for triple in found]
             return tf.concat(whole, axis=0)
 
-        flows = []
-        for triple in found:
-            pairs = [chained(flow[s + 1 : t + 1]) for s, t in zip(triple, triple[1:], strict=False)]
-            flows.append(tf.concat(pairs, axis=-1))
+        flows = [
+            tf.concat([chained(flow[a + 1 : b + 1]), chained(flow[b + 1 : c + 1])], axis=-1)
+            for a, b, c in found
+        ]
         flows = tf.concat(flows, axis=0) / UNIT
         d, g = self.compare(self.of_films[scale], flows, beside(real), [beside(made)])
         return d, {f"film_{name}": value for name, value in g.items()}
@@ -475,9 +450,8 @@ class Vid2Vid(BaseModel):
         real, before, true = (over_frames(frames, x) for x in ("real", "real_before", "true_flow"))
         sure = confidence(real, before, true)
         flow = over_frames(frames, "flow")
-        share = self.flow_weight / 2**self.scale
         terms = {
-            "flow": share * masked_l1(sure, flow, true),
+            "flow": self.flow_weight / 2**self.scale * masked_l1(sure, flow, true),
             "warp": self.flow_weight * masked_l1(sure, warp(before, flow), real),
         }
         if self.smooth_weight:
@@ -490,15 +464,13 @@ class Vid2Vid(BaseModel):
 
     def clip_of(self, data):
         """Semantics, frames and flow of a batch, as lists of frames of the size of this stage."""
-        length, size = self.stage_length(self.stage), self.image_shape[:2]
-        times = self.scales - 1 - self.scale
+        length = self.stage_length(self.stage)  # unknown in the batches
         labels, video, flow = (
-            tf.unstack(tf.ensure_shape(data[key], [None, length, *size, *rest]), axis=1)
-            for key, rest in (("map", ()), ("video", self.image_shape[2:]), ("flow", (2,)))
+            tf.unstack(data[k], length, axis=1) for k in ("map", "video", "flow")
         )
         seen = [self.semantics(x) for x in labels]
-        real = [pooled(x, times) for x in video]
-        return seen, real, [pooled(x, times) / 2**times for x in flow]
+        real = [pooled(x, self.times) for x in video]
+        return seen, real, [pooled(x, self.times) / 2**self.times for x in flow]
 
     def train_step(self, data):
         seen, real, flow = self.clip_of(data)
@@ -522,16 +494,15 @@ class Vid2Vid(BaseModel):
     # Use.
 
     def start(self, labels, first):
-        """The frames that begin a film, and the two that the next frame follows.
+        """The frames that begin a film, the given ones or a painted one, and those it goes on from.
 
         Args:
             labels: The first label map, int32 [N, H, W].
-            first: The first two frames, [N, 2, H, W, C]; None to paint the first one.
+            first: See `generate`.
         """
-        times = self.scales - 1 - self.scale
         if first is not None:
-            given = [pooled(x, times) for x in tf.unstack(first, PAST, axis=1)]
-            return given, given
+            given = [pooled(x, self.times) for x in tf.unstack(first, PAST, axis=1)]
+            return list(given), given
         seen = self.semantics(labels)
         blank = tf.zeros([*tf.unstack(tf.shape(seen)[:3]), self.image_shape[2]])
         blank = tf.ensure_shape(blank, [None, *seen.shape[1:3], None])
@@ -539,42 +510,41 @@ class Vid2Vid(BaseModel):
         return [painted], [blank, painted]
 
     def frames_of(self, maps, first=None):
-        """A film, frame by frame; two of them and three maps are all that is held.
+        """Yields the findings of `frame` of a film, of the first frames the "image" alone.
 
         Args:
-            maps: Iterable of its label maps, int32 [N, H, W] each.
-            first: The first two frames, [N, 2, H, W, C] in [-1, 1]; without them the model begins
-                with one of its own, see `own_first`.
-
-        Yields:
-            "image" [N, H, W, C] in [-1, 1], and but for the first frames all else that `frame`
-            finds. All have the size of this stage.
+            maps: Iterable of label maps, int32 [N, H, W] each, of which three are held.
+            first: See `generate`.
         """
         seen = []
         for labels in maps:
+            own = self.semantics(labels)
             if not seen:
-                begun, past = self.start(labels, first)
-                seen = [self.semantics(labels)] * PAST
-                t = 0
-            seen = [*seen[-PAST:], self.semantics(labels)]
-            if t < len(begun):
-                yield {"image": begun[t]}
+                (begun, past), seen = self.start(labels, first), [own] * PAST
+            seen = [*seen[-PAST:], own]
+            if begun:
+                yield {"image": begun.pop(0)}
             else:
-                found = self.frame(seen, past)
+                yield (found := self.frame(seen, past))
                 past = [past[-1], found["image"]]
-                yield found
-            t += 1
+
+    def stream(self, maps, first=None):
+        """Yields the frames [H, W, C] in [-1, 1] of one film of any length, as they are made.
+
+        Args:
+            maps: Iterable of label maps, int32 [H, W].
+            first: See `generate`, with N = 1.
+        """
+        for found in self.frames_of((labels[np.newaxis] for labels in maps), first):
+            yield enlarged(found["image"], self.times)[0].numpy()
 
     def generate(self, maps, first=None):
-        """A film of label maps.
+        """Films [N, T, H, W, C] in [-1, 1] of label maps, the first frames included.
 
         Args:
             maps: Class numbers, int32 [N, T, H, W]; unlabeled pixels have the number num_labels.
             first: The first two frames, [N, 2, H, W, C] in [-1, 1]; without them the model begins
                 with one of its own, see `own_first`.
-
-        Returns:
-            [N, T, H, W, C] in [-1, 1], the first frames included.
         """
         maps = tf.convert_to_tensor(maps)
         begun, past = self.start(maps[:, 0], first)
@@ -591,12 +561,10 @@ class Vid2Vid(BaseModel):
         _, film, *_ = tf.while_loop(lambda k, *_: k < count, step, [0, film, *past])
         made = tf.ensure_shape(film.stack(), [None, *past[-1].shape])
         whole = tf.concat([beginning, tf.transpose(made, [1, 0, 2, 3, 4])], axis=1)[:, :length]
-        for axis in (2, 3):
-            whole = tf.repeat(whole, 2 ** (self.scales - 1 - self.scale), axis)
-        return whole
+        return enlarged(whole, self.times)
 
-    def call(self, maps, first=None):
-        return self.generate(maps, first)
+    def call(self, *given):
+        return self.generate(*given)
 
     def outputs(self, batch):
         """Films of the label maps of a batch, [N, T, H, W, C] in [-1, 1]."""
@@ -609,10 +577,9 @@ class Vid2Vid(BaseModel):
         first = None if self.own_first else video[:, :PAST]
         found = list(self.frames_of(tf.unstack(maps, axis=1), first))
         still = tf.zeros([*found[0]["image"].shape[:3], 2])
-        flow = np.stack([frame.get("flow", still) for frame in found], axis=1)
-        made = np.stack([frame["image"] for frame in found], axis=1)
-        times = 2 ** (self.scales - 1 - self.scale)
-        flow, made = (x.repeat(times, axis=2).repeat(times, axis=3) for x in (flow, made))
+        flow = tf.stack([frame.get("flow", still) for frame in found], axis=1)
+        made = tf.stack([frame["image"] for frame in found], axis=1)
+        flow, made = (enlarged(x, self.times) for x in (flow, made))
         shown = in_colors(maps, self.classes, self.legend)
         clips = np.stack([shown, made, images.of_flow(flow), video], axis=1)  # [n, 4, T, H, W, C]
         return Video(clips.reshape(-1, *clips.shape[2:]), rate=8)
@@ -624,15 +591,10 @@ class Vid2Vid(BaseModel):
         first frame too.
         """
 
-        def generate(maps, first):
-            return {"video": self.generate(maps, first)}
-
-        def own(maps):
-            return {"video": self.generate(maps)}
+        def generate(*given):
+            return {"video": self.generate(*given)}
 
         maps = tf.TensorSpec([None, None, *self.image_shape[:2]], "int32", name="map")
-        first = tf.TensorSpec([None, PAST, *self.image_shape], name="first")
-        found = {"generate": (generate, [maps, first])}
-        if self.own_first:
-            return {"serving_default": (own, [maps])} | found
-        return {"serving_default": found["generate"]} | found
+        both = [maps, tf.TensorSpec([None, PAST, *self.image_shape], name="first")]
+        main = both[:1] if self.own_first else both
+        return {"serving_default": (generate, main), "generate": (generate, both)}

@@ -117,8 +117,8 @@ def triples(begin, end, scale, first=PAST):
     They end at every third new frame, from the newest back, and begin at `first` or later.
     """
     apart = SPAN**scale
-    ends = range(end - 1, begin - 1, -SPAN)
-    return [(t - 2 * apart, t - apart, t) for t in ends if t - 2 * apart >= first]
+    found = [(t - 2 * apart, t - apart, t) for t in range(end - 1, begin - 1, -SPAN)]
+    return [triple for triple in found if triple[0] >= first]
 
 
 def pooled(x, times):
@@ -171,6 +171,7 @@ class Vid2Vid(BaseModel):
         perceptual_weight: Weight of the distance in VGG19; 0 leaves it out.
         flow_weight: Weight of the distance to the true flow, and of that of frames moved by G's.
         smooth_weight: Weight of the distance of outputs to moved ones before; 0 leaves it out.
+        rate: Learning rate at the coarsest scale; half as high at each finer one.
         vgg: Path of VGG19's weights, of Keras or torchvision; "" for the stand-in.
     """
 
@@ -202,6 +203,7 @@ class Vid2Vid(BaseModel):
         perceptual_weight=10.0,
         flow_weight=10.0,
         smooth_weight=10.0,
+        rate=2e-4,
         vgg="",
         **kwargs,
     ):
@@ -214,7 +216,8 @@ class Vid2Vid(BaseModel):
         self.foreground, self.d_width, self.halvings = foreground, d_width, halvings
         self.judged_scales, self.time_scales, self.own_first = judged_scales, time_scales, own_first
         self.matching_weight, self.perceptual_weight = matching_weight, perceptual_weight
-        self.flow_weight, self.smooth_weight, self.vgg = flow_weight, smooth_weight, vgg
+        self.flow_weight, self.smooth_weight = flow_weight, smooth_weight
+        self.rate, self.vgg = rate, vgg
         self.check()
         self.classes = num_labels + unlabeled
         self.lengths = [first_length]
@@ -301,7 +304,7 @@ class Vid2Vid(BaseModel):
             shares = [min(max(len(counts) / 2 - k, 0), 1) for k in range(len(counts))]
             held = round(np.dot(counts, shares))
             first, total = alone * counts[0], sum(counts)
-            return HoldThenDecay(2e-4 / 2**scale, first + held, total - held), first + total
+            return HoldThenDecay(self.rate / 2**scale, first + held, total - held), first + total
 
         def in_turn(apart=None):
             """The rate of a player that moves at all scales."""
@@ -315,7 +318,7 @@ class Vid2Vid(BaseModel):
         for scale in range(self.time_scales):
             rates[f"discriminators_of_films_{scale}"] = in_turn(scale)
         for scale in range(1, self.scales):
-            rates[f"finer_{scale}"] = 2e-4 / 2**scale
+            rates[f"finer_{scale}"] = self.rate / 2**scale
             rates[f"joint_{scale}"] = falling(scale)[0]
         return {player: Adam(rate, beta_1=0.5) for player, rate in rates.items()}
 
@@ -333,9 +336,7 @@ class Vid2Vid(BaseModel):
     def mover(self):
         """The player that moves in this stage, beside the discriminators."""
         scale, _, alone = self.plan[self.stage]
-        if not scale:
-            return "generator"
-        return f"finer_{scale}" if alone else f"joint_{scale}"
+        return f"finer_{scale}" if alone else f"joint_{scale}" if scale else "generator"
 
     # The networks.
 
@@ -409,8 +410,7 @@ class Vid2Vid(BaseModel):
     def compare(self, judges, seen, reals, fakes):
         """The terms of discriminators and of the generator; each fake counts against the real."""
         real = judged(judges, seen, reals)
-        d = {"real": 0.0, "fake": 0.0}
-        g = {"fake": 0.0, "features": 0.0}
+        d, g = {"real": 0.0, "fake": 0.0}, {"fake": 0.0, "features": 0.0}
         share = self.matching_weight * 4 / (self.halvings + 1) / len(judges)
         for fake in fakes:
             made = judged(judges, seen, fake)  # judged once for both players
@@ -463,7 +463,7 @@ class Vid2Vid(BaseModel):
         return terms
 
     def clip_of(self, data):
-        """Semantics, frames and flow of a batch, as lists of frames of the size of this stage."""
+        """Semantics, frames and flow of a batch: lists of frames of the size of this stage."""
         length = self.stage_length(self.stage)  # unknown in the batches
         labels, video, flow = (
             tf.unstack(data[k], length, axis=1) for k in ("map", "video", "flow")

@@ -1,7 +1,7 @@
 """Films by vid2vid and by pix2pixHD frame by frame: `python benchmarks/vid2vid.py RUN`.
 
-RUN is of a `vid2vid` on synthetic films. A pix2pixHD of the same sizes learns their single frames,
-as many as the run has seen. Both then make films that no training has seen; vid2vid is given the
+RUN is of a `vid2vid` on synthetic films. A pix2pixHD of the same sizes learns their single frames.
+Both then make films that no training has seen; vid2vid is given the
 first two frames. Printed: the temporal error (`tfgans.metrics.temporal`), the distance of a frame
 to the one before, moved as the true film moves; the distance to the true frames; and the error of
 vid2vid's flow in pixels, where the true one holds.
@@ -35,13 +35,13 @@ def films(shape, length, first, count):
     return maps, video.astype("float32") / 127.5 - 1.0, flow
 
 
-def frame_by_frame(model, frames):
-    """A pix2pixHD of the sizes of a vid2vid, trained on a number of single frames."""
-    steps = frames // BATCH
+def frame_by_frame(model, steps):
+    """A pix2pixHD of the sizes of a vid2vid, trained on single frames."""
     image = Pix2PixHD(
         image_shape=model.image_shape, num_labels=model.num_labels, instances=False,
         width=model.width, blocks=model.blocks, downs=model.downs, enhancer=False,
         scales=model.judged_scales, halvings=model.halvings, global_steps=steps,
+        perceptual_weight=model.perceptual_weight,
     )  # fmt: skip
     image.compile({"generator": {"learning_rate": 5e-4}})
     maps, video, _ = films(model.image_shape, 1, 0, 2048)
@@ -56,25 +56,18 @@ def main():
     parser.add_argument("run", help="folder of a run, or name of a release")
     parser.add_argument("--films", type=int, default=64)
     parser.add_argument("--length", type=int, default=12, help="frames of each film")
+    parser.add_argument("--steps", type=int, default=1000, help="of pix2pixHD, 4 frames each")
     parser.add_argument("--picture", help="films of maps, pix2pixHD, vid2vid, its flow, the truth")
     given = parser.parse_args()
     model = models.load(given.run)
-    lengths = [model.stage_length(k) - PAST for k in range(len(model.plan))]
-    steps = int(model.step.numpy())
-    seen = sum(
-        length * max(min(steps - k * model.growth_steps, model.growth_steps), 0)
-        for k, length in enumerate(lengths)
-    )
-    image = frame_by_frame(model, seen)
+    image = frame_by_frame(model, given.steps)
     maps, video, flow = films(model.image_shape, given.length, 10 * TRAINED_ON, given.films)
     single = np.stack([image.photograph(maps[:, t]).numpy() for t in range(given.length)], axis=1)
     found = list(model.frames_of(maps.transpose(1, 0, 2, 3), video[:, :PAST]))
     made = np.stack([frame["image"] for frame in found], axis=1)
     ours = np.stack([frame["flow"] for frame in found[PAST:]], axis=1)
     rest = slice(PAST, None)
-    print(
-        f"{seen} frames seen; {given.films} films of {given.length} frames, from frame {PAST} on:"
-    )
+    print(f"{given.films} films of {given.length} frames, without the first two:")
     for name, film in (("pix2pixHD", single), ("vid2vid", made), ("the true films", video)):
         errors = [
             temporal_error(film[i, rest], video[i, rest], flow[i, rest]) for i in range(len(video))

@@ -14,7 +14,6 @@ from tfgans.models.vid2vid import (
     blended,
     build_foreground,
     build_generator,
-    pooled,
     triples,
 )
 from tfgans.ops.resample import mean_pool
@@ -462,4 +461,7 @@ def test_settings_that_do_not_fit():
         small(length=8, time_scales=2)
     with pytest.raises(BadInput, match=r"numbers below 3, not \[3\]"):
         small(foreground=[1, 3])
-    assert pooled(FRAME, 0) is FRAME
+    with pytest.raises(BadInput, match="normalization of vid2vid .*instance"):
+        small(norm="instances")
+    kinds = {type(x).__name__ for x in small(norm="instance").generators[0].layers}
+    assert "GroupNormalization" in kinds and "BatchNorm" not in kinds

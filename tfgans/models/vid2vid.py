@@ -31,14 +31,15 @@ import tensorflow as tf
 
 from tfgans import images
 from tfgans.data.label_maps import in_colors
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, nearest
 from tfgans.features import perceptual
+from tfgans.layers.instance_norm import instance_norm
 from tfgans.models.base import BaseModel
 from tfgans.models.cyclegan import conv, encode, grown, residual, squared
 from tfgans.models.pix2pix import BatchNorm
 from tfgans.models.pix2pixhd import VGG_WEIGHTS, build_discriminator, feature_matching, judged
 from tfgans.ops.label_maps import semantics
-from tfgans.ops.resample import mean_pool
+from tfgans.ops.resample import enlarged, mean_pool, pooled
 from tfgans.ops.warp import chained, confidence, masked_l1, warp
 from tfgans.optimizers import Adam, HoldThenDecay, InTurn
 from tfgans.previews import Video
@@ -48,10 +49,11 @@ PAST = 2  # outputs that the generator sees
 SPAN = 3  # frames that a discriminator of films sees; their distance grows by this factor
 UNIT = 20.0  # pixels of a flow of 1 from the generator's last layer
 FINER = 3  # residual blocks of a finer generator
+NORMS = {"batch": BatchNorm, "instance": instance_norm}
 SHOWN = 4  # films of a preview
 
 
-def build_generator(size, seen, channels, width=128, blocks=9, downs=3, scale=0):
+def build_generator(size, seen, channels, width=128, blocks=9, downs=3, scale=0, norm=BatchNorm):
     """Semantics of 3 frames, and the last 2 outputs -> a painted frame, a flow and a weight.
 
     The results are "raw" in [-1, 1], "flow" in pixels, "weight" in [0, 1], and the features of both
@@ -66,12 +68,13 @@ def build_generator(size, seen, channels, width=128, blocks=9, downs=3, scale=0)
             finer scale all are in the branches.
         downs: Number of halvings; 1 at a finer scale.
         scale: Number of the scale, 0 for the coarsest.
+        norm: Function that makes a normalization layer.
     """
     inputs = [keras.Input([*size, n]) for n in ((PAST + 1) * seen, PAST * channels)]
     before, after = (0, blocks) if scale else (blocks - blocks // 2, blocks // 2)
-    x = keras.layers.Add()([encode(part, width, before, downs, BatchNorm) for part in inputs])
+    x = keras.layers.Add()([encode(part, width, before, downs, norm) for part in inputs])
     coarse = [keras.Input(x.shape[1:]) for _ in range(2)] if scale else [None] * 2
-    painted, moved = (branch(x, features, after, downs) for features in coarse)
+    painted, moved = (branch(x, features, after, downs, norm) for features in coarse)
     flow = conv(moved, 2, 7, dtype="float32", name="flow")
     found = {
         "raw": conv(painted, channels, 7, activation="tanh", dtype="float32"),
@@ -84,26 +87,26 @@ def build_generator(size, seen, channels, width=128, blocks=9, downs=3, scale=0)
     return keras.Model(inputs, found, name=f"generator_{scale}")
 
 
-def build_foreground(size, seen, channels, width=64, blocks=9, downs=3, scale=0):
+def build_foreground(size, seen, channels, width=64, blocks=9, downs=3, scale=0, norm=BatchNorm):
     """Semantics of 3 frames -> "image" in [-1, 1], and the "features" before its last layer.
 
     The arguments are those of `build_generator`; a finer one takes the features of the coarse one.
     """
     labels = keras.Input([*size, (PAST + 1) * seen])
-    x = encode(labels, width, 0, downs, BatchNorm)
+    x = encode(labels, width, 0, downs, norm)
     coarse = keras.Input(x.shape[1:]) if scale else None
-    x = branch(x, coarse, blocks, downs)
+    x = branch(x, coarse, blocks, downs, norm)
     image = conv(x, channels, 7, activation="tanh", dtype="float32")
     inputs = [labels, coarse] if scale else [labels]
     return keras.Model(inputs, {"image": image, "features": x}, name=f"foreground_{scale}")
 
 
-def branch(x, coarse, blocks, downs):
+def branch(x, coarse, blocks, downs, norm):
     """The second half of a network, with the features of a coarser one if there is one."""
     x = x if coarse is None else keras.layers.Add()([x, coarse])
     for _ in range(blocks):
-        x = residual(x, BatchNorm)
-    return grown(x, downs, BatchNorm)
+        x = residual(x, norm)
+    return grown(x, downs, norm)
 
 
 def blended(raw, weight, before, flow):
@@ -119,20 +122,6 @@ def triples(begin, end, scale, first=PAST):
     apart = SPAN**scale
     found = [(t - 2 * apart, t - apart, t) for t in range(end - 1, begin - 1, -SPAN)]
     return [triple for triple in found if triple[0] >= first]
-
-
-def pooled(x, times):
-    """Halves images several times, by means."""
-    for _ in range(times):
-        x = mean_pool(x)
-    return x
-
-
-def enlarged(x, times):
-    """Doubles images several times, each pixel four times: axes -3 and -2 are rows and columns."""
-    for axis in (-3, -2):
-        x = tf.repeat(x, 2**times, axis)
-    return x
 
 
 def over_frames(frames, name):
@@ -163,6 +152,7 @@ class Vid2Vid(BaseModel):
         foreground: Classes that a network of its own paints from label maps alone, if there are.
         d_width: Channels of the discriminators' first stage.
         halvings: Stages of a discriminator that halve the image.
+        norm: "batch", or "instance" for normalization of each image, without scale and shift.
         judged_scales: Scales that are judged, each half as large as the one before.
         time_scales: Distances in time at which films are judged: 1, 3, 9 frames.
         own_first: Learn to make the first frame too: outputs before it count as 0, and it is
@@ -196,6 +186,7 @@ class Vid2Vid(BaseModel):
         foreground=None,
         d_width=64,
         halvings=3,
+        norm="batch",
         judged_scales=2,
         time_scales=2,
         own_first=False,
@@ -217,7 +208,7 @@ class Vid2Vid(BaseModel):
         self.judged_scales, self.time_scales, self.own_first = judged_scales, time_scales, own_first
         self.matching_weight, self.perceptual_weight = matching_weight, perceptual_weight
         self.flow_weight, self.smooth_weight = flow_weight, smooth_weight
-        self.rate, self.vgg = rate, vgg
+        self.norm, self.rate, self.vgg = norm, rate, vgg
         self.check()
         self.classes = num_labels + unlabeled
         self.lengths = [first_length]
@@ -230,10 +221,11 @@ class Vid2Vid(BaseModel):
             self.plan += [(scale, frames, False) for frames in self.lengths]
         self.stage_steps = (growth_steps,) * (len(self.plan) - 1)
         seen, colors = self.classes + edges, image_shape[2]
+        layer = NORMS[norm]
         self.generators, self.foregrounds = [], []  # the coarsest scale first
         for scale in range(scales):
             size = halved(image_shape, scales - 1 - scale)
-            way = (FINER, 1, scale) if scale else (blocks, downs)
+            way = (FINER, 1, scale, layer) if scale else (blocks, downs, 0, layer)
             self.generators.append(build_generator(size, seen, colors, width >> scale, *way))
             if foreground:
                 front = build_foreground(size, seen, colors, width >> scale + 1, *way)
@@ -242,7 +234,7 @@ class Vid2Vid(BaseModel):
         def judges(channels, word):
             return [  # the finest scale first
                 build_discriminator(
-                    (None, None, channels), d_width, halvings, norm=BatchNorm, name=f"{word}_{k}"
+                    (None, None, channels), d_width, halvings, norm=layer, name=f"{word}_{k}"
                 )
                 for k in range(judged_scales)
             ]
@@ -257,6 +249,8 @@ class Vid2Vid(BaseModel):
 
     def check(self):
         """Raises BadInput."""
+        if self.norm not in NORMS:
+            raise BadInput(nearest("normalization of vid2vid", str(self.norm), NORMS))
         length, least = self.length, PAST + 1 + 2 * SPAN**self.time_scales // SPAN
         if not PAST < self.first_length <= length:
             raise BadInput(

@@ -51,6 +51,13 @@ setup(
     ],
     extras_require={
         "video": VIDEO,
+        "tfds": [  # sets by name; tensorflow-datasets needs the last one and does not say so
+            "tensorflow-datasets>=4.9.9",
+            "array_record>=0.6",
+            "importlib_resources",
+        ],
+        "hf": ["datasets>=4", "huggingface_hub>=1"],  # sets by name, releases on the hub
+        "notebooks": ["ipykernel>=6", "nbclient>=0.10", "scikit-image>=0.22"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29"],
         "dev": [
             *VIDEO,

@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "tfgans"
 # Rooms from the ground up; a file imports from its own room and from those before it.
 ROOMS = [
     {"errors", "version", "keras_settings", "random", "durable", "shapes", "images", "previews"},
-    {"optimizers", "penalties", "digests", "legacy", "memory", "foreign", "ops"},
+    {"optimizers", "penalties", "digests", "hub", "legacy", "memory", "foreign", "ops"},
     {"layers", "storage", "strategy"},
     {"features", "data"},
     {"models"},
@@ -18,6 +18,7 @@ ROOMS = [
     {"callbacks", "pretrained"},
     {"resuming", "training"},
     {"catalog", "latents"},
+    {"card"},
 ]
 
 

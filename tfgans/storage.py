@@ -13,7 +13,7 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import digests, durable, legacy
+from tfgans import digests, durable, hub, legacy
 from tfgans.errors import BadInput, command, nearest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
@@ -33,7 +33,8 @@ def load(name) -> keras.Model:
 
     Args:
         name: Name of a release ("stylegan2-fashion": the highest version under saved_models/),
-            or a path to a release, to one version of it, to a run, or to a `.keras` file.
+            or a path to a release, to one version of it, to a run, or to a `.keras` file; or
+            "hf://USER/MODEL", a release on the hub, optionally with "@REVISION".
 
     Returns:
         The model with its own settings, not compiled.
@@ -41,12 +42,15 @@ def load(name) -> keras.Model:
     Raises:
         FileNotFoundError: There is no such model.
         Altered: A file is not what was written, by the checksums beside it.
+        BadInput: A release on the hub cannot be had.
     """
     path = find(name)
     try:
         return read(path, compile=False)
     except durable.Altered as error:
-        raise durable.Altered(f"{error} {instead_of(path)}") from None
+        again = f"Delete that folder and load {name} again."
+        advice = again if hub.is_address(name) else instead_of(path)
+        raise durable.Altered(f"{error} {advice}") from None
 
 
 def read(path, compile=True) -> keras.Model:
@@ -76,6 +80,8 @@ def instead_of(path) -> str:
 
 def find(name) -> pathlib.Path:
     """The `.keras` file that `load` reads. Raises FileNotFoundError."""
+    if hub.is_address(name):
+        return hub.fetch(name)
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".keras" and path.is_file():
         return path

@@ -45,7 +45,7 @@ def arguments():
         reads.add_argument(
             "path",
             metavar="PATH",
-            help="folder, zip, TFRecord, IDX, CIFAR, NumPy; text file of tokens",
+            help="folder, zip, TFRecord, IDX, CIFAR, NumPy, tfds:NAME, hf:NAME; text of tokens",
         )
         reads.add_argument(
             "--value-range",

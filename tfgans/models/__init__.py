@@ -22,6 +22,7 @@ from tfgans.models.dtn import DTN
 from tfgans.models.dualgan import DualGAN
 from tfgans.models.ebgan import EBGAN
 from tfgans.models.fader import Fader
+from tfgans.models.fashion_gan import FashionGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.ganilla import GANILLA
@@ -92,6 +93,7 @@ MODELS = {
     "dualgan": DualGAN,
     "ebgan": EBGAN,
     "fader": Fader,
+    "fashion_gan": FashionGAN,
     "fgan": FGAN,
     "gan": GAN,
     "ganilla": GANILLA,

@@ -416,7 +416,7 @@ class Vid2Vid(BaseModel):
         return d, g
 
     def image_terms(self, frames):
-        """Of single frames: both the blended and the painted one are judged."""
+        """The terms of single frames: both the blended and the painted one are judged."""
         real, image, raw, seen = (over_frames(frames, x) for x in ("real", "image", "raw", "seen"))
         d, g = self.compare(self.of_images, seen, real, [image, raw])
         if self.perceptual_weight:
@@ -425,7 +425,7 @@ class Vid2Vid(BaseModel):
         return {"discriminators": d}, g
 
     def film_terms(self, real, made, flow, found, scale):
-        """Of three frames `3^scale` apart, and the true flow between them."""
+        """The terms of three frames `3^scale` apart, with the true flow between them."""
 
         def beside(frames):
             whole = [tf.concat([frames[t] for t in triple], axis=-1) for triple in found]
@@ -440,7 +440,7 @@ class Vid2Vid(BaseModel):
         return d, {f"film_{name}": value for name, value in g.items()}
 
     def flow_terms(self, frames):
-        """Of the flow, and of the blend."""
+        """The terms of the flow, and of the blend."""
         real, before, true = (over_frames(frames, x) for x in ("real", "real_before", "true_flow"))
         sure = confidence(real, before, true)
         flow = over_frames(frames, "flow")

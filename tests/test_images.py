@@ -69,6 +69,34 @@ def test_gif_keeps_its_frames(tmp_path):
         assert abs(int(np.array(file.convert("L"))[0, 0]) - images.to_uint8(frames)[3, 0, 0, 0]) < 3
 
 
+def test_gif_of_pictures_that_come_one_by_one(tmp_path):
+    """Each has colors of its own; two that are equal are two, and one is held at a time."""
+    keys = np.random.RandomState(0)
+    frames = [keys.randint(0, 256, [6, 8, 3]).astype("uint8") for _ in range(3)]
+    frames.insert(1, frames[0])
+    pictures = (Image.fromarray(frame) for frame in frames)
+    assert images.stream_gif(pictures, tmp_path / "film.gif", rate=20) == 4
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 4 and film.info["loop"] == 0
+        for k, frame in enumerate(frames):
+            film.seek(k)
+            assert film.info["duration"] == 50
+            found = np.asarray(film.convert("RGB")).astype(int)
+            assert np.abs(found - frame).max() <= 4
+
+
+def test_flow_in_colors():
+    """No flow is white; right is red, left cyan, down between yellow and green; half is pale."""
+    flow = np.zeros([2, 1, 4, 2])
+    flow[0, 0] = [(4.0, 0.0), (-4.0, 0.0), (0.0, 4.0), (2.0, 0.0)]
+    found = images.of_flow(flow)
+    assert found.shape == (2, 1, 4, 3)
+    np.testing.assert_allclose(found[1], np.ones([1, 4, 3]))
+    wanted = [(1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (0.0, 1.0, -1.0), (1.0, 0.0, 0.0)]
+    np.testing.assert_allclose(found[0, 0], wanted, atol=1e-6)
+    np.testing.assert_allclose(images.of_flow(flow / 8)[0, 0, 0], (1.0, 0.0, 0.0), atol=1e-6)
+
+
 @pytest.mark.parametrize("height, width, size", [(32, 64, (64, 32)), (33, 35, (34, 32))])
 def test_mp4_keeps_its_frames(height, width, size, tmp_path):
     frames = gray_frames(height, width)

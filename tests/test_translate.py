@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgans import images, storage, training
+from tfgans import images, models, storage, training
 from tfgans.config import Config
 from tfgans.data import films
 from tfgans.data.convert import prepare
@@ -440,6 +440,50 @@ def test_label_maps_become_photographs(run, tmp_path, capsys):
     ):
         with pytest.raises(BadInput, match=message):
             run("translate", release, tmp_path / "labels", *words)
+
+
+def test_label_maps_become_a_film(run, tmp_path, capsys, monkeypatch):
+    """A GIF, or frames; the same as all at once, and as `use` makes it."""
+    settings = Config.load("vid2vid", "tiny")
+    training.resolve(settings)
+    model = training.build(settings)
+    monkeypatch.setattr(models, "load", lambda name: model)
+    keys = np.random.RandomState(0)
+    maps, begin = keys.randint(0, 3, [4, 8, 8]), keys.randint(0, 256, [3, 8, 8, 3], "uint8")
+    for folder, frames in (("maps", maps.astype("uint8")), ("begin", begin)):
+        (tmp_path / folder).mkdir()
+        for name, frame in zip(("1", "2", "9", "10"), frames, strict=False):
+            Image.fromarray(frame).save(tmp_path / folder / f"{name}.png")
+    first = (begin[None, :2] / 127.5 - 1).astype("float32")
+    own, others = (
+        images.to_uint8(model.generate(maps[None].astype("int32"), x)[0]).astype(int)
+        for x in (None, first)
+    )
+    run("translate", "vid2vid", tmp_path / "maps")
+    said = capsys.readouterr().out
+    assert "Written: 4 frames to" in said and "Temporal error" in said
+    with Image.open(tmp_path / "translated/maps.gif") as film:
+        assert (film.n_frames, film.size, film.info["loop"]) == (4, (8, 8), 0)
+        for k in range(4):
+            film.seek(k)
+            assert np.abs(np.asarray(film.convert("RGB")).astype(int) - own[k]).max() <= 4
+    given = tmp_path / "maps", "--first", tmp_path / "begin"
+    run("translate", "vid2vid", *given, "--film", "--out", tmp_path / "film")
+    for name, frame in zip(("1", "2", "9", "10"), others, strict=True):
+        with Image.open(tmp_path / f"film/{name}.png") as file:
+            assert np.abs(np.asarray(file).astype(int) - frame).max() <= 1
+    words = f"map={tmp_path / 'maps'}", f"first={tmp_path / 'begin'}"
+    run("use", "vid2vid", "generate", *words, "--out", tmp_path / "use")
+    assert outputs(tmp_path / "use") == [f"vid2vid-generate-maps.{x}" for x in ("gif", "png")]
+    with Image.open(tmp_path / "use/vid2vid-generate-maps.png") as strip:
+        for k in range(4):
+            found = np.asarray(strip.crop((8 * k, 0, 8 * k + 8, 8))).astype(int)
+            assert np.abs(found - others[k]).max() <= 1
+    with pytest.raises(BadInput, match="leave --style out"):
+        run("translate", "vid2vid", *given, "--style", tmp_path / "maps/1.png")
+    model.own_first = False
+    with pytest.raises(BadInput, match="does not make the first frames: --first FILM"):
+        run("translate", "vid2vid", tmp_path / "maps")
 
 
 # Speech

@@ -4,7 +4,7 @@ import itertools
 import pathlib
 
 import numpy as np
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from tfgans.errors import BadInput
 
@@ -71,6 +71,22 @@ def rows(*lists, columns: int = 8) -> np.ndarray:
     return np.concatenate([images[k : k + columns] for k in parts for images in lists])
 
 
+def of_flow(flow) -> np.ndarray:
+    """Flows as pictures: the hue is the direction, and the saturation the length.
+
+    Args:
+        flow: [..., H, W, 2] in pixels, the horizontal part first.
+
+    Returns:
+        [..., H, W, 3] in [-1, 1]: white where nothing moves, full colors for the longest way.
+    """
+    u, v = np.moveaxis(np.asarray(flow, "float32"), -1, 0)
+    length = np.hypot(u, v)[..., None]
+    sixth = np.arctan2(v, u)[..., None] * 3.0 / np.pi  # of the circle of hues
+    hue = np.clip(np.abs((sixth + (0.0, 4.0, 2.0)) % 6.0 - 3.0) - 1.0, 0.0, 1.0)
+    return 1.0 - 2.0 * length / max(length.max(), 1.0) * (1.0 - hue)
+
+
 def picture(image) -> Image.Image:
     """Makes a PIL image of uint8 [H, W, C]: gray, gray with alpha, RGB or RGBA.
 
@@ -135,6 +151,33 @@ def write_gif(pictures, file, rate):
     first, *rest = pictures
     duration = round(1000 / rate)
     first.save(file, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
+
+
+def stream_gif(pictures, file, rate):
+    """Writes pictures as they come: a GIF of any length in the memory of one picture.
+
+    Each has 256 colors of its own, and none is left out, so the file is larger than that of
+    `write_gif`.
+
+    Args:
+        pictures: Iterable of PIL images of one size.
+        file: Path.
+        rate: Images per second; durations are rounded to hundredths of a second.
+
+    Returns:
+        The number of pictures.
+    """
+    count, about = 0, {"duration": round(1000 / rate), "include_color_table": True}
+    with open(file, "wb") as out:
+        for picture in pictures:
+            image = picture.convert("RGB").quantize(256)
+            if not count:
+                parts, _ = GifImagePlugin.getheader(image, info={"loop": 0, "duration": 0})
+                out.write(b"".join(parts))
+            out.write(b"".join(GifImagePlugin.getdata(image, **about)))
+            count += 1
+        out.write(b";")
+    return count
 
 
 def write_mp4(pictures, path, rate, sound=None):

@@ -19,9 +19,9 @@ import tensorflow as tf
 from tfgans import errors, images, random
 from tfgans.data.audio import sounds
 from tfgans.data.files import FolderImages, names_to_write
-from tfgans.data.films import open_film
+from tfgans.data.films import by_numbers, open_film
 from tfgans.data.images import prepared
-from tfgans.data.label_maps import read_maps, save_maps
+from tfgans.data.label_maps import open_maps, read_maps, save_maps
 from tfgans.data.tokens import open_tokens, to_text
 from tfgans.data.waves import WaveFile
 from tfgans.errors import BadInput, finite, nearest, seed, whole
@@ -84,6 +84,8 @@ def form(model, word, given) -> str:
         return "FILE" if word in IMAGES else str(given).replace(" ", "")
     if given.shape.rank == 0:
         return str(NUMBERS[word])
+    if word in MAPS and given.shape.rank == 4:
+        return "FOLDER"
     if given.shape.rank == 4 or word in MAPS:
         return "FILE|FOLDER"
     if given.shape.rank == 5:
@@ -117,7 +119,7 @@ def command(model, name) -> str:
         words = ["translate", name, "IMAGES", "--from", "0", "--to", "1"]
     elif "map" in inputs and "image" not in inputs:
         words = ["translate", name, "MAPS"]
-        for word in ("instances", "style"):
+        for word in ("instances", "style", "first"):
             words += [f"--{word}", word.upper()] if word in inputs else []
     else:
         words = ["use", name]  # lists all uses
@@ -183,6 +185,10 @@ def tensor_of(model, word, spec, text, stems):
         return tf.ones([1])
     if text is None:
         raise BadInput(f"The input {word} is missing: {word}={form(model, word, spec)}")
+    if word in MAPS and spec.shape.rank == 4:  # those of a film
+        _, maps = open_maps(text, spec.shape[2:], model, by_numbers)
+        stems.append(pathlib.Path(text).stem)
+        return tf.constant(np.stack(list(maps))[np.newaxis])
     if word in MAPS:
         names, maps = read_maps(text, spec.shape[1:], model if word == "map" else None)
         stems.extend(name.replace("/", "-") for name in names_to_write(names))

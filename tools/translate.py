@@ -13,6 +13,10 @@ files of the same names if it takes them, and --style with a photograph if the e
 
 A model of films that hands something on from frame to frame, such as CoVST, gets a film: its frames
 are read, translated and written one after the other, so an MP4 or a folder may have any length.
+A model of films of label maps, such as vid2vid, gets a folder of such files, those of one film in
+the order of their numbers, and --first with a film that begins as the wanted one, if the model does
+not make the first frames. It writes a GIF, or with --film a folder of frames. Maps are read and
+frames written one by one, so a film may have any length.
 
 A model of speech, such as SEGAN, gets WAV files and writes one for each, of 16 bits and one channel
 at its own rate. They are read and written in parts, so they may be of any length.
@@ -28,6 +32,7 @@ a picture of all these, OUT-hidden.png.
 """
 
 import argparse
+import itertools
 import pathlib
 import shlex
 import time
@@ -48,6 +53,7 @@ from tfgans.errors import BadInput, as_typed, command, nearest, run_tool, seed, 
 from tfgans.metrics import hidden
 
 SHOWN = 8  # rows of the picture of hidden details
+RATE = 10  # frames per second of a film of label maps
 INPUTS = {  # of endpoints that this tool offers: the main one -> all that may stand beside it
     "image": {"image", "seed", "source", "target"},
     "map": {"map", "instances", "style", "seed"},
@@ -74,6 +80,7 @@ def arguments():
     parser.add_argument("--film", action="store_true", help="the folder holds a film's frames")
     parser.add_argument("--instances", metavar="PATH", help="a number for each object, as files")
     parser.add_argument("--style", metavar="FILE", help="a photograph that gives the style")
+    parser.add_argument("--first", metavar="FILM", help="a film that begins as the wanted one")
     parser.add_argument("--single", action="store_true", help="write only the result")
     parser.add_argument(
         "--hidden", action="store_true", help="measure what translations hide for the way back"
@@ -89,6 +96,11 @@ def main():
     if model.data_kind == "audio":
         enhance_sounds(model, path, args)
         return
+    if model.data_kind == "video" and "num_labels" in model.get_config():
+        make_film(model, path, args)
+        return
+    if args.first:
+        raise BadInput(f"--first is for films of label maps, not for {type(model).__name__}.")
     if hasattr(model, "stream"):
         translate_film(model, path, args)
         return
@@ -278,6 +290,48 @@ def translate_maps(model, function, wanted, args):
         file.parent.mkdir(parents=True, exist_ok=True)
         images.save_grid(after if args.single or args.film else images.table(before, after), file)
     print(f"Written: {len(names)} images to {out}." + (f" {error}" if args.film else ""))
+
+
+def make_film(model, path, args):
+    """Writes a film of a folder of label maps, and prints its temporal error.
+
+    Args:
+        model: A model of films of label maps.
+        path: The folder.
+        args: The words of the command line.
+    """
+    for word in ("half", "instances", "style", "single", "hidden"):
+        if getattr(args, word):
+            raise BadInput(f"{type(model).__name__} makes films of label maps: leave --{word} out.")
+    if args.first is None and not model.own_first:
+        raise BadInput(
+            f"This {type(model).__name__} does not make the first frames: --first FILM is a film, "
+            "or a folder of frames, that begins as the wanted one."
+        )
+    first = None
+    if args.first is not None:
+        _, signature = model.endpoints()["generate"]
+        (spec,) = (spec for spec in signature if spec.name == "first")
+        first = use.read_film(args.first, spec.shape[1:], [])
+    names, maps = label_maps.open_maps(path, model.image_shape[:2], model, films.by_numbers)
+    maps, shown = itertools.tee(maps)  # each map twice
+    out, error = pathlib.Path(args.out), films.TemporalError()
+
+    def frames():
+        for labels, after in zip(shown, model.stream(maps, first), strict=True):
+            error.add(label_maps.in_colors(labels, model.classes, model.legend), after)
+            yield images.to_uint8(after)
+
+    if args.film:
+        for name, frame in zip(names_to_write(names), frames(), strict=True):
+            file = out / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            images.picture(frame).save(file)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        out = out / f"{path.stem}.gif"
+        images.stream_gif(map(images.picture, frames()), out, RATE)
+    print(f"Written: {error.frames} frames to {out}. {error}")
 
 
 def measured(results, error):

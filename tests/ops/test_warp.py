@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tfgans.ops.warp import confidence, masked_l1, warp
+from tfgans.ops.warp import chained, confidence, masked_l1, warp
 
 KEYS = np.random.RandomState(0)
 IMAGE = KEYS.standard_normal([2, 6, 9, 3]).astype("float32")
@@ -114,3 +114,16 @@ def test_a_masked_distance_is_a_mean_over_all_pixels():
     assert float(masked_l1(mask, image, image + 1.0)) == pytest.approx(0.5)
     assert float(masked_l1(mask, image, image)) == 0.0
     assert float(masked_l1(0.5 * mask, image - 1.0, image)) == pytest.approx(0.25)
+
+
+def test_flows_in_a_chain():
+    """Each pixel goes on from where the flow before it leads: whole pixels, and halves."""
+    first, second = np.zeros([2, 1, 6, 9, 2], "float32")
+    first[0, :, 4] = (0.0, 2.0)  # from frame 1 to 0, in one column
+    second[0, :, 6] = (-2.0, 0.0)  # from frame 2 to 1
+    second[0, :, 3] = (0.5, 0.0)
+    found = chained([first, second]).numpy()
+    np.testing.assert_array_equal(found[0, :, 6], np.full([6, 2], (-2.0, 2.0)))
+    np.testing.assert_array_equal(found[0, :, 3], np.full([6, 2], (0.5, 1.0)))
+    np.testing.assert_array_equal(found[0, :, 4], np.full([6, 2], (0.0, 2.0)))
+    np.testing.assert_array_equal(chained([second]), second)

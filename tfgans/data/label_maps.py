@@ -357,17 +357,34 @@ def read_maps(path, size, model=None) -> tuple:
         BrokenImage: A file cannot be read.
         DataError: A number or color is no class of the model.
     """
+    names, maps = open_maps(path, size, model)
+    return names, np.stack(list(maps))
+
+
+def open_maps(path, size, model=None, key=None) -> tuple:
+    """The same with an iterator of the maps, int32 [height, width], which reads one at a time.
+
+    Args:
+        path: See `read_maps`.
+        size: See `read_maps`.
+        model: See `read_maps`.
+        key: Function of a name by which they are sorted; None for the order of the names.
+    """
     path = pathlib.Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
     source = Numbers(path, model and (model.legend or ()))
-    found = []
-    for i in range(len(source)):
-        labels = crop_nearest(source.read(i), *size)
-        if model is not None:
-            labels = numbered(labels, model.num_labels, model.unlabeled, source.describe(i))
-        found.append(labels[..., 0])
-    return source.names, np.stack(found).astype("int32")
+    order = range(len(source))
+    order = sorted(order, key=lambda i: key(source.names[i])) if key else order
+
+    def maps():
+        for i in order:
+            labels = crop_nearest(source.read(i), *size)
+            if model is not None:
+                labels = numbered(labels, model.num_labels, model.unlabeled, source.describe(i))
+            yield labels[..., 0].astype("int32")
+
+    return [source.names[i] for i in order], maps()
 
 
 def save_maps(maps, stem) -> list:

@@ -62,6 +62,7 @@ from tfgans.models.unit import UNIT
 from tfgans.models.vae import VAE
 from tfgans.models.vae_gan import VAEGAN
 from tfgans.models.vgan import VGAN
+from tfgans.models.vid2vid import Vid2Vid
 from tfgans.models.videopred import VideoPred
 from tfgans.models.wgan import WGAN
 from tfgans.models.wgan_gp import WGANGP
@@ -133,6 +134,7 @@ MODELS = {
     "vae": VAE,
     "vae_gan": VAEGAN,
     "vgan": VGAN,
+    "vid2vid": Vid2Vid,
     "videopred": VideoPred,
     "wgan": WGAN,
     "wgan_gp": WGANGP,

@@ -83,6 +83,7 @@ def build_discriminator(
     normed=lambda conv: conv,
     use_bias=True,
     start=initializer,
+    norm=instance_norm,
     name="discriminator",
 ):
     """A PatchGAN that shows its work: the "score" map, and the features "stage_1", "stage_2", ...
@@ -94,6 +95,7 @@ def build_discriminator(
         normed: Convolution between the first and the last -> the same with its kernel normalized.
         use_bias: Give these a bias.
         start: Function that makes an initializer of kernels.
+        norm: Function that makes a normalization layer.
         name: Name of the network.
     """
 
@@ -110,7 +112,7 @@ def build_discriminator(
     found = {"stage_1": x}
     for i in range(1, halvings + 1):
         layer = normed(layer_of(width * min(2**i, 8), 2 if i < halvings else 1, use_bias))
-        x = keras.layers.LeakyReLU(0.2)(instance_norm()(layer(padded(x))))
+        x = keras.layers.LeakyReLU(0.2)(norm()(layer(padded(x))))
         found[f"stage_{i + 1}"] = x
     found["score"] = layer_of(1, 1, dtype="float32")(padded(x))
     return keras.Model(image, found, name=name)

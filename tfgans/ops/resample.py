@@ -115,6 +115,20 @@ def mean_pool(x):
     return total / share
 
 
+def pooled(x, times):
+    """Halves the resolution several times by `mean_pool`."""
+    for _ in range(times):
+        x = mean_pool(x)
+    return x
+
+
+def enlarged(x, times):
+    """Doubles the resolution several times: each pixel of [..., H, W, C] becomes four."""
+    for axis in (-3, -2):
+        x = tf.repeat(x, 2**times, axis)
+    return x
+
+
 def resize_nearest(x, height, width):
     """Resizes maps of labels: row i of the result is row floor(i H / height), and so for columns.
 

@@ -5,7 +5,8 @@
 So the flow from a frame to the one before it turns that one into an estimate of the frame, and
 u = 1 everywhere moves the content one pixel to the left.
 
-`confidence` says where that estimate holds, and `masked_l1` compares images there.
+`confidence` says where that estimate holds, and `masked_l1` compares images there. `chained` makes
+one flow of several.
 """
 
 import tensorflow as tf
@@ -73,3 +74,18 @@ def confidence(image, before, flow):
 def masked_l1(mask, a, b):
     """Mean of |mask a - mask b| over all pixels and channels, those of mask 0 included."""
     return tf.reduce_mean(tf.abs(mask * a - mask * b))
+
+
+def chained(flows):
+    """The flow from the last frame to the one before the first, of flows between neighbors.
+
+    Args:
+        flows: [N, H, W, 2] each, from frame after frame to the one before, in the order of time.
+
+    Returns:
+        [N, H, W, 2]: where a pixel of the last frame was before the first.
+    """
+    *earlier, whole = flows
+    for flow in reversed(earlier):
+        whole = whole + warp(flow, whole)
+    return whole

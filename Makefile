@@ -5,6 +5,8 @@
 # make test-all     both, the slow checks too, errors planted in all losses
 # make test-loading  loading, saving and resuming alone, such as on another Python
 # make test-oldest  the same with the oldest packages that setup.py allows
+# make test-app     the page in the browser, in an environment of its own; needs Chromium, or with
+#                   BROWSER=no only what goes by HTTP
 # make docs         the site, into site/; a broken link or a wrong docstring is an error
 # make wheel        builds the wheel and the sdist, and uses each in an empty environment
 # make bench        speed, beside a public peer
@@ -14,6 +16,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OLDEST = .venv-oldest
+APP = .venv-app
 PYTEST = python -m pytest -n 2 --dist loadgroup --durations 20
 LOADING = tests/contract/test_basic.py tests/reliability/test_digests.py tests/test_serving.py \
 	tests/reliability/test_loading.py tests/test_train.py tests/data/test_sources.py \
@@ -41,6 +44,9 @@ test-loading: $(VENV)/installed
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/$(PYTEST) -m "not slow" $(LOADING)
 
+test-app: $(APP)/installed
+	$(APP)/bin/python -m pytest tests/app $(if $(filter no,$(BROWSER)),-m "not browser")
+
 docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
@@ -66,4 +72,10 @@ $(OLDEST)/installed: setup.py tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable ".[dev]"
 	touch $@
 
-.PHONY: demo test test-rest test-all test-loading test-oldest docs wheel bench reference
+$(APP)/installed: setup.py
+	$(PYTHON) -m venv $(APP)
+	$(APP)/bin/python -m pip install --quiet --upgrade pip
+	$(APP)/bin/python -m pip install --quiet --editable ".[test-app]"
+	touch $@
+
+.PHONY: demo test test-rest test-all test-loading test-oldest test-app docs wheel bench reference

@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/version.py").read_text()).group(1)
 RELEASE = HERE / "saved_models" / "stylegan2-fashion" / "1"  # the one that ships with the package
 FILES = [path for path in RELEASE.rglob("*") if path.is_file()]
+APP = ["gradio>=6.31,<7"]  # the page in the browser
 VIDEO = ["imageio-ffmpeg>=0.5"]  # brings ffmpeg along, for MP4 files
 
 setup(
@@ -42,7 +43,7 @@ setup(
         "keras>=3.12,<4",
         "h5py>=3.11",
         "numpy>=1.26.4",
-        "pillow>=13",  # earlier ones read TIFF and palettes differently
+        "pillow>=12",  # 12 calls TIFFs in YCbCr broken; Gradio does not allow 13 yet
         "pyyaml>=6.0.1",
         "matplotlib>=3.8",
         "scipy>=1.11.4",
@@ -50,7 +51,9 @@ setup(
         "shtab>=1.6",  # the script that completes commands in a shell
     ],
     extras_require={
+        "app": APP,
         "video": VIDEO,
+        "test-app": [*APP, "playwright>=1.50", "pytest>=8,<9.2"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29"],
         "dev": [
             *VIDEO,

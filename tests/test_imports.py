@@ -18,6 +18,7 @@ ROOMS = [
     {"callbacks", "pretrained"},
     {"resuming", "training"},
     {"catalog", "latents"},
+    {"app"},
 ]
 
 

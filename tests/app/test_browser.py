@@ -115,16 +115,18 @@ def test_a_projection_shows_its_progress_and_stops(opened, visit, files):
 
 
 def draw(page, ink, stroke):
-    """Draws on the board: places of a stroke are parts of its width and height."""
+    """Draws on the board: places of a stroke are parts of its width and height.
+
+    The list of colors lies over the middle of the board until the stroke begins.
+    """
     page.get_by_role("button", name="Color", exact=True).locator("visible=true").click()
     page.locator(f"button.color:visible >> nth={ink}").click()
-    page.get_by_role("button", name="Color", exact=True).locator("visible=true").click()
     box = page.locator(BOARD).first.bounding_box()
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:
-        page.mouse.move(*place, steps=12)
+        page.mouse.move(*place, steps=6)
     page.mouse.up()
 
 
@@ -195,12 +197,15 @@ def test_a_run_is_watched_while_it_trains(tmp_path, opened, visit):
         page = visit(opened(run))
         line = page.get_by_text("of 100,000")
         line.wait_for()
-        first = line.inner_text()
-        picture = page.locator(".result:visible img").first.get_attribute("src")
-        assert page.locator("canvas:visible, svg.marks:visible").count()
+        first, seen = line.inner_text(), page.locator(".result:visible img")
+        seen.nth(1).wait_for()  # curves and samples
+        before = {seen.nth(k).get_attribute("src") for k in range(2)}
         page.wait_for_function("first => !document.body.innerText.includes(first)", arg=first)
-        after(page, lambda: None)
-        assert page.locator(".result:visible img").first.get_attribute("src") != picture
+        page.wait_for_function(
+            "before => [...document.querySelectorAll('.result img')].filter("
+            "x => x.checkVisibility() && !before.includes(x.src)).length >= 2",
+            arg=list(before),
+        )
     finally:
         training.send_signal(signal.SIGINT)
         training.communicate(timeout=60)

@@ -24,14 +24,7 @@ class Results:
     """
 
     def __init__(self, sharp):
-        self.pictures = gr.Gallery(
-            label="Result",
-            columns=1,
-            height=560,
-            object_fit="contain",
-            interactive=False,
-            elem_classes=["result", *(["sharp"] if sharp else [])],
-        )
+        self.pictures = gallery("Result", sharp)
         self.sound = gr.Audio(label="Sound", visible=False, interactive=False)
         self.text = gr.Textbox(label="Text", visible=False, lines=6, buttons=["copy"])
         self.files = gr.File(label="Files", visible=False, file_count="multiple")
@@ -66,6 +59,23 @@ class Results:
             gr.File([*map(str, found[None])], visible=bool(found[None])),
             note,
         ]
+
+
+def gallery(label, sharp):
+    """Pictures and films.
+
+    Args:
+        label: Its heading.
+        sharp: True to show the pixels of small pictures as squares.
+    """
+    return gr.Gallery(
+        label=label,
+        columns=1,
+        height=560,
+        object_fit="contain",
+        interactive=False,
+        elem_classes=["result", *(["sharp"] if sharp else [])],
+    )
 
 
 def caption(path) -> str:

@@ -5,14 +5,14 @@ import pathlib
 import time
 
 import gradio as gr
-import pandas
 
 from tfgans import storage
-from tfgans.app.results import caption
+from tfgans.app.results import caption, gallery
 from tfgans.callbacks import read_rows
 from tfgans.config import Config
 
 EVERY = 5.0  # seconds between two looks
+CURVES = ("curves.png", "metrics.png")
 END = 2**62  # above the number of any step
 
 
@@ -30,20 +30,9 @@ def names_of(run) -> tuple:
     return (json.loads(facts.read_text())["classes"] if facts.is_file() else []), False
 
 
-def curves(path) -> pandas.DataFrame:
-    """A table of a run, log.csv or metrics.csv, in long form: step, group, term, value.
-
-    A group is a player, with the terms of its loss, or the norms of all players' gradients.
-    """
-    long = []
-    for row in read_rows(path, END):
-        for name, text in row.items():
-            group, slash, term = name.partition("/")
-            if term == "gradient":
-                group, term = "gradients", group
-            if slash:
-                long.append((int(row["step"]), group, term, float(text)))
-    return pandas.DataFrame(long, columns=["step", "group", "term", "value"])
+def curves(run) -> list:
+    """The pictures that the run draws of its losses and of its metrics, as far as there are any."""
+    return [str(path) for name in CURVES if (path := run / name).is_file()]
 
 
 def samples(run) -> list:
@@ -74,7 +63,7 @@ def state(served) -> str:
     line = f"**Step {int(rows[-1]['step']):,} of {steps:,}**, {ago} ago. Newest snapshot: {newest}."
     if served.model is None:
         return line
-    return f"{line} The other tabs use that of step {int(served.model.step.numpy()):,}."
+    return f"{line} The other tabs use step {int(served.model.step.numpy()):,}."
 
 
 def clock(seconds) -> str:
@@ -88,47 +77,32 @@ def show(served):
     """Builds the tab; returns the function that reads the run, its inputs and its outputs."""
     run = served.run
 
-    def look(chosen):
-        found, measured, text = curves(run / "log.csv"), curves(run / "metrics.csv"), text_of(run)
-        groups = list(dict.fromkeys(found["group"]))
-        chosen = chosen if chosen in groups else next(iter(groups), None)
-        return [
-            state(served),
-            gr.Radio(choices=groups, value=chosen),
-            found[found["group"] == chosen],
-            gr.LinePlot(measured, visible=len(measured) > 0),
-            samples(run),
-            gr.Textbox(text, visible=bool(text)),
-        ]
+    def look():
+        text = text_of(run)
+        return state(served), curves(run), samples(run), gr.Textbox(text, visible=bool(text))
 
-    def load(chosen):
+    def load():
         served.load()
-        return look(chosen)
+        return look()
 
     with gr.Tab("Training"):
         with gr.Row():
             line = gr.Markdown()
-            newest = gr.Button("Use the newest snapshot", scale=0, visible=served.model is not None)
+            newest = gr.Button(
+                "Use the newest snapshot",
+                size="sm",
+                scale=0,
+                min_width=220,
+                visible=served.model is not None,
+            )
         with gr.Row():
             with gr.Column(scale=3):
-                chosen = gr.Radio([], label="Losses of a player")
-                plot = gr.LinePlot(x="step", y="value", color="term", height=380)
-                measured = gr.LinePlot(
-                    x="step", y="value", color="term", title="Metrics", height=300, visible=False
-                )
+                drawn = gallery("Losses", sharp=False)
             with gr.Column(scale=2):
-                pictures = gr.Gallery(
-                    label="Samples",
-                    columns=1,
-                    height=640,
-                    object_fit="contain",
-                    interactive=False,
-                    elem_classes=["result", *(["sharp"] if served.sharp else [])],
-                )
+                pictures = gallery("Samples", served.sharp)
                 text = gr.Textbox(label="Sample", visible=False, lines=12)
-        event = look, chosen, [line, chosen, plot, measured, pictures, text]
+        event = look, None, [line, drawn, pictures, text]
         options = {"api_visibility": "private", "show_progress": "hidden"}
         gr.Timer(EVERY).tick(*event, **options)
-        chosen.input(*event, **options)
         newest.click(load, *event[1:], api_visibility="private", concurrency_id="model")
     return event

@@ -142,7 +142,7 @@ def test_a_new_model_needs_no_line(tmp_path, files, monkeypatch):
     page = build(served)
     mirror = next(fn.fn for fn in page.fns.values() if fn.api_name == "mirror")
     gallery, *_, note = mirror(str(files / "photo.png"), 0)
-    picture = np.asarray(Image.open(gallery.value[0][0]))
+    picture = np.asarray(Image.open(gallery.value[0]["image"]["path"]))
     wanted = read(files / "photo.png", (8, 8, 1))
     np.testing.assert_array_equal(picture, grid(wanted[None, :, ::-1]))
     assert f"**score** {wanted.mean():.3g}" in note and "resized to 8x8" in note
@@ -186,7 +186,7 @@ def test_edits_of_a_file_are_sliders(tmp_path):
     space, moves = latents.Space(space.model, 2), edits.load(tmp_path / "own.yaml", space)
     rows = [edits.apply(space, moves, space.z([4]), space.labels([4]), 1.0, [[s]]) for s in (0, 3)]
     wanted = np.stack([space.images(ws) for ws in rows])
-    picture = np.asarray(Image.open(gallery.value[0][0]))
+    picture = np.asarray(Image.open(gallery.value[0]["image"]["path"]))
     np.testing.assert_array_equal(picture, grid(wanted))
 
 

@@ -109,9 +109,9 @@ def test_a_projection_shows_its_progress_and_stops(opened, visit, files):
     assert after(page, lambda: None).shape == (32, 64)  # the next state
     click(page, "Stop")
     page.wait_for_timeout(1500)
-    note = page.locator(".note:visible").inner_text()
+    note = page.locator(".prose.note:visible").inner_text()
     page.wait_for_timeout(3000)
-    assert page.locator(".note:visible").inner_text() == note and "step 300" not in note
+    assert page.locator(".prose.note:visible").inner_text() == note and "step 300" not in note
 
 
 def draw(page, ink, stroke):

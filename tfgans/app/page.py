@@ -116,11 +116,12 @@ def few_numbers(made, names) -> str:
     """A line for each short row of numbers among the results, such as probabilities of classes."""
     lines = []
     for word, value in made.items():
-        if not isinstance(value, str) and value.dtype.kind == "f" and 0 < value.size <= SHORT:
-            for row in value.reshape(len(value), -1) if value.ndim else [[value]]:
-                own = names if len(names) == len(row) else range(len(row))
-                numbers = zip(own, row, strict=True) if len(row) > 1 else [("", row[0])]
-                lines.append(f"**{word}** " + ", ".join(f"{k}: {x:.3g}" for k, x in numbers))
+        if isinstance(value, str) or value.dtype.kind != "f" or value.size > SHORT:
+            continue
+        for row in value.reshape(len(value), -1):
+            own = names if len(names) == len(row) else range(len(row))
+            numbers = [f"{name}: {x:.3g}" for name, x in zip(own, row, strict=True)]
+            lines.append(f"**{word}** " + (", ".join(numbers) if len(row) > 1 else f"{row[0]:.3g}"))
     return "  \n".join(lines)
 
 

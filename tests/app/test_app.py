@@ -190,6 +190,11 @@ def test_edits_of_a_file_are_sliders(tmp_path):
     np.testing.assert_array_equal(picture, grid(wanted))
 
 
+def test_edits_are_for_generators(release, tmp_path):
+    with pytest.raises(use.BadInput, match="leave --edits out"):
+        build(Served(str(release("cyclegan")), tmp_path), tmp_path / "own.yaml")
+
+
 def test_a_projection_tells_its_progress(client, files):
     job = client(FASHION).submit(
         handle_file(files / "photo.png"), "projector", 60, 9, api_name="/project"

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from tfgans import catalog, models, storage, use
 from tfgans.app import controls, runs, spaces
 from tfgans.app.results import Folders, Results, printed, sentences
+from tfgans.errors import BadInput
 
 LARGEST = 32 * 2**20  # bytes of an upload
 SHORT = 32  # numbers that are shown beside their file
@@ -157,6 +158,9 @@ def build(served, file=None) -> gr.Blocks:
             page.load(*first, api_visibility="private", concurrency_id="model")
         if spaces.fits(served.model):
             spaces.Spaces(served).show(file)
+        elif file:
+            kind = type(served.model).__name__
+            raise BadInput(f"{kind} makes no pictures from latents: leave --edits out.")
     return page
 
 

@@ -1,5 +1,6 @@
 """Tabs for latent spaces: walks, mixed styles, edits, projection."""
 
+import argparse
 import re
 
 import gradio as gr
@@ -34,7 +35,7 @@ def seeds_of(text) -> list:
     words = re.split(r"[\s,]+", text.strip())
     try:
         found = [seed(word) for word in words]
-    except Exception:
+    except argparse.ArgumentTypeError:
         raise BadInput(f"Seeds are whole numbers with commas between, not {text!r:.80}.") from None
     if len(found) > MOST_SEEDS:
         raise BadInput(f"At most {MOST_SEEDS} seeds, not {len(found)}.")

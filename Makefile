@@ -7,6 +7,7 @@
 # make test-oldest  the same with the oldest packages that setup.py allows
 # make test-app     the page in the browser, in an environment of its own; needs Chromium, or with
 #                   BROWSER=no only what goes by HTTP
+# make test-extras  what needs more packages: sets by name, the hub, notebooks, ONNX
 # make docs         the site, into site/; a broken link or a wrong docstring is an error
 # make wheel        builds the wheel and the sdist, and uses each in an empty environment
 # make bench        speed, beside a public peer
@@ -17,6 +18,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 OLDEST = .venv-oldest
 APP = .venv-app
+EXTRAS = .venv-extras
 PYTEST = python -m pytest -n 2 --dist loadgroup --durations 20
 LOADING = tests/contract/test_basic.py tests/reliability/test_digests.py tests/test_serving.py \
 	tests/reliability/test_loading.py tests/test_train.py tests/data/test_sources.py \
@@ -46,6 +48,9 @@ test-oldest: $(OLDEST)/installed
 
 test-app: $(APP)/installed
 	$(APP)/bin/python -m pytest tests/app $(if $(filter no,$(BROWSER)),-m "not browser")
+
+test-extras: $(EXTRAS)/installed
+	$(EXTRAS)/bin/$(PYTEST) -m "not slow" --extras tests/extras
 
 docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
@@ -78,4 +83,10 @@ $(APP)/installed: setup.py
 	$(APP)/bin/python -m pip install --quiet --editable ".[test-app]"
 	touch $@
 
-.PHONY: demo test test-rest test-all test-loading test-oldest test-app docs wheel bench reference
+$(EXTRAS)/installed: setup.py
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet --upgrade pip
+	$(EXTRAS)/bin/python -m pip install --quiet --editable ".[dev,tfds,hf,notebooks,onnx]"
+	touch $@
+
+.PHONY: demo test test-rest test-all test-loading test-oldest test-extras test-app docs wheel bench reference

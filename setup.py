@@ -10,6 +10,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/version.py").read_t
 RELEASE = HERE / "saved_models" / "stylegan2-fashion" / "1"  # the one that ships with the package
 FILES = [path for path in RELEASE.rglob("*") if path.is_file()]
 APP = ["gradio>=6.31,<7"]  # the page in the browser
+ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]
 VIDEO = ["imageio-ffmpeg>=0.5"]  # brings ffmpeg along, for MP4 files
 
 setup(
@@ -52,8 +53,16 @@ setup(
     ],
     extras_require={
         "app": APP,
-        "video": VIDEO,
         "test-app": [*APP, "playwright>=1.50", "pytest>=8,<9.2"],
+        "onnx": ONNX,
+        "video": VIDEO,
+        "tfds": [  # sets by name; tensorflow-datasets needs the last one and does not say so
+            "tensorflow-datasets>=4.9.9",
+            "array_record>=0.6",
+            "importlib_resources",
+        ],
+        "hf": ["datasets>=4", "huggingface_hub>=1"],  # sets by name, releases on the hub
+        "notebooks": ["ipykernel>=6", "nbclient>=0.10", "scikit-image>=0.22"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29"],
         "dev": [
             *VIDEO,

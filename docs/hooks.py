@@ -1,9 +1,10 @@
-"""Pages of the site that come from the code: a card for each model, sources, README, changelog.
+"""Pages of the site that come from the code: cards of models, sources, notebooks, changelog.
 
 MkDocs calls `on_files` and `on_page_markdown`; see mkdocs.yml.
 """
 
 import inspect
+import json
 import pathlib
 import posixpath
 import re
@@ -17,6 +18,9 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+} | {
+    f"notebooks/{path.name}": f"notebooks/{path.stem}.md"
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
 }
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)]*)?\))")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".md": "markdown"}
@@ -24,7 +28,7 @@ LANGUAGES = {".py": "python", ".yaml": "yaml", ".md": "markdown"}
 
 def on_files(files, config):
     """Adds the pages of the top folder, the cards, and the sources that pages link to."""
-    made = {page: (ROOT / name).read_text(encoding="utf-8") for name, page in PAGES.items()}
+    made = {page: text_of(ROOT / name) for name, page in PAGES.items()}
     made |= {f"models/{name}.md": card(name, model) for name, model in models.MODELS.items()}
     texts = list(made.values()) + [
         file.content_string for file in files if file.src_uri.endswith(".md")
@@ -36,6 +40,16 @@ def on_files(files, config):
         if page := source_page(target):
             files.append(File.generated(config, page, content=source(target)))
     return files
+
+
+def text_of(path):
+    """The text of a page; of a notebook its texts and its code, cell by cell."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    forms = {"markdown": "{}", "code": "```python\n{}\n```"}
+    cells = json.loads(text)["cells"]
+    return "\n\n".join(forms[c["cell_type"]].format("".join(c["source"])) for c in cells)
 
 
 def source_page(target):

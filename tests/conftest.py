@@ -57,6 +57,13 @@ def pytest_addoption(parser):
     parser.addoption("--every-model", action="store_true", help="the tests of all models")
     parser.addoption("--rest", action="store_true", help="what `make test` leaves out")
     parser.addoption("--model", help="the tests of one model alone")
+    parser.addoption("--extras", action="store_true", help="tests/extras, which need more packages")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Without --extras its packages need not be there: `make test-extras` installs them."""
+    left_out = collection_path == ROOT / "tests" / "extras" and not config.getoption("--extras")
+    return True if left_out else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -273,6 +273,35 @@ def test_an_mp4_becomes_an_mp4_with_its_sound(restorer, run, tmp_path, capsys):
         assert "Written: 5 of 5 frames" in capsys.readouterr().out
 
 
+def test_a_film_in_a_steady_style(run, tmp_path, capsys):
+    """A model that hands features on gets the frames of a folder one after the other."""
+    settings = Config.load("covst", "tiny")
+    training.resolve(settings)
+    model = training.build(settings)
+    model.mask_network.layers[-1].bias.assign([1.0])
+    storage.save(model, tmp_path / "steady.keras")
+    frames = np.random.RandomState(0).randint(0, 256, [4, 16, 20, 3], "uint8")
+    (tmp_path / "clip").mkdir()
+    for k, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"clip/{9 + k}.png")
+    video = frames[None].astype("float32") / 127.5 - 1
+    for words, wanted in (
+        ([], model.stylize(video)),
+        (["--endpoint", "per_frame"], model.per_frame(video)),
+    ):
+        run("translate", "steady.keras", "clip", *words)
+        for k in range(4):
+            found = np.asarray(Image.open(tmp_path / f"translated/{9 + k}.png")).astype(int)
+            assert np.abs(found - images.to_uint8(wanted)[0, k]).max() <= 1
+        assert "Written: 4 of 4 frames to translated. Temporal" in capsys.readouterr().out
+    with pytest.raises(BadInput, match="films alone: leave --half out"):
+        run("translate", "steady.keras", "clip", "--half", "left")
+    with pytest.raises(BadInput, match="Did you mean 'per_frame'"):
+        run("translate", "steady.keras", "clip", "--endpoint", "per_frames")
+    with pytest.raises(FileNotFoundError, match="There is no nothing"):
+        run("translate", "steady.keras", "nothing")
+
+
 def test_a_folder_of_frames_becomes_one(restorer, run, tmp_path, capsys):
     """Frame 10 comes after frame 9; without --film the folder is a set of images."""
     model, release = restorer

@@ -26,6 +26,7 @@ FAMILIES = {  # kind of data -> heading
     "degraded": "Images from damaged ones",
     "label_maps": "Images from label maps",
     "captions": "Images from sentences",
+    "outfits": "Photographs changed by sentences",
     "unpaired": "Images from images, learned without pairs",
     "attribute_sets": "Images with other attributes",
     "domains": "Images from images of any number of domains, learned without pairs",

@@ -9,6 +9,7 @@ import shlex
 import sys
 
 LISTED = 40  # known words in a message, at most
+LONGEST = 200  # characters of another package's message that are shown
 
 
 class BadInput(ValueError):
@@ -18,6 +19,12 @@ class BadInput(ValueError):
     """
 
     _keras_call_info_injected = True  # Keras leaves the message of such an error as it is
+
+
+def short(error) -> str:
+    """The kind of another package's error and the beginning of its message, in one line."""
+    words = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {words[:LONGEST]}"
 
 
 def run_tool(main):

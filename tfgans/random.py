@@ -14,6 +14,9 @@ import threading
 
 import tensorflow as tf
 
+from tfgans.ops import philox
+from tfgans.ops.exporting import is_plain
+
 _here = threading.local()  # a distribution strategy runs each replica in its own thread
 
 DRAWS = 2**20  # more draws than this in one step would collide with the next seed
@@ -75,9 +78,11 @@ def _draw(draw, shape, **settings):
 
 def normal(shape, dtype="float32"):
     """Draws from N(0, 1). The first rows do not depend on the number of rows."""
-    return _draw(tf.random.stateless_normal, shape, dtype=dtype)
+    draw = philox.stateless_normal if is_plain() else tf.random.stateless_normal
+    return _draw(draw, shape, dtype=dtype)
 
 
 def uniform(shape, minval=0, maxval=1, dtype="float32"):
     """Draws uniformly from [minval, maxval); integers if `dtype` is an integer type."""
-    return _draw(tf.random.stateless_uniform, shape, minval=minval, maxval=maxval, dtype=dtype)
+    draw = philox.stateless_uniform if is_plain() else tf.random.stateless_uniform
+    return _draw(draw, shape, minval=minval, maxval=maxval, dtype=dtype)

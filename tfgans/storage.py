@@ -13,7 +13,7 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import digests, durable, legacy
+from tfgans import digests, durable, hub, legacy
 from tfgans.errors import BadInput, command, nearest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
@@ -33,7 +33,8 @@ def load(name) -> keras.Model:
 
     Args:
         name: Name of a release ("stylegan2-fashion": the highest version under saved_models/),
-            or a path to a release, to one version of it, to a run, or to a `.keras` file.
+            or a path to a release, to one version of it, to a run, or to a `.keras` file; or
+            "hf://USER/MODEL", a release on the hub, optionally with "@REVISION".
 
     Returns:
         The model with its own settings, not compiled.
@@ -41,12 +42,15 @@ def load(name) -> keras.Model:
     Raises:
         FileNotFoundError: There is no such model.
         Altered: A file is not what was written, by the checksums beside it.
+        BadInput: A release on the hub cannot be had.
     """
     path = find(name)
     try:
         return read(path, compile=False)
     except durable.Altered as error:
-        raise durable.Altered(f"{error} {instead_of(path)}") from None
+        again = f"Delete that folder and load {name} again."
+        advice = again if hub.is_address(name) else instead_of(path)
+        raise durable.Altered(f"{error} {advice}") from None
 
 
 def read(path, compile=True) -> keras.Model:
@@ -76,6 +80,8 @@ def instead_of(path) -> str:
 
 def find(name) -> pathlib.Path:
     """The `.keras` file that `load` reads. Raises FileNotFoundError."""
+    if hub.is_address(name):
+        return hub.fetch(name)
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".keras" and path.is_file():
         return path
@@ -173,7 +179,7 @@ def writing(run):
         ) from error
 
 
-def release(model, name, root="saved_models", more=None) -> pathlib.Path:
+def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
@@ -184,12 +190,14 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
         name: Name of the release.
         root: Folder that holds all releases.
         more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
+        to: Further run times, as `BaseModel.export` takes them.
 
     Returns:
         The folder <root>/<name>/<version>.
 
     Raises:
         Refused: It cannot be written.
+        BadInput: No endpoint converts to one of the run times.
     """
     folder = pathlib.Path(root) / name
     version = latest_version(folder) + 1
@@ -197,7 +205,7 @@ def release(model, name, root="saved_models", more=None) -> pathlib.Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        model.export(partial, more)
+        model.export(partial, more, to)
         model.save(partial / "whole.keras")
         with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
             with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:

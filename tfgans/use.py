@@ -21,7 +21,7 @@ from tfgans.data.audio import sounds
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.films import open_film
 from tfgans.data.images import prepared
-from tfgans.data.label_maps import read_maps
+from tfgans.data.label_maps import read_maps, save_maps
 from tfgans.data.tokens import open_tokens, to_text
 from tfgans.data.waves import WaveFile
 from tfgans.errors import BadInput, finite, nearest, seed, whole
@@ -92,6 +92,8 @@ def form(model, word, given) -> str:
         return "FILE.wav|FOLDER"
     if given.dtype.is_integer:
         return "NUMBER[,NUMBER...]" if given.shape.rank == 1 else "TEXTFILE"
+    if word == "condition" and getattr(model, "words", None):
+        return "SENTENCE|FILE.npy"
     return "CLASS[,CLASS...]|FILE.npy" if word == "label" else "NUMBERS|FILE.npy"
 
 
@@ -113,7 +115,7 @@ def command(model, name) -> str:
         words = ["translate", name, "SOUNDS"]
     elif inputs == {"image", "source", "target"}:
         words = ["translate", name, "IMAGES", "--from", "0", "--to", "1"]
-    elif "map" in inputs:
+    elif "map" in inputs and "image" not in inputs:
         words = ["translate", name, "MAPS"]
         for word in ("instances", "style"):
             words += [f"--{word}", word.upper()] if word in inputs else []
@@ -203,6 +205,8 @@ def tensor_of(model, word, spec, text, stems):
         if not all(0 <= k < spec.shape[1] for k in classes):
             raise BadInput(f"Labels are numbers below {spec.shape[1]}, not {text}.")
         return tf.one_hot(classes, spec.shape[1])
+    if word == "condition" and getattr(model, "words", None) and not text.endswith(".npy"):
+        return tf.constant(model.condition_vectors([text]))
     size = math.prod(spec.shape[1:])
     rows = load(text) if text.endswith(".npy") else np.array(numbers(word, text), "float32")
     if not rows.size or rows.size % size or not np.isfinite(rows).all():
@@ -341,7 +345,7 @@ def same_rows(given, inputs) -> dict:
 
 
 def write(made, use, path, rate=10) -> list:
-    """Writes outputs beside each other: pictures, animations, sounds, texts, or arrays.
+    """Writes outputs beside each other: pictures, maps, animations, sounds, texts, or arrays.
 
     Args:
         made: Output -> array or text.
@@ -365,6 +369,9 @@ def write(made, use, path, rate=10) -> list:
         elif value.ndim == 5:
             value = value / 127.5 - 1.0 if value.dtype == np.uint8 else value
             written += Video(value, rate).save(stem)
+            continue
+        elif name in MAPS:
+            written += save_maps(value, stem)
             continue
         elif use.kind == "video":
             images.save_video(value, file := pathlib.Path(f"{stem}.gif"), rate)

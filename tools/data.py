@@ -2,11 +2,15 @@
 
 `cluster` writes them with the number of a cluster of similar images as label, for a model with
 classes. `rewrite` writes an image file again with other channels or bits; the set reads as before.
+`flow` estimates the flow of films by a network that learns from their frames alone, and writes it
+into a folder beside them, PATH/flow, where models of films find it.
 
 python tools/data.py check photos/
 python tools/data.py rewrite photos/logo.png --channels 3
 python tools/data.py pack photos.zip data/photos --size 256 256
 python tools/data.py cluster photos/ data/clusters --clusters 50 --extractor own-small
+python tools/data.py check films/ --films
+python tools/data.py flow films/
 """
 
 import argparse
@@ -19,6 +23,7 @@ from tfgans import features
 from tfgans.data import DataError
 from tfgans.data.check import check
 from tfgans.data.cluster import cluster
+from tfgans.data.estimate_flow import write_flow
 from tfgans.data.pack import pack
 from tfgans.data.rewrite import rewrite
 from tfgans.data.source import printable
@@ -45,7 +50,7 @@ def arguments():
         reads.add_argument(
             "path",
             metavar="PATH",
-            help="folder, zip, TFRecord, IDX, CIFAR, NumPy; text file of tokens",
+            help="folder, zip, TFRecord, IDX, CIFAR, NumPy, tfds:NAME, hf:NAME; text of tokens",
         )
         reads.add_argument(
             "--value-range",
@@ -54,6 +59,10 @@ def arguments():
             metavar=("LOW", "HIGH"),
             help="pixel values of black and white, for arrays of floats",
         )
+    checker.add_argument("--films", action="store_true", help="folders of images are films")
+    mover = commands.add_parser("flow", help="estimate the flow of films, and write it beside them")
+    mover.add_argument("path", metavar="PATH", help="a folder of films")
+    mover.add_argument("--steps", type=whole(1), default=500, help="of training (default: 500)")
     rewriter = commands.add_parser(
         "rewrite", help="write an image file with other channels or bits"
     )
@@ -93,12 +102,16 @@ def main(argv=None) -> int:
             f"--set model.num_classes={args.clusters} --set 'model.class_shares=[{words}]'"
         )
         return 0
+    if args.command == "flow":
+        folder, count = attempt(write_flow, args.path, args.steps)
+        print(f"Written: the flow of {count:,} frames to {printable(str(folder))}")
+        return 0
     if args.command == "pack":
         count = attempt(pack, args.path, args.out, args.size, args.shards, args.value_range)
         print(f"{count:,} images written to {args.out}. Train with --data {shlex.quote(args.out)}")
         return 0
 
-    findings = check(args.path, args.value_range)
+    findings = check(args.path, args.value_range, args.films)
     for finding in findings:
         name, problem, fix = map(printable, (finding.name, finding.problem, finding.fix))
         print(f"{name}\n    wrong: {problem}\n    fix:   {fix}")

@@ -11,6 +11,9 @@ is printed: how much more the output changes from frame to frame than the input 
 A model of label maps, such as GauGAN, gets files of class numbers (docs/data.md), --instances with
 files of the same names if it takes them, and --style with a photograph if the endpoint takes one.
 
+A model of films that hands something on from frame to frame, such as CoVST, gets a film: its frames
+are read, translated and written one after the other, so an MP4 or a folder may have any length.
+
 A model of speech, such as SEGAN, gets WAV files and writes one for each, of 16 bits and one channel
 at its own rate. They are read and written in parts, so they may be of any length.
 
@@ -86,6 +89,9 @@ def main():
     if model.data_kind == "audio":
         enhance_sounds(model, path, args)
         return
+    if hasattr(model, "stream"):
+        translate_film(model, path, args)
+        return
     maps = model.data_kind == "label_maps"
     main_input = "map" if maps else "image"
     named = {
@@ -160,6 +166,38 @@ def main():
         errors, seen = hidden.of_model(model, np.stack(kept), direction)
         images.save_grid(seen[:SHOWN], file := out.with_name(f"{out.name}-hidden.png"))
         print(f"{hidden.described(errors)} Picture: {file}")
+
+
+def translate_film(model, path, args):
+    """Writes the film that a model makes of another one, frame after frame.
+
+    Args:
+        model: A model of films with `stream`.
+        path: A film, see `films.open_film`.
+        args: The words of the command line.
+    """
+    for word in ("half", "instances", "style", "hidden", "single"):
+        if getattr(args, word):
+            raise BadInput(f"{type(model).__name__} takes films alone: leave --{word} out.")
+    if args.endpoint not in ("serving_default", "per_frame"):
+        kind = f"endpoint of {type(model).__name__}"
+        raise BadInput(nearest(kind, args.endpoint, model.endpoints()))
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}.")
+    film, waiting = films.open_film(path), []
+    before = prepared(film, (None, None, model.image_shape[2]))
+
+    def frames():
+        for i, image in before:
+            waiting.append((i, image))
+            yield image
+
+    steady = args.endpoint == "serving_default"
+    made = model.stream(frames(), steady)
+    results = ((*waiting.pop(), image) for image in made)
+    error = films.TemporalError()
+    written = film.save(measured(results, error), pathlib.Path(args.out))
+    print(f"Written: {error.frames} of {len(film)} frames to {written}. {error}")
 
 
 def enhance_sounds(model, path, args):

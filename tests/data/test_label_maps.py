@@ -9,7 +9,7 @@ from stand_in import StandIn
 
 from tfgans.config import Config, Data
 from tfgans.data import DataError, batches
-from tfgans.data.label_maps import in_colors, open_label_maps, palette
+from tfgans.data.label_maps import in_colors, open_label_maps, palette, read_maps, save_maps
 from tfgans.data.scenes import CLASSES
 from tfgans.models import get
 from tfgans.training import resolve
@@ -184,3 +184,15 @@ def test_synthetic_maps_tell_the_photograph_s_surfaces():
     assert apart > 50
     assert len({tuple(color) for color in palette(300).tolist()}) == 300
     assert get("gaugan").data_kind == get("pix2pixhd").data_kind == "label_maps"
+
+
+def test_written_maps_are_read_back(tmp_path):
+    """As numbers, and with a color for each class in the eyes of a person."""
+    maps = np.random.RandomState(0).randint(0, 256, [2, 9, 7])
+    files = save_maps(maps, tmp_path / "made")
+    assert [file.name for file in files] == ["made-0.png", "made-1.png"]
+    names, found = read_maps(tmp_path, (9, 7))
+    np.testing.assert_array_equal(found, maps)
+    with Image.open(files[0]) as picture:
+        colors = np.asarray(picture.convert("RGB"))
+    np.testing.assert_allclose(colors / 127.5 - 1, palette(256)[maps[0]], atol=1e-6)

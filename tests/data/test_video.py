@@ -238,7 +238,7 @@ def test_films_without_flow_stand_still_where_they_do(folder, capsys):
     assert batch["flow"].shape == (1, 4, 8, 8, 2) and not batch["flow"].any()
     assert not batch["visible"][:, 0].any()
     assert not batch["visible"][:, 1:, :4].any() and (batch["visible"][:, 1:, 4:] == 1).all()
-    assert capsys.readouterr().out.count("have no flow: it counts as 0") == 1
+    assert capsys.readouterr().out.count("has none, so it counts as 0") == 1
 
 
 def test_label_maps_of_frames(folder):

@@ -26,6 +26,7 @@ from tfgans.data import (
     instance_masks,
     label_maps,
     labeled_shift,
+    outfits,
     paired,
     partly_labeled,
     semi_labeled,
@@ -34,6 +35,7 @@ from tfgans.data import (
     unpaired,
     video,
 )
+from tfgans.data.named import is_name
 from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, Images
@@ -61,6 +63,7 @@ KINDS = {
     "instance_masks": instance_masks,
     "label_maps": label_maps,
     "labeled_shift": labeled_shift,
+    "outfits": outfits,
     "paired": paired,
     "partly_labeled": partly_labeled,
     "semi_labeled": semi_labeled,
@@ -70,6 +73,18 @@ KINDS = {
     "video": video,
 }
 
+BY_NAME = (  # kinds of data that sets by name hold
+    "attribute_sets",
+    "degraded",
+    "domains",
+    "groups",
+    "images",
+    "labeled_shift",
+    "paired",
+    "partly_labeled",
+    "semi_labeled",
+    "unpaired",
+)
 COMMON = ("path", "batch_size", "broken", "value_range")  # settings of `Data` for all kinds
 
 
@@ -99,6 +114,12 @@ def resolve(config, model_class: type):
             )
     if settings.path is None:
         raise DataError("No data are given.", 'Set data.path: a path, or "synthetic".')
+    if is_name(settings.path) and model_class.data_kind not in BY_NAME:
+        raise DataError(
+            f"{settings.path} is a set by name, and {model_class.__name__} takes data of the kind "
+            f"{model_class.data_kind!r}.",
+            f"Give it files, see docs/data.md. Sets by name hold data of {', '.join(BY_NAME)}.",
+        )
     parameters = inspect.signature(model_class.__init__).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     return kind.resolve(settings, config.model, defaults)

@@ -26,7 +26,7 @@ from tfgans.data.opening import open_images
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError, Images, as_labels
 from tfgans.data.synthetic import WHITE, centered, rasterize, rim
-from tfgans.errors import nearest
+from tfgans.errors import BadInput, nearest
 from tfgans.foreign import pickles
 
 FILE = "captions.json"
@@ -98,6 +98,22 @@ def bag(sentence: str, places: dict) -> np.ndarray:
     return vector
 
 
+def vectors(sentences, model) -> np.ndarray:
+    """Vectors [n, condition_dim] of sentences, as a model takes them.
+
+    Raises:
+        DataError: A sentence has a word that the model does not know.
+        BadInput: The model takes embeddings, which come from another program.
+    """
+    if not model.words:
+        raise BadInput(
+            f"This {type(model).__name__} takes embeddings and no sentences: it was trained on a "
+            f"file of embeddings. Give an array [n, {model.text_dim}] of them."
+        )
+    places = places_of(model.words)
+    return np.stack([bag(sentence, places) for sentence in sentences])
+
+
 class Captioned:
     """Images and what is said about each.
 
@@ -142,6 +158,26 @@ class Captioned:
         own = self.end[row] - self.begin[row]
         place = int(draw * (len(self) - own))
         return int(self.by_class[place if place < self.begin[row] else place + own])
+
+    def of_another_class(self, row, draw, read):
+        """Reads a row of another class than that of `row`.
+
+        Args:
+            row: Number of the image.
+            draw: Number in [0, 1) that chooses the other row.
+            read: Row -> what is read there, and the row that it is of: another if one is broken.
+
+        Raises:
+            DataError: All intact images are of this class.
+        """
+        for k in range(len(self)):
+            part, found = read(self.other(row, (draw + k / len(self)) % 1))
+            if self.classes[found] != self.classes[row]:
+                return part
+        raise DataError(
+            f"All intact images of {self.path} have the class of image {row}.",
+            "Replace the broken ones with intact copies.",
+        )
 
     def text(self, row, draws, places) -> np.ndarray:
         """The vector of an image's text, float32.
@@ -312,27 +348,48 @@ def open_captions(path, image_shape, value_range=None) -> Captioned:
             table = dict(json.load(file))
     except Exception as error:  # from JSON, or from a damaged zip
         raise DataError(f"{path}: {found[0]} is not valid ({error!r}).", WANTED) from error
-    top = found[0][: -len(FILE)]
-    sentences, without = [], []
-    for name in images.names:
-        own = table.get(name.removeprefix(top))
-        if not (isinstance(own, list) and own and all(map(is_sentence, own))):
-            without.append(name)
-        sentences.append(own)
-    if without:
-        raise DataError(
-            f"{len(without)} of {len(images)} images of {path} have no list of sentences in "
-            f"{found[0]}, for example {without[0]}.",
-            "Add them, or remove these images.",
-        )
+    sentences = listed(table, images.names, found[0][: -len(FILE)], f"{path}: {found[0]}")
     if images.labels is not None and images.labels.ndim == 1 and images.num_classes > 1:
         return Captioned(images, images.labels, sentences)
-    numbers = {}
-    classes = [
-        numbers.setdefault(frozenset(tuple(words_of(s)) for s in own), len(numbers))
-        for own in sentences
+    return Captioned(images, by_sentences(sentences), sentences)
+
+
+def listed(table, names, top, where) -> list:
+    """The sentences of each image.
+
+    Args:
+        table: Name of a file -> its sentences.
+        names: Names of the images.
+        top: Folder of the table, with which these names begin.
+        where: Name of the table, for messages.
+
+    Raises:
+        DataError: An image has none.
+    """
+    found = [table.get(name.removeprefix(top)) for name in names]
+    without = [
+        name
+        for name, own in zip(names, found, strict=True)
+        if not (isinstance(own, list) and own and all(map(is_sentence, own)))
     ]
-    return Captioned(images, np.array(classes), sentences)
+    if without:
+        raise DataError(
+            f"{len(without)} of {len(names)} images have no list of sentences in {where}, for "
+            f"example {without[0]}.",
+            "Add them, or remove these images.",
+        )
+    return found
+
+
+def by_sentences(sentences) -> np.ndarray:
+    """Classes of images: those with the same sentences are one."""
+    numbers = {}
+    return np.array(
+        [
+            numbers.setdefault(frozenset(tuple(words_of(s)) for s in own), len(numbers))
+            for own in sentences
+        ]
+    )
 
 
 def is_sentence(value):
@@ -407,6 +464,35 @@ def signature(model, stage: int) -> dict:
     }
 
 
+def places_for(model, source):
+    """The places of the model's words, see `bag`; None for embeddings.
+
+    Raises:
+        DataError: The texts of the data do not fit the model.
+    """
+    if source.words is not None and model.words is not None:
+        new = sorted({*source.words} - {*model.words})
+        if new:
+            raise DataError(
+                f"The sentences of {source.path} have words that the model does not know: "
+                f"{', '.join(new[:9])}.",
+                "Train a new model, or use the sentences that this one began with.",
+            )
+    elif source.words is not None or model.words is not None:
+        raise DataError(
+            f"The model takes {'embeddings' if source.words else 'sentences'}, and "
+            f"{source.path} has {'sentences' if source.words else 'embeddings'}.",
+            "Leave model.words out: it follows from the data.",
+        )
+    elif source.embeddings.shape[2] != model.condition_dim:
+        raise DataError(
+            f"The embeddings of {source.path} have {source.embeddings.shape[2]} numbers, and "
+            f"the model has text_dim = {model.condition_dim}.",
+            "Leave model.text_dim out: it follows from the data.",
+        )
+    return model.words and places_of(model.words)
+
+
 class Reader:
     """Feeds a model with an "image", the vector "condition" of its text, and a "wrong" image.
 
@@ -431,27 +517,7 @@ class Reader:
     def __init__(self, model, source: Captioned, config: Data, stage: int):
         self.source, self.config, self.shape = source, config, model.image_shape
         report_conversion(source.images, *model.image_shape)
-        if source.words is not None and model.words is not None:
-            new = sorted({*source.words} - {*model.words})
-            if new:
-                raise DataError(
-                    f"The sentences of {source.path} have words that the model does not know: "
-                    f"{', '.join(new[:9])}.",
-                    "Train a new model, or use the sentences that this one began with.",
-                )
-        elif source.words is not None or model.words is not None:
-            raise DataError(
-                f"The model takes {'embeddings' if source.words else 'sentences'}, and "
-                f"{source.path} has {'sentences' if source.words else 'embeddings'}.",
-                "Leave model.words out: it follows from the data.",
-            )
-        elif source.embeddings.shape[2] != model.condition_dim:
-            raise DataError(
-                f"The embeddings of {source.path} have {source.embeddings.shape[2]} numbers, and "
-                f"the model has text_dim = {model.condition_dim}.",
-                "Leave model.text_dim out: it follows from the data.",
-            )
-        self.places = model.words and places_of(model.words)
+        self.places = places_for(model, source)
         self.signature = signature(model, stage)
         self.factor = model.image_shape[0] // self.signature["image"].shape[0]
         self.pool = ThreadPoolExecutor()
@@ -466,16 +532,8 @@ class Reader:
 
     def wrong_image(self, row, draws):
         """An image of another class than that of `row`."""
-        first = draws[3]
-        for k in range(len(self.source)):
-            image, found = self.image(
-                self.source.other(row, (first + k / len(self.source)) % 1), draws[:3]
-            )
-            if self.source.classes[found] != self.source.classes[row]:
-                return image
-        raise DataError(
-            f"All intact images of {self.source.path} have the class of image {row}.",
-            "Replace the broken ones with intact copies.",
+        return self.source.of_another_class(
+            row, draws[3], lambda other: self.image(other, draws[:3])
         )
 
     def read(self, positions, order, draws):

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans.data.audio import SoundFiles, folders_of_speech, open_pair, pairs_of_files
+from tfgans.data.check_films import holds_films, problems_of_films
 from tfgans.data.endings import ends
 from tfgans.data.files import FileImages, FolderImages, ZipImages, files_in
 from tfgans.data.opening import open_images
@@ -32,25 +33,29 @@ class Finding:
     fix: str
 
 
-def check(path, value_range: tuple | None = None) -> list[Finding]:
+def check(path, value_range: tuple | None = None, films: bool = False) -> list[Finding]:
     """Reads every image of a set and returns a list of problems.
 
     It finds unreadable images; sizes, numbers of channels and bit depths that differ from most;
     identical images; values that are NaN or out of range; damaged records; labels without images
     and images without labels; and files that are not images. In a text file of tokens it finds
     words that are not tokens, and lines that are empty or differ in length from most. In a folder
-    of WAV files it finds broken ones, other rates than that of most, and pairs that do not fit.
+    of WAV files it finds broken ones, other rates than that of most, and pairs that do not fit. In
+    films it finds broken ones, other sizes than that of most, and broken files of flow.
 
     Args:
-        path: A set of images, see `open_images`; a text file of tokens (.txt); or a folder of WAV
-            files.
+        path: A set of images, see `open_images`; a text file of tokens (.txt); a folder of WAV
+            files; or a set of films.
         value_range: (lowest, highest) pixel value; needed for arrays of floats only.
+        films: Folders of images are films. MP4 files and moving GIFs always are.
     """
     if pathlib.Path(path).suffix == ".txt":
         return list(_sequences(pathlib.Path(path)))
     folder = pathlib.Path(path).expanduser()
     if folder.is_dir() and any(ends(name, WAV) for name in files_in(folder)):
         return list(_sounds(folder))
+    if films or folder.is_dir() and holds_films(folder):
+        return [Finding(*problem) for problem in problems_of_films(path)]
     try:
         source = open_images(path, value_range)
     except DataError as error:

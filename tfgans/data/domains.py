@@ -91,10 +91,10 @@ def open_domains(path, value_range: tuple | None = None) -> list:
     Raises:
         DataError: There are not two or more domains, or one of them holds no usable images.
     """
-    path = pathlib.Path(path).expanduser()
-    names = [entry.name for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else []
+    top = pathlib.Path(path).expanduser()
+    names = [entry.name for entry in top.iterdir() if entry.is_dir()] if top.is_dir() else []
     numbers = {int(match[1]): name for name in names if (match := NUMBERED.fullmatch(name))}
-    folders = [path / numbers[k] for k in sorted(numbers)] or two_folders(path)
+    folders = [top / numbers[k] for k in sorted(numbers)] or two_folders(top)
     if folders and len(folders) > 1:
         return [open_images(folder, value_range) for folder in folders]
     images = open_images(path, value_range)

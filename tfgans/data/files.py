@@ -31,12 +31,48 @@ PNG_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # PNG color type -> channels
 SPLITS = ("train", "val", "valid", "validation", "test")  # folders that are no classes
 
 
-class FileImages(Images):
-    """Image files with names relative to a folder or a zip; see the subclasses.
+class EncodedImages(Images):
+    """Images that are stored as the bytes of image files; a subclass says where.
 
     16-bit PNG and gray TIFF are read as uint16, and so are all images of a set that has both
     depths. Palettes become RGB or RGBA; the orientation of EXIF or XMP is applied; only the first
     frame of an animation is read.
+    """
+
+    def file(self, i: int):
+        """Returns the file of image i as a binary file object."""
+        raise NotImplementedError
+
+    def header_of(self, file) -> tuple:
+        """(height, width, channels, type) of an open file."""
+        return _header(file)
+
+    def decode(self, file) -> np.ndarray:
+        """The pixels of an open file, [h, w, channels]."""
+        return _decode(file)
+
+    def header(self, i):
+        try:
+            with self.file(i) as file:
+                return self.header_of(file)
+        except Exception as error:  # decoders raise anything on arbitrary bytes
+            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
+
+    def read(self, i):
+        try:
+            with self.file(i) as file:
+                image = self.decode(file)
+        except Exception as error:  # decoders raise anything on arbitrary bytes
+            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
+        if image.dtype == self.dtype:
+            return image
+        if self.dtype == np.uint16:
+            return image * np.uint16(257)  # 255 -> 65535
+        return np.rint(image / 257).astype("uint8")
+
+
+class FileImages(EncodedImages):
+    """Image files with names relative to a folder or a zip; see the subclasses.
 
     Args:
         path: Path of the set.
@@ -122,38 +158,14 @@ class FileImages(Images):
         """Returns a name by which a user can find the file."""
         raise NotImplementedError
 
+    def file(self, i):
+        return self.open(self.names[i])
+
     def describe(self, i):
         return self.locate(self.names[i])
 
     def __len__(self):
         return len(self.names)
-
-    def header_of(self, file) -> tuple:
-        """(height, width, channels, type) of an open file."""
-        return _header(file)
-
-    def decode(self, file) -> np.ndarray:
-        """The pixels of an open file, [h, w, channels]."""
-        return _decode(file)
-
-    def header(self, i):
-        try:
-            with self.open(self.names[i]) as file:
-                return self.header_of(file)
-        except Exception as error:  # decoders raise anything on arbitrary bytes
-            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
-
-    def read(self, i):
-        try:
-            with self.open(self.names[i]) as file:
-                image = self.decode(file)
-        except Exception as error:  # decoders raise anything on arbitrary bytes
-            raise BrokenImage(self.describe(i), str(error) or repr(error)) from error
-        if image.dtype == self.dtype:
-            return image
-        if self.dtype == np.uint16:
-            return image * np.uint16(257)  # 255 -> 65535
-        return np.rint(image / 257).astype("uint8")
 
     @functools.cached_property
     def table(self) -> dict | None:

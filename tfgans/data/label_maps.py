@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from tfgans.data.convert import aligned, center, cut, prepare
 from tfgans.data.files import FolderImages, opened
@@ -367,6 +368,23 @@ def read_maps(path, size, model=None) -> tuple:
             labels = numbered(labels, model.num_labels, model.unlabeled, source.describe(i))
         found.append(labels[..., 0])
     return source.names, np.stack(found).astype("int32")
+
+
+def save_maps(maps, stem) -> list:
+    """Writes class numbers [n, H, W] below 256 as PNGs that `read_maps` reads: STEM-0.png, ...
+
+    They have one channel and a palette, so that a person sees colors.
+
+    Returns:
+        The files.
+    """
+    colors = np.rint((palette(256) + 1) * 127.5).astype("uint8")
+    files = [pathlib.Path(f"{stem}-{k}.png") for k in range(len(maps))]
+    for file, numbers in zip(files, maps, strict=True):
+        picture = Image.fromarray(numbers.astype("uint8"))
+        picture.putpalette(colors.tobytes())
+        picture.save(file)
+    return files
 
 
 @functools.cache

@@ -40,7 +40,7 @@ class SyntheticFilms:
     """
 
     path, failure, noun, conversion_reported = "synthetic", None, "film", False
-    value_range, maps, legend = (0, 255), None, ()
+    value_range, maps, legend, flow = (0, 255), None, (), None
     channels = 3
 
     def __init__(self, image_shape, length, first=0, count=2**12):

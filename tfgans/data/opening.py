@@ -6,6 +6,7 @@ import pathlib
 from tfgans.data import endings
 from tfgans.data.arrays import cifar_files, open_cifar, open_idx, open_npy, open_npz
 from tfgans.data.files import FolderImages, ZipImages, files_in
+from tfgans.data.named import is_name, open_named
 from tfgans.data.records import RecordImages
 from tfgans.data.source import DataError, Images
 
@@ -16,7 +17,8 @@ ACCEPTED = """Accepted:
   the IDX files of MNIST (train-images-idx3-ubyte.gz ..), or their folder
   the files of CIFAR (data_batch_1.bin, train.bin ..), or their folder
   a .npy file, [n, height, width] or [n, height, width, channels]
-  a .npz file with such an array `images`, and optionally `labels`"""
+  a .npz file with such an array `images`, and optionally `labels`
+  tfds:NAME or hf:NAME, sets of tensorflow-datasets and of Hugging Face, optionally with @SPLIT"""
 
 
 def open_images(path: str | os.PathLike, value_range: tuple | None = None) -> Images:
@@ -30,6 +32,8 @@ def open_images(path: str | os.PathLike, value_range: tuple | None = None) -> Im
     Raises:
         DataError: The path does not exist, has no known format, or is damaged.
     """
+    if is_name(path):
+        return open_named(path, value_range)
     path = pathlib.Path(path).expanduser()
     if not path.exists():
         raise DataError(f"There is no {path}.", "Set data.path to an existing set of images.")

@@ -14,6 +14,7 @@ from tfgans.data.convert import aligned, cut, prepare
 from tfgans.data.files import FileImages, FolderImages
 from tfgans.data.images import common_shape, read_whole, report_conversion
 from tfgans.data.layouts import LAYOUTS, match, two_folders, unknown_pair
+from tfgans.data.named import is_name, open_sides
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticScenes
 from tfgans.data.settings import Data
@@ -131,8 +132,9 @@ def open_pairs(path, value_range: tuple | None = None) -> tuple:
     """Opens pairs. If a set has a folder `train`, only that folder is opened.
 
     Args:
-        path: Two folders of a known layout (see `layouts.py`) with files of the same names; else a
-            set for `open_images` whose images show A beside B.
+        path: Two folders of a known layout (see `layouts.py`) with files of the same names; a set
+            by name with two columns of images; else a set for `open_images` whose images show A
+            beside B.
         value_range: (lowest, highest) value of a stored pixel, or None if the type implies it.
 
     Returns:
@@ -142,6 +144,10 @@ def open_pairs(path, value_range: tuple | None = None) -> tuple:
         DataError: There are no pairs, some files have no partner, or two folders seem to be A and B
             but have other names.
     """
+    if is_name(path):
+        if sides := open_sides(path, value_range):
+            return tuple(sides)
+        return halves(open_images(path, value_range))
     path = pathlib.Path(path).expanduser()
     if folders := two_folders(path):
         a, b = (FolderImages(train_part(folder), value_range) for folder in folders)
@@ -154,6 +160,11 @@ def open_pairs(path, value_range: tuple | None = None) -> tuple:
             "files with both sides in each?",
             f"Name the two folders {LAYOUTS}; or put files with A beside B into one folder.",
         )
+    return halves(source)
+
+
+def halves(source: Images) -> tuple:
+    """A and B of images that show A beside B."""
     read = functools.lru_cache(maxsize=64)(source.read)  # more than the number of threads
     return Half(source, read, right=False), Half(source, read, right=True)
 

@@ -8,7 +8,8 @@ class Data:
     """Settings of the training data.
 
     Args:
-        path: A folder, zip, TFRecord, IDX, CIFAR or NumPy path, or "synthetic".
+        path: A folder, zip, TFRecord, IDX, CIFAR or NumPy path, a set by name as "tfds:cifar10" or
+            "hf:user/faces@train", or "synthetic".
         batch_size: Images per update, over all replicas together.
         labels: If true, labels are read too, and the model is conditional on them.
         attributes: Names of the attributes that make up the label vectors, of CelebA's table, of

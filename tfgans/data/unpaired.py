@@ -14,6 +14,7 @@ from tfgans.data import edges
 from tfgans.data.convert import aligned
 from tfgans.data.images import ImageReader, common_shape, report_conversion
 from tfgans.data.layouts import LAYOUTS, two_folders
+from tfgans.data.named import is_name, open_two
 from tfgans.data.opening import open_images
 from tfgans.data.scenes import SyntheticCartoons, SyntheticScenes, SyntheticTurned
 from tfgans.data.settings import Data
@@ -85,15 +86,18 @@ def take_shape(domains: Domains, given: dict):
 
 
 def open_domains(path, value_range: tuple | None = None) -> Domains:
-    """Opens two folders of images.
+    """Opens two folders of images, or a set by name.
 
     Args:
-        path: Two folders of a known layout (see `layouts.py`); each is a set for `open_images`.
+        path: Two folders of a known layout (see `layouts.py`), each a set for `open_images`; or a
+            set by name with the splits trainA and trainB, or with two columns of images.
         value_range: (lowest, highest) value of a stored pixel, or None if the type implies it.
 
     Raises:
         DataError: There are no two such folders, or one of them holds no usable images.
     """
+    if is_name(path):
+        return Domains(*open_two(path, value_range))
     return Domains(*(open_images(folder, value_range) for folder in domain_folders(path)))
 
 

@@ -9,6 +9,8 @@ A set is one of these, at any depth, and of a folder `train` in it only that is 
 Images that are at least four times as long as wide are strips. For models of label maps there are
 two sets of folders with frames of the same names, as for the kind "label_maps".
 
+The folder `flow` beside films holds their flow, see `flow.py`.
+
 A clip has `model.length` frames, or as many as its stage says, which are `data.every_nth` frames
 apart where the film is long enough, and next to each other where it is not. Shorter films are left
 out.
@@ -19,22 +21,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from tfgans.data.convert import aligned, cut, prepare
+from tfgans.data.convert import aligned, center, crop_resize, cut, prepare
 from tfgans.data.endings import IMAGES, ends
 from tfgans.data.files import FolderImages, files_in
 from tfgans.data.films import MOVING, by_numbers, is_film, open_film
+from tfgans.data.flow import find_flow, followed
 from tfgans.data.images import common_shape, read_whole, report_conversion
 from tfgans.data.label_maps import LEGEND, Numbers, counted, crop_nearest, numbered, read_legend
 from tfgans.data.layouts import match, two_folders
 from tfgans.data.motion import SyntheticDigits, SyntheticSquares
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, in_parallel
+from tfgans.errors import command
 from tfgans.images import ffmpeg
+from tfgans.ops.warp import ALIKE
 
 DRAWN = {"scenes": SyntheticSquares, "digits": SyntheticDigits}
 STRIP = 4  # frames of a strip, at least
-SAME = 0.02  # squared change of a pixel in [-1, 1], over its channels, that counts as none
 IMAGE_ORDER = 1  # stream of the order of single frames
 WANTED = (
     "Wanted: a folder for each film with an image for each frame; strips of square frames, one for "
@@ -48,12 +53,15 @@ class Films:
     Attributes:
         lengths: Frames of each film.
         smallest, largest, shape, value_range: Those of the frames, see `Images`.
+        names: Names of the films in their folder.
         maps: Label maps of the frames, or None.
         legend: Names and colors of their classes.
+        flow: The `Flow` of the films, or None.
+        broken: The errors of films that are left out.
     """
 
     noun = "film"
-    failure, conversion_reported, maps, legend = None, False, None, ()
+    failure, conversion_reported, maps, legend, flow, broken = None, False, None, (), None, ()
 
     def __len__(self):
         return len(self.lengths)
@@ -61,6 +69,11 @@ class Films:
     @property
     def shape(self):
         return self.smallest if self.smallest == self.largest else None
+
+    def stream(self, i):
+        """Yields the frames of film i, one after the other."""
+        for k in range(self.lengths[i]):
+            yield self.read(i, [k])["video"][0]
 
 
 class FrameFolders(Films):
@@ -99,8 +112,9 @@ class Strips(Films):
 
     def __init__(self, images, broken):
         self.images, self.path, self.value_range = images, images.path, images.value_range
-        headers = intact(self.header, len(images), broken, images.path)
+        headers, self.broken = intact(self.header, len(images), broken, images.path)
         self.kept, sizes = [*headers], np.array([*headers.values()])  # frames, side, channels
+        self.names = [images.names[k] for k in self.kept]
         self.lengths = sizes[:, 0]
         self.smallest, self.largest = (
             (int(side), int(side), int(channels))
@@ -117,6 +131,9 @@ class Strips(Films):
         if strip.shape[0] > strip.shape[1]:  # frames below each other
             return {"video": [strip[k * strip.shape[1] :][: strip.shape[1]] for k in frames]}
         return {"video": [strip[:, k * strip.shape[0] :][:, : strip.shape[0]] for k in frames]}
+
+    def stream(self, i):
+        yield from self.read(i, range(self.lengths[i]))["video"]
 
     def describe(self, i):
         return self.images.describe(self.kept[i])
@@ -135,23 +152,29 @@ class FilmFiles(Films):
             film = open_film(path / names[i])
             return len(film), film.smallest
 
-        self.path, headers = path, intact(header, len(names), broken, path)
+        self.path, (headers, self.broken) = path, intact(header, len(names), broken, path)
         self.names = [names[k] for k in headers]
         lengths, sizes = zip(*headers.values(), strict=True)
         self.lengths = np.array(lengths)
         self.smallest, self.largest = (tuple(map(int, f(sizes, axis=0))) for f in (np.min, np.max))
 
     def read(self, i, frames):
-        # One of its own: threads read others meanwhile.
-        film = open_film(self.path / self.names[i], int(self.lengths[i]))
+        film = self.open(i)
         return {"video": [film.read(int(k)) for k in frames]}
+
+    def stream(self, i):
+        yield from map(self.open(i).read, range(self.lengths[i]))
+
+    def open(self, i):
+        # One of its own: threads read others meanwhile.
+        return open_film(self.path / self.names[i], int(self.lengths[i]))
 
     def describe(self, i):
         return str(self.path / self.names[i])
 
 
-def intact(header, count, broken, path) -> dict:
-    """Index -> header(index) of all films that have one.
+def intact(header, count, broken, path) -> tuple:
+    """Index -> header(index) of all films that have one, and the errors of the others.
 
     Args:
         header: Function of an index.
@@ -180,11 +203,12 @@ def intact(header, count, broken, path) -> dict:
             f"All {count} films of {path} are broken, the first one: {problems[0]}",
             "Replace them with intact copies.",
         )
-    return {i: about for i, about in found.items() if i not in problems}
+    intact = {i: about for i, about in found.items() if i not in problems}
+    return intact, list(problems.values())
 
 
 def open_films(path, settings: Data, maps=False) -> Films:
-    """Opens a set of films, see the head of this file.
+    """Opens a set of films, with their flow if there is one; see the head of this file.
 
     Args:
         path: A folder.
@@ -192,8 +216,14 @@ def open_films(path, settings: Data, maps=False) -> Films:
         maps: The films have label maps.
 
     Raises:
-        DataError: There are no films, or films beside images.
+        DataError: There are no films, or films beside images, or the flow of some frames alone.
     """
+    found = open_frames(path, settings, maps)
+    found.flow = find_flow(found.path, found.names, found.lengths)
+    return found
+
+
+def open_frames(path, settings, maps) -> Films:
     path = pathlib.Path(path).expanduser()
     if not path.is_dir():
         raise DataError(f"{path} is no folder.", WANTED)
@@ -348,9 +378,10 @@ class Reader:
 
     All frames of a clip are cut and mirrored alike. "flow" [T, H, W, 2] leads from each frame to
     the one before, see `ops/warp.py`, and "visible" [T, H, W, 1] is 1 where a pixel was there
-    before; the first frame has none. Films in files have no flow: it counts as 0, and pixels that
-    stay as they are count as visible. "map" [T, H, W] has class numbers, and "image" is a frame of
-    another film.
+    before; the first frame has none. Synthetic films know both. The flow of films in files is read
+    from files; where there are none it counts as 0. There, pixels that are like those to which the
+    flow leads count as visible, as in `ops.warp.confidence`. "map" [T, H, W] has class numbers,
+    and "image" is a frame of another film.
 
     Args:
         model: Its stage_length, stage_shape and `parts_of_clips` ("flow", "visible", "map",
@@ -407,7 +438,11 @@ class Reader:
 
         def read(k):
             k = self.clips.long[k]
-            return self.source.read(k, sampled(self.source.lengths[k], count, every_nth, draw))
+            frames = sampled(self.source.lengths[k], count, every_nth, draw)
+            found = self.source.read(k, frames)
+            if self.source.flow and count > 1 and {"flow", "visible"} & self.signature.keys():
+                found["flow"] = self.source.flow.read(k, frames, found["video"][0].shape[:2])
+            return found
 
         return read_whole(self.clips, i, self.config.broken, read)
 
@@ -431,21 +466,40 @@ class Reader:
         clip = {"video": np.stack(video)}
         if "map" in self.signature:
             clip["map"] = [self.labels(part, used, draws[1:]) for part in parts["map"]]
-        if "flow" in parts:
-            flow = np.stack([self.cut(part, draws[1:]) for part in parts["flow"]])
-            if self.config.flip and draws[3] < 0.5:
-                flow[..., 0] *= -1
-            clip["flow"] = flow
-            clip["visible"] = [self.cut(part, draws[1:]) for part in parts["visible"]]
-        elif "flow" in self.signature or "visible" in self.signature:
-            clip |= still(clip["video"])
-            if not getattr(self.source, "flow_reported", False):
-                self.source.flow_reported = True
-                print(
-                    f"The films of {self.source.path} have no flow: it counts as 0, and pixels "
-                    "that stay as they are count as visible."
-                )
+        if "flow" in self.signature or "visible" in self.signature:
+            clip |= self.motion(parts, clip["video"], draws[1:])
         return clip
+
+    def motion(self, parts, video, draws):
+        """ "flow" and "visible" of a clip, from the first of their sources that there is."""
+        if "flow" not in parts:
+            self.report(
+                "has none, so it counts as 0, and pixels that stay as they are count as visible. "
+                f"To estimate it: {command('data')} flow PATH"
+            )
+            flow = np.zeros([*video.shape[:3], 2], "float32")
+            return {"flow": flow, "visible": alike(video, flow)}
+        flow = np.stack([self.cut(self.scaled(part), draws) for part in parts["flow"]])
+        if self.config.flip and draws[2] < 0.5:
+            flow[..., 0] *= -1
+        if "visible" in parts:
+            self.report("is exact: it is drawn with them")
+            visible = [self.cut(part, draws) for part in parts["visible"]]
+            return {"flow": flow, "visible": visible}
+        self.report(f"is read from {self.source.flow.root}")
+        return {"flow": flow, "visible": alike(video, flow)}
+
+    def report(self, words):
+        if not getattr(self.source, "flow_reported", False):
+            self.source.flow_reported = True
+            print(f"The flow of the films of {self.source.path} {words}.")
+
+    def scaled(self, flow):
+        """A flow [h, w, 2] at the size of prepared frames, in their pixels."""
+        size = tuple(side + self.config.jitter for side in self.shape[:2])
+        seen = flow[center(*flow.shape[:2], *size)].shape[:2]
+        flow = crop_resize(flow, *size, Image.Resampling.BILINEAR)
+        return flow * np.float32([size[1] / seen[1], size[0] / seen[0]])
 
     def labels(self, part, used, draws):
         part = part if part.ndim == 3 else part[..., None]
@@ -455,9 +509,10 @@ class Reader:
         return numbered(part, self.model.num_labels, getattr(self.model, "unlabeled", False), where)
 
 
-def still(video) -> dict:
-    """No flow, and as visible the pixels of [T, H, W, C] that are as in the frame before."""
-    change = np.square(np.diff(video, axis=0)).sum(axis=-1, keepdims=True)
+def alike(video, flow):
+    """1 where a flow leads to a like pixel of the frame before, [T, H, W, 1]; 0 in the first."""
     visible = np.zeros([*video.shape[:3], 1], "float32")
-    visible[1:] = change < SAME
-    return {"flow": np.zeros([*video.shape[:3], 2], "float32"), "visible": visible}
+    for t in range(1, len(video)):
+        change = np.square(video[t] - followed(video[t - 1], flow[t])).sum(axis=-1, keepdims=True)
+        visible[t] = change < ALIKE
+    return visible

@@ -12,6 +12,7 @@ from tfgans.models.cogan import CoGAN
 from tfgans.models.colorful import Colorful
 from tfgans.models.combogan import ComboGAN
 from tfgans.models.context_encoder import ContextEncoder
+from tfgans.models.covst import CoVST
 from tfgans.models.cyclegan import CycleGAN
 from tfgans.models.dann import DANN
 from tfgans.models.dcgan import DCGAN
@@ -22,6 +23,7 @@ from tfgans.models.dtn import DTN
 from tfgans.models.dualgan import DualGAN
 from tfgans.models.ebgan import EBGAN
 from tfgans.models.fader import Fader
+from tfgans.models.fashion_gan import FashionGAN
 from tfgans.models.fgan import FGAN
 from tfgans.models.gan import GAN
 from tfgans.models.ganilla import GANILLA
@@ -81,6 +83,7 @@ MODELS = {
     "colorful": Colorful,
     "combogan": ComboGAN,
     "context_encoder": ContextEncoder,
+    "covst": CoVST,
     "cyclegan": CycleGAN,
     "dann": DANN,
     "dcgan": DCGAN,
@@ -91,6 +94,7 @@ MODELS = {
     "dualgan": DualGAN,
     "ebgan": EBGAN,
     "fader": Fader,
+    "fashion_gan": FashionGAN,
     "fgan": FGAN,
     "gan": GAN,
     "ganilla": GANILLA,

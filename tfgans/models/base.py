@@ -5,12 +5,14 @@ move. The words for that are here: gradients for one player only, replica arithm
 averaged weights, schedules. `stepping.py` makes Keras run them.
 """
 
+import pathlib
+
 import keras
 import tensorflow as tf
 
 from tfgans import random
 from tfgans.errors import BadInput
-from tfgans.models import serving
+from tfgans.models import runtimes, serving
 from tfgans.models.inputs import labels_of
 from tfgans.models.stepping import Frozen, Stepping
 
@@ -230,7 +232,7 @@ class BaseModel(Stepping):
             aggregation=aggregation,
         )
 
-    def frozen(self, path, build):
+    def frozen(self, path, build, find=str):
         """A given network that a loss looks through, such as VGG or a classifier.
 
         It is loaded when training begins, and is no part of the model: it is in no snapshot, no
@@ -240,28 +242,24 @@ class BaseModel(Stepping):
         Args:
             path: The file of its weights.
             build: Path -> a function of tensors, such as `tfgans.features.vgg.keras_vgg16`.
+            find: `path` -> the file, where it is the name of a release or of a run.
 
         Returns:
             A function of tensors, to be called in losses.
         """
-        network = Frozen(path, build)
+        network = Frozen(path, build, find)
         self._frozen.append(network)
         return network
 
     def ema_of(self, network):
         """A copy of `network` that `update_ema` lets follow it; its name ends with "_ema"."""
         if isinstance(network, keras.Model):
-            layers = list(network._flatten_layers())
-            parts = [part for layer in layers for part in vars(layer).values()]
-            starts = [part for part in parts if isinstance(part, keras.initializers.Initializer)]
-            own = {type(part).__name__: type(part) for part in (*layers, *starts)}
-            with keras.saving.custom_object_scope(own):
-                copy = keras.models.clone_model(network)
+            copy = clone_of(network)
             copy.name = f"{network.name}_ema"
         else:
             copy = network.from_config(network.get_config() | {"name": f"{network.name}_ema"})
             copy.build_from_config(network.get_build_config())
-        copy.set_weights(network.get_weights())
+            copy.set_weights(network.get_weights())
         copy.trainable = False
         return copy
 
@@ -290,14 +288,30 @@ class BaseModel(Stepping):
         label = labels_of(label, self.num_classes)
         return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
 
-    def export(self, path, more=None):
+    def export(self, path, more=None, to=()):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
 
         Args:
             path: Folder.
             more: Endpoints beyond the model's own, in the same form.
+            to: Further run times, keys of `runtimes.RUN_TIMES`: <path>/onnx/<endpoint>.onnx.
         """
+        runtimes.check(to)
         serving.export(self.endpoints() | (more or {}), path)
+        if to:
+            runtimes.write(self, pathlib.Path(path), tuple(dict.fromkeys(to)))
+
+
+def clone_of(network, inputs=None):
+    """A copy of a functional network with its weights, on other inputs if given."""
+    layers = list(network._flatten_layers())
+    parts = [part for layer in layers for part in vars(layer).values()]
+    starts = [part for part in parts if isinstance(part, keras.initializers.Initializer)]
+    own = {type(part).__name__: type(part) for part in (*layers, *starts)}
+    with keras.saving.custom_object_scope(own):
+        copy = keras.models.clone_model(network, inputs)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def part_of(tensors, part, parts):

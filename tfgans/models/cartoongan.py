@@ -194,10 +194,18 @@ class CartoonGAN(TranslationModel):
     def cartoon(self, image):
         """Images [N, H, W, C] of any size from 8x8 on, in [-1, 1] -> cartoons of the same size."""
         rows, columns = tf.unstack(tf.shape(image)[1:3])
-        missing = [[0, 0], [0, -rows % UNIT], [0, -columns % UNIT], [0, 0]]
-        found = self.generator(tf.pad(image, missing, "REFLECT"), training=False)
+        found = self.generator(enlarged_by_reflection(image, UNIT), training=False)
         return found[:, :rows, :columns]
 
     def directions(self):
         image = tf.TensorSpec([None, None, None, self.image_shape[2]], name="image")
         return {"translate": ({"a": image}, self.cartoon)}
+
+
+def enlarged_by_reflection(image, unit):
+    """Mirrors the last rows and columns until both sides are multiples of a unit."""
+    for axis in (1, 2):
+        last = tf.shape(image)[axis] - 1
+        places = tf.range((last + unit) // unit * unit)
+        image = tf.gather(image, last - tf.abs(places - last), axis=axis)
+    return image

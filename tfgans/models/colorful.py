@@ -179,7 +179,7 @@ class Colorful(TranslationModel):
 
     def logits(self, gray, training):
         """Gray images in [-1, 1] -> logits of the bins at a quarter of the size."""
-        lightness = rgb_to_lab(tf.repeat(gray, 3, axis=-1))[..., :1]
+        lightness = rgb_to_lab(tf.concat([gray] * 3, axis=-1))[..., :1]
         return self.classifier((lightness - 50.0) / 100.0, training=training)
 
     def classifier_loss(self, gray, ab, prior):
@@ -207,7 +207,7 @@ class Colorful(TranslationModel):
         """Gray images [N, H, W, 1] in [-1, 1] -> RGB images of the same lightness."""
         ab = annealed_mean(self.logits(gray, training=False), self.temperature)
         ab = tf.image.resize(ab, gray.shape[1:3], "bilinear")
-        lightness = rgb_to_lab(tf.repeat(gray, 3, axis=-1))[..., :1]
+        lightness = rgb_to_lab(tf.concat([gray] * 3, axis=-1))[..., :1]
         return lab_to_rgb(tf.concat([lightness, ab], axis=-1))
 
     def directions(self):

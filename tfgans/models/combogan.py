@@ -33,6 +33,7 @@ from tfgans.models.cyclegan import decode, encode, l1, residual, squared
 from tfgans.models.inputs import ensure
 from tfgans.models.pix2pix import build_patch_discriminator, initializer
 from tfgans.models.translation import TranslationModel
+from tfgans.ops.exporting import is_plain
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
 
@@ -257,6 +258,9 @@ def by_number(networks, x, number, what):
     rule = f"{what} are numbers from 0 to {count - 1}; the least and greatest are"
     span = tf.stack([tf.reduce_min(number), tf.reduce_max(number)])
     ensure(tf.reduce_all((number >= 0) & (number < count)), rule, span)
+    if is_plain():  # all networks make all rows, where rows cannot be sorted
+        made = tf.stack([network(x, training=False) for network in networks], axis=1)
+        return tf.gather(made, number, axis=1, batch_dims=1)
     places, made = tf.dynamic_partition(tf.range(rows), number, count), []
     for network, part in zip(networks, tf.dynamic_partition(x, number, count), strict=True):
         made.append(

@@ -342,7 +342,7 @@ class InstaGAN(TranslationModel):
             The image, and the masks in the same order. Without instances it is the image given.
         """
         order, each = by_area(masks), self.per_pass
-        beyond = -tf.shape(masks)[3] % each
+        beyond = (each - tf.shape(masks)[3] % each) % each
         ordered = tf.gather(masks, order, axis=3, batch_dims=1)
         ordered = tf.pad(ordered, [[0, 0], [0, 0], [0, 0], [0, beyond]], constant_values=EMPTY)
         slots = tf.range(tf.shape(ordered)[3])
@@ -350,7 +350,8 @@ class InstaGAN(TranslationModel):
 
         def one_pass(k, image, found):
             now = tf.gather(ordered, k * each + tf.range(each), axis=3)
-            x = tf.concat([image, tf.ensure_shape(now, [None, *image.shape[1:3], each])], axis=-1)
+            now.set_shape([None, *image.shape[1:3], each])
+            x = tf.concat([image, now], axis=-1)
             active = tf.reduce_any(present(now), axis=1)
             image, made = self.apart(
                 tf.where(active[:, None, None, None], generator(x, training=False), x)

@@ -410,7 +410,8 @@ class NoGAN(TranslationModel):
         whole = enlarged_by_edges(image, 2**HALVINGS)
         found = shown(decoder([whole, *self.encoder(whole, training=False)], training=False))
         rows, columns = tf.unstack(tf.shape(image)[1:3])
-        found = tf.ensure_shape(found[:, :rows, :columns], [None, *image.shape[1:3], 3])
+        found = found[:, :rows, :columns]
+        found.set_shape([None, *image.shape[1:3], 3])
         return tf.clip_by_value(found, -1.0, 1.0)
 
     def directions(self):
@@ -440,6 +441,6 @@ def enlarged_by_edges(image, unit):
     """Repeats the last row and column until both sides are multiples of a unit."""
     for axis in (1, 2):
         side = tf.shape(image)[axis]
-        places = tf.minimum(tf.range(-(-side // unit) * unit), side - 1)
+        places = tf.minimum(tf.range((side + unit - 1) // unit * unit), side - 1)
         image = tf.gather(image, places, axis=axis)
     return image

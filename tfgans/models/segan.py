@@ -255,7 +255,7 @@ class SEGAN(BaseModel):
             [N, T] in [-1, 1].
         """
         n, total = tf.unstack(tf.shape(wave))
-        count = tf.maximum(-(-total // self.hop), 1)
+        count = tf.maximum((total + self.hop - 1) // self.hop, 1)
         padded = tf.pad(wave, [[0, 0], [0, count * self.hop + self.overlap - total]])
         windows = tf.transpose(tf.signal.frame(padded, self.length, self.hop), [1, 0, 2])
 

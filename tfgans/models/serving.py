@@ -13,7 +13,7 @@ COUNT = tf.TensorSpec([], "int64", name="n")
 FRAMES = tf.TensorSpec([], "int64", name="frames")  # to make
 
 
-def export(endpoints, path):
+def export(endpoints, path, plain=False):
     """Writes a SavedModel.
 
     It holds only the networks that the endpoints read, their weights in part in the form that the
@@ -23,11 +23,13 @@ def export(endpoints, path):
         endpoints: Name -> (function of tensors that returns a dict of named tensors, its input
             signature).
         path: Folder.
+        plain: For a converter to another run time: few operations, at least one row.
     """
     archive = keras.export.ExportArchive()
-    with exporting():
+    with exporting(plain):
         for name, (function, signature) in endpoints.items():
-            function = for_no_rows_too(function, signature)
+            wrap = for_rows_alone if plain else for_no_rows_too
+            function = wrap(function, signature)
             archive.add_endpoint(name, function, input_signature=signature)
         archive.write_out(str(path), verbose=False)
 
@@ -54,6 +56,11 @@ def for_no_rows_too(function, signature):
         return {name: value[:n] for name, value in function(*inputs).items()}
 
     return endpoint
+
+
+def for_rows_alone(function, signature):
+    """An endpoint without default arguments, which a SavedModel cannot store."""
+    return lambda *inputs: function(*inputs)
 
 
 def to_uint8(images):

@@ -19,11 +19,10 @@ stageII/trainer.py).
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.data.captions import BIGRAMS, bag, places_of
+from tfgans.data.captions import BIGRAMS, vectors
 from tfgans.errors import BadInput
 from tfgans.models.cgan import with_label
 from tfgans.models.dcgan import initializer, normalize
@@ -273,13 +272,7 @@ class StackGAN(LatentModel):
             BadInput: A sentence has a word that the model does not know; or the model takes
                 embeddings, which come from another program.
         """
-        if not self.words:
-            raise BadInput(
-                "This StackGAN takes embeddings and no sentences: it was trained on a file of "
-                f"embeddings. Give an array [n, {self.text_dim}] of them."
-            )
-        places = places_of(self.words)
-        return np.stack([bag(sentence, places) for sentence in sentences])
+        return vectors(sentences, self)
 
     def embed(self, condition):
         """The embeddings [N, text_dim] of bags of words; given embeddings as they are."""

@@ -333,7 +333,7 @@ class Stepping(keras.Model):
 
     def frozen_files(self) -> dict:
         """Path -> SHA-256 of the networks that losses look through; None if one is not loaded."""
-        return {network.path: network.sha256 for network in self._frozen}
+        return {network.path: network.sha256 or network.expected for network in self._frozen}
 
     def compile_from_config(self, config):
         for network in self._frozen:
@@ -362,27 +362,29 @@ class Frozen:
     Args:
         path: The file of its weights.
         build: Path -> a function of tensors, its weights included.
+        find: `path` -> the file.
 
     Attributes:
         sha256: Hash of the file, once it is loaded.
         expected: Hash that it must have, for a training that goes on; None for any.
     """
 
-    def __init__(self, path, build):
-        self.path, self.build = str(path), build
+    def __init__(self, path, build, find):
+        self.path, self.build, self.find = str(path), build, find
         self.network = self.sha256 = self.expected = None
 
     def load(self):
         """Loads the network, once. Raises BadInput where it is another one than before."""
         if self.network is None:
-            self.sha256 = durable.sha256(self.path)
+            file = self.find(self.path)
+            self.sha256 = durable.sha256(file)
             if self.expected not in (None, self.sha256):
                 raise BadInput(
                     f"{self.path} is another file than the one that this training began with: its "
                     f"SHA-256 was {self.expected[:16]}..., and is {self.sha256[:16]}... Put the "
                     "first one back, or begin a new run."
                 )
-            self.network = self.build(self.path)
+            self.network = self.build(file)
 
     def __call__(self, *args, **kwargs):
         if self.network is None:

@@ -17,22 +17,33 @@ import keras
 import tensorflow as tf
 
 _prepared = contextvars.ContextVar("prepared", default=None)  # key: variable; None in training
+_plain = contextvars.ContextVar("plain", default=False)
 _replaced = contextvars.ContextVar("replaced", default=frozenset())  # ids of weights
 
 
 @contextlib.contextmanager
-def exporting():
-    """Graphs built in this context are for an exported model, which is saved before its end."""
-    before = _prepared.set({})
+def exporting(plain=False):
+    """Graphs built in this context are for an exported model, which is saved before its end.
+
+    Args:
+        plain: For a run time that has few operations: others are made of these.
+    """
+    before, plain_before = _prepared.set({}), _plain.set(plain)
     try:
         yield
     finally:
         _prepared.reset(before)
+        _plain.reset(plain_before)
 
 
 def is_exporting() -> bool:
     """True while a graph for an exported model is built."""
     return _prepared.get() is not None
+
+
+def is_plain() -> bool:
+    """True while a graph for a run time with few operations is built."""
+    return _plain.get()
 
 
 def own_gradient(function):

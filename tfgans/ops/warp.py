@@ -4,9 +4,13 @@
 
 So the flow from a frame to the one before it turns that one into an estimate of the frame, and
 u = 1 everywhere moves the content one pixel to the left.
+
+`confidence` says where that estimate holds, and `masked_l1` compares images there.
 """
 
 import tensorflow as tf
+
+ALIKE = 0.02  # squared difference of a pixel in [-1, 1], over its channels, that counts as none
 
 
 def warp(image, flow):
@@ -37,7 +41,8 @@ def warp(image, flow):
     above = at(top, left) + to_right * (at(top, right) - at(top, left))
     below = at(bottom, left) + to_right * (at(bottom, right) - at(bottom, left))
     warped = tf.cast(above + down * (below - above), image.dtype)
-    return tf.ensure_shape(warped, image.shape)
+    warped.set_shape(image.shape)
+    return warped
 
 
 def around(place, side):
@@ -47,3 +52,24 @@ def around(place, side):
     share = (place - first)[..., tf.newaxis]
     first = tf.cast(first, "int32")
     return first, tf.minimum(first + 1, side - 1), share
+
+
+def confidence(image, before, flow):
+    """1 where a frame is like the one before it, warped, and 0 elsewhere; a constant.
+
+    Args:
+        image: [N, H, W, C] in [-1, 1].
+        before: The frame before, of the same shape.
+        flow: [N, H, W, 2] from `image` to `before`.
+
+    Returns:
+        float32 [N, H, W, 1].
+    """
+    change = tf.cast(image, "float32") - warp(tf.cast(before, "float32"), flow)
+    squares = tf.reduce_sum(tf.square(change), axis=-1, keepdims=True)
+    return tf.stop_gradient(tf.cast(squares < ALIKE, "float32"))
+
+
+def masked_l1(mask, a, b):
+    """Mean of |mask a - mask b| over all pixels and channels, those of mask 0 included."""
+    return tf.reduce_mean(tf.abs(mask * a - mask * b))

@@ -87,6 +87,7 @@ CLASS, PSI, WALK = ["Class"], ["Variety (truncation)"], ["Way", "Seeds of the st
         ("pix2pix", {"Translate": ["Picture", "Seed"]}),
         ("gaugan", {"Translate": ["Drawing", "Picture that gives the style"],
                     "Generate": ["Drawing", "Seed", "Number"]}),
+        ("fashion_gan", {"Redress": ["Picture", "Drawing", "Sentence", "Seed"]}),
         ("segan", {"Enhance": ["Sound (WAV)", "Seed"]}),
         ("vgan", {"Generate": ["Seed", "Number"], "Layers": ["Seed", "Number"]}),
         ("videopred", {"Predict": ["Film (GIF or MP4)", "Frames"]}),

@@ -77,7 +77,7 @@ def enlarged(height, width) -> tuple:
 def colors_of(model) -> np.ndarray:
     """Colors of the classes of a model of label maps, uint8 [num_labels, 3]."""
     count = model.num_labels
-    return to_uint8(in_colors(np.arange(count), model.channels, model.legend))
+    return to_uint8(in_colors(np.arange(count), count, model.legend))
 
 
 def names_of(model) -> list:

@@ -5,6 +5,8 @@
 # make test-all     both, the slow checks too, errors planted in all losses
 # make test-loading  loading, saving and resuming alone, such as on another Python
 # make test-oldest  the same with the oldest packages that setup.py allows
+# make test-app     the page in the browser, in an environment of its own; needs Chromium, or with
+#                   BROWSER=no only what goes by HTTP
 # make test-extras  what needs more packages: sets by name, the hub, notebooks, ONNX
 # make docs         the site, into site/; a broken link or a wrong docstring is an error
 # make wheel        builds the wheel and the sdist, and uses each in an empty environment
@@ -15,6 +17,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OLDEST = .venv-oldest
+APP = .venv-app
 EXTRAS = .venv-extras
 PYTEST = python -m pytest -n 2 --dist loadgroup --durations 20
 LOADING = tests/contract/test_basic.py tests/reliability/test_digests.py tests/test_serving.py \
@@ -42,6 +45,9 @@ test-loading: $(VENV)/installed
 
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/$(PYTEST) -m "not slow" $(LOADING)
+
+test-app: $(APP)/installed
+	$(APP)/bin/python -m pytest tests/app $(if $(filter no,$(BROWSER)),-m "not browser")
 
 test-extras: $(EXTRAS)/installed
 	$(EXTRAS)/bin/$(PYTEST) -m "not slow" --extras tests/extras
@@ -71,10 +77,16 @@ $(OLDEST)/installed: setup.py tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable ".[dev]"
 	touch $@
 
+$(APP)/installed: setup.py
+	$(PYTHON) -m venv $(APP)
+	$(APP)/bin/python -m pip install --quiet --upgrade pip
+	$(APP)/bin/python -m pip install --quiet --editable ".[test-app]"
+	touch $@
+
 $(EXTRAS)/installed: setup.py
 	$(PYTHON) -m venv $(EXTRAS)
 	$(EXTRAS)/bin/python -m pip install --quiet --upgrade pip
 	$(EXTRAS)/bin/python -m pip install --quiet --editable ".[dev,tfds,hf,notebooks,onnx]"
 	touch $@
 
-.PHONY: demo test test-rest test-all test-loading test-oldest test-extras docs wheel bench reference
+.PHONY: demo test test-rest test-all test-loading test-oldest test-extras test-app docs wheel bench reference

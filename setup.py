@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "tfgans/version.py").read_text()).group(1)
 RELEASE = HERE / "saved_models" / "stylegan2-fashion" / "1"  # the one that ships with the package
 FILES = [path for path in RELEASE.rglob("*") if path.is_file()]
+APP = ["gradio>=6.31,<7"]  # the page in the browser
 ONNX = ["tf2onnx>=1.17", "onnxruntime>=1.20"]
 VIDEO = ["imageio-ffmpeg>=0.5"]  # brings ffmpeg along, for MP4 files
 
@@ -43,7 +44,7 @@ setup(
         "keras>=3.12,<4",
         "h5py>=3.11",
         "numpy>=1.26.4",
-        "pillow>=13",  # earlier ones read TIFF and palettes differently
+        "pillow>=12",  # 12 calls TIFFs in YCbCr broken; Gradio does not allow 13 yet
         "pyyaml>=6.0.1",
         "matplotlib>=3.8",
         "scipy>=1.11.4",
@@ -51,6 +52,8 @@ setup(
         "shtab>=1.6",  # the script that completes commands in a shell
     ],
     extras_require={
+        "app": APP,
+        "test-app": [*APP, "playwright>=1.50", "pytest>=8,<9.2"],
         "onnx": ONNX,
         "video": VIDEO,
         "tfds": [  # sets by name; tensorflow-datasets needs the last one and does not say so

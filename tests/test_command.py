@@ -96,6 +96,8 @@ def script(tmp_path_factory):
         (["train", "stylegan2-2"], {"stylegan2-256"}),
         (["train", "dcgan", "--str"], {"--strategy"}),
         (["train", "dcgan", "--strategy", "mir"], {"mirrored"}),
+        (["ap"], {"app"}),
+        (["app", "--p"], {"--port"}),
         (["data", "pa"], {"pack"}),
         (["data", "pack", "--sh"], {"--shards"}),
         (["sample", "a"], {"a.keras"}),

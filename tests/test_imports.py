@@ -28,6 +28,7 @@ ROOMS = [
     {"callbacks", "pretrained"},
     {"resuming", "training"},
     {"catalog", "latents"},
+    {"app"},
     {"card"},
 ]
 

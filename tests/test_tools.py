@@ -182,3 +182,18 @@ def test_a_start_that_fails_shows_its_log(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
     assert "a line of the library" in done.stderr and "no such processor" in done.stderr
+
+
+def test_the_page_tells_how_to_get_gradio(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)  # not installed
+    with pytest.raises(BadInput, match=r'pip install "tfgans\[app\]"'):
+        run("app", "stylegan2-fashion")
+
+
+def test_nothing_of_the_page_is_imported_with_the_package():
+    """Gradio is an extra: only tools/app.py imports `tfgans.app`, and only when it runs."""
+    folders = [TOOLS, TOOLS.parent / "tfgans"]
+    files = [file for folder in folders for file in folder.rglob("*.py")]
+    using = {file.name for file in files if file.parent.name != "app"
+             and "tfgans.app" in file.read_text(encoding="utf-8")}  # fmt: skip
+    assert using == {"app.py"}

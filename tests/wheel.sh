@@ -21,6 +21,8 @@ cd "$work/empty"
 "$bin/tfgans" sample stylegan2 -n 4 --out drawn
 "$bin/tfgans" export runs/stylegan2-tiny again
 test -s drawn/stylegan2-seed0.png
+"$bin/tfgans" app again 2>&1 | grep 'pip install "tfgans\[app\]"' # Gradio is no part of it
+test -e "$work"/env/lib/python*/site-packages/tfgans/app/page.py
 "$bin/python" - <<'CHECK'
 import numpy as np
 

@@ -10,6 +10,7 @@ import shlex
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfgans
@@ -31,7 +32,7 @@ def commands_of(text):
     lines = [line for block in blocks for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
     lines += [" ".join(code.split()) for code in INLINE.findall(rest)]
     for line in lines:
-        for part in re.split(r" && | \| | & |; ", line):
+        for part in re.split(r" && | \| | &(?: |$)|; ", line):
             found = COMMAND.match(part.strip())
             if found and found[3] and (found[1] or found[2]) in TOOLS:  # not a tool's name alone
                 # Words end before a comment.
@@ -91,6 +92,7 @@ def run(code, names, **changes):
     exec(compile(code, "page", "exec"), names)
 
 
+@pytest.mark.thorough
 def test_python_of_the_page_on_keras(monkeypatch):
     first, loop = python_of("keras")
     images = np.random.RandomState(0).randint(0, 256, [40, 32, 32, 3], "uint8")

@@ -36,4 +36,4 @@ def test_an_output_that_follows_the_motion():
     assert along < 0.005
     flicker = video + 0.3 * KEYS.choice([-1, 1], [6, 1, 1, 1])
     assert temporal_error(flicker, video, film["flow"]) > 20 * along
-    assert temporal_error(video, video, -film["flow"]) < 0.02  # what does not fit is masked
+    assert temporal_error(video, video, -film["flow"]) < 0.02  # errors are masked

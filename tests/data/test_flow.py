@@ -158,6 +158,7 @@ def test_the_loss_is_least_for_the_true_flow():
     assert losses[0] < losses[1] < losses[2]
 
 
+@pytest.mark.thorough
 def test_learning_lowers_the_loss():
     film = SyntheticSquares((32, 32), 9, first=5).read(0, np.arange(9))
     video = (film["video"] / 127.5 - 1.0).astype("float32")

@@ -106,6 +106,8 @@ def card(name, model):
             "Without `--data PATH` this is the demo. Settings, with those of the paper and small "
             f"ones: {files}.",
             *demos,
+            "## Size",
+            f"Trained weights for the defaults of the class: {sizes(name)}.",
             "## Checks",
             f"{checked(name)} [The tests](../../tests/models/test_{name}.py).",
             "## Code",
@@ -113,6 +115,12 @@ def card(name, model):
             f"::: tfgans.models.{name}.{model.__name__}",
         ]
     )
+
+
+def sizes(name):
+    """The players of a model with their numbers of trained weights."""
+    counts = json.loads((ROOT / "docs" / "parameters.json").read_text(encoding="utf-8"))[name]
+    return ", ".join(f"`{player}` {count:,}" for player, count in counts.items())
 
 
 def checked(name):

@@ -23,6 +23,7 @@ PAGES = {
     for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
 }
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)]*)?\))")
+PARAMETERS = json.loads((ROOT / "docs" / "parameters.json").read_text(encoding="utf-8"))
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".md": "markdown"}
 
 
@@ -119,8 +120,7 @@ def card(name, model):
 
 def sizes(name):
     """The players of a model with their numbers of trained weights."""
-    counts = json.loads((ROOT / "docs" / "parameters.json").read_text(encoding="utf-8"))[name]
-    return ", ".join(f"`{player}` {count:,}" for player, count in counts.items())
+    return ", ".join(f"`{player}` {count:,}" for player, count in PARAMETERS[name].items())
 
 
 def checked(name):

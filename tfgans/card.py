@@ -5,14 +5,13 @@ classes are named: their arguments may hold keys.
 """
 
 import inspect
-import json
 import pathlib
 import re
 import tempfile
 
 import yaml
 
-from tfgans import catalog, config, images, metrics, models, use
+from tfgans import catalog, config, images, metrics, models, resuming, use
 from tfgans.hub import ADDRESS
 from tfgans.models.latent import LatentModel
 from tfgans.models.translation import TranslationModel
@@ -97,8 +96,7 @@ def training(model, run, path) -> str:
     if run is None:
         return f"{steps}; a release does not say on which data. The settings of the model:"
     told = ""
-    if (run / "data.json").exists():  # not of version 0.2 or older
-        facts = json.loads((run / "data.json").read_text(encoding="utf-8"))
+    if facts := resuming.kept_facts(run):
         counts = " and ".join(f"{count:,}" for count in facts["images"])
         classes = f"; classes: {', '.join(facts['classes'])}" if facts["classes"] else ""
         told = f" ({counts} examples{classes})"
@@ -111,8 +109,7 @@ def settings_of(model, name, run) -> dict:
         known = model.get_config()
         own = {k: v for k, v in known.items() if k not in ("name", "dtype", "trainable")}
         return public({"architecture": name, "model": own})
-    file = run / "config.yaml"
-    settings = config.Config.from_dict(config.parse(file.read_bytes(), file)).to_dict()
+    settings = config.Config.load(run / "config.yaml").to_dict()
     watchers = settings["train"]["callbacks"]
     settings["train"]["callbacks"] = [{"class": watcher["class"]} for watcher in watchers]
     return public(settings)

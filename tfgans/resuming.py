@@ -137,6 +137,12 @@ def facts_of(source, settings) -> dict:
     return {"images": [len(part) for part in sets], "classes": list(classes or [])}
 
 
+def kept_facts(run) -> dict | None:
+    """The facts that a run has kept; None for a new one, or one of version 0.2 or older."""
+    path = pathlib.Path(run) / "data.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
 def check_data(run, facts, force):
     """Refuses to continue a run with other classes; says where the number of images changed.
 
@@ -145,10 +151,9 @@ def check_data(run, facts, force):
         facts: `facts_of` its data now.
         force: Go on with other classes.
     """
-    path = pathlib.Path(run) / "data.json"
-    if not path.exists():  # a new run, or one of version 0.2 or older
+    old = kept_facts(run)
+    if old is None:
         return
-    old = json.loads(path.read_text(encoding="utf-8"))
     pairs = itertools.zip_longest(old["classes"], facts["classes"], fillvalue="absent")
     for number, (was, now) in enumerate(pairs):
         if was != now and not force:

@@ -180,6 +180,13 @@ def main():
         print(f"{hidden.described(errors)} Picture: {file}")
 
 
+def refuse(args, words, reason):
+    """Raises BadInput with the reason, in which {} is the word, where one of the words is given."""
+    for word in words:
+        if getattr(args, word):
+            raise BadInput(reason.format(word))
+
+
 def translate_film(model, path, args):
     """Writes the film that a model makes of another one, frame after frame.
 
@@ -188,9 +195,8 @@ def translate_film(model, path, args):
         path: A film, see `films.open_film`.
         args: The words of the command line.
     """
-    for word in ("half", "instances", "style", "hidden", "single"):
-        if getattr(args, word):
-            raise BadInput(f"{type(model).__name__} takes films alone: leave --{word} out.")
+    words = "half", "instances", "style", "hidden", "single"
+    refuse(args, words, f"{type(model).__name__} takes films alone: leave --{{}} out.")
     if args.endpoint not in ("serving_default", "per_frame"):
         kind = f"endpoint of {type(model).__name__}"
         raise BadInput(nearest(kind, args.endpoint, model.endpoints()))
@@ -220,9 +226,8 @@ def enhance_sounds(model, path, args):
         path: A WAV file, or a folder of them.
         args: The words of the command line.
     """
-    for word in ("half", "film", "instances", "style", "single", "hidden"):
-        if getattr(args, word):
-            raise BadInput(f"--{word} is for images, and {type(model).__name__} takes sounds.")
+    words = "half", "film", "instances", "style", "single", "hidden"
+    refuse(args, words, f"--{{}} is for images, and {type(model).__name__} takes sounds.")
     if args.endpoint not in ("serving_default", "enhance"):
         kind = f"endpoint of {type(model).__name__}"
         raise BadInput(nearest(kind, args.endpoint, model.endpoints()))
@@ -300,9 +305,8 @@ def make_film(model, path, args):
         path: The folder.
         args: The words of the command line.
     """
-    for word in ("half", "instances", "style", "single", "hidden"):
-        if getattr(args, word):
-            raise BadInput(f"{type(model).__name__} makes films of label maps: leave --{word} out.")
+    words = "half", "instances", "style", "single", "hidden"
+    refuse(args, words, f"{type(model).__name__} makes films of label maps: leave --{{}} out.")
     if args.first is None and not model.own_first:
         raise BadInput(
             f"This {type(model).__name__} does not make the first frames: --first FILM is a film, "

@@ -13,7 +13,8 @@ from tfgans.layers.pixel_shuffle import PixelShuffle
 from tfgans.layers.self_attention import SelfAttention
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models import nogan
-from tfgans.models.nogan import Blur, NoGAN, enlarged_by_edges, luma, shown
+from tfgans.models.nogan import Blur, NoGAN, luma, shown
+from tfgans.ops.resample import extended
 
 CONTRACT = {
     # The encoder's gradients are ill-conditioned at this size: weights that differ by one part in
@@ -362,7 +363,7 @@ def test_any_size_is_restored(model, monkeypatch):
     monkeypatch.setattr(model, "damage", "noise")
     x = pictures(35)[:, :3]
     wide = np.pad(x, [[0, 0], [0, 29], [0, 29], [0, 0]], "edge")
-    np.testing.assert_array_equal(enlarged_by_edges(x, 32), wide)
+    np.testing.assert_array_equal(extended(x, 32), wide)
     expected = np.clip(shown(model.answer(tf.constant(wide))), -1, 1)[:, :3, :35]
     np.testing.assert_allclose(model.restore(x), expected, atol=1e-6)
     assert model.endpoints().keys() == {"serving_default", "restore", "restore_alone"}

@@ -1,12 +1,11 @@
 """The tab of a run: its curves and newest samples, read again every few seconds."""
 
-import json
 import pathlib
 import time
 
 import gradio as gr
 
-from tfgans import storage
+from tfgans import resuming, storage
 from tfgans.app.results import caption, gallery
 from tfgans.callbacks import read_rows
 from tfgans.config import Config
@@ -26,8 +25,8 @@ def names_of(run) -> tuple:
     settings = Config.load(run / "config.yaml")
     if settings.data.attributes:
         return settings.data.attributes, True
-    facts = run / "data.json"
-    return (json.loads(facts.read_text())["classes"] if facts.is_file() else []), False
+    facts = resuming.kept_facts(run)
+    return (facts["classes"] if facts else []), False
 
 
 def curves(run) -> list:

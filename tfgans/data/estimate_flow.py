@@ -131,7 +131,7 @@ class FlowPyramid:
         """The flows of all sizes, [N, h, w, 2] in their own pixels, the coarsest first."""
         found = []
         for times in (2**k for k in reversed(range(SIZES))):
-            now, past = (pooled(x, times) for x in (frame, before))
+            now, past = (shrunk(x, times) for x in (frame, before))
             size = tf.shape(now)[1:3]
             if found:
                 flow = 2.0 * tf.image.resize(found[-1], size)
@@ -145,7 +145,7 @@ class FlowPyramid:
         return found
 
 
-def pooled(images, times):
+def shrunk(images, times):
     """Means over squares of times x times pixels."""
     return tf.nn.avg_pool2d(images, times, times, "VALID")
 
@@ -199,7 +199,7 @@ def flow_loss(flows, frames, before):
     """
     total = 0.0
     for k, flow in enumerate(flows):
-        now, past = (pooled(x, 2 ** (len(flows) - 1 - k)) for x in (frames, before))
+        now, past = (shrunk(x, 2 ** (len(flows) - 1 - k)) for x in (frames, before))
         total += tf.reduce_mean(charbonnier(now - warp(past, flow)))
         total += SMOOTH * roughness(flow, now)
     return total

@@ -31,6 +31,7 @@ from tfgans.layers.image_pool import ImagePool
 from tfgans.models.cyclegan import conv, doubled, residual, squared
 from tfgans.models.pix2pix import initializer
 from tfgans.models.translation import TranslationModel
+from tfgans.ops.resample import extended
 from tfgans.optimizers import Adam, HoldThenDecay, InTurn
 from tfgans.shapes import halved
 
@@ -194,18 +195,9 @@ class CartoonGAN(TranslationModel):
     def cartoon(self, image):
         """Images [N, H, W, C] of any size from 8x8 on, in [-1, 1] -> cartoons of the same size."""
         rows, columns = tf.unstack(tf.shape(image)[1:3])
-        found = self.generator(enlarged_by_reflection(image, UNIT), training=False)
+        found = self.generator(extended(image, UNIT, mirrored=True), training=False)
         return found[:, :rows, :columns]
 
     def directions(self):
         image = tf.TensorSpec([None, None, None, self.image_shape[2]], name="image")
         return {"translate": ({"a": image}, self.cartoon)}
-
-
-def enlarged_by_reflection(image, unit):
-    """Mirrors the last rows and columns until both sides are multiples of a unit."""
-    for axis in (1, 2):
-        last = tf.shape(image)[axis] - 1
-        places = tf.range((last + unit) // unit * unit)
-        image = tf.gather(image, last - tf.abs(places - last), axis=axis)
-    return image

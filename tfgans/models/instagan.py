@@ -342,6 +342,7 @@ class InstaGAN(TranslationModel):
             The image, and the masks in the same order. Without instances it is the image given.
         """
         order, each = by_area(masks), self.per_pass
+        # Without rests of negative numbers, which run times round in two ways.
         beyond = (each - tf.shape(masks)[3] % each) % each
         ordered = tf.gather(masks, order, axis=3, batch_dims=1)
         ordered = tf.pad(ordered, [[0, 0], [0, 0], [0, 0], [0, beyond]], constant_values=EMPTY)

@@ -40,6 +40,7 @@ from tfgans.layers.self_attention import SelfAttention
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.layers.weight_norm import WeightNorm
 from tfgans.models.translation import PREVIEW, TranslationModel
+from tfgans.ops.resample import extended
 from tfgans.optimizers import Adam
 from tfgans.shapes import halved
 
@@ -407,7 +408,7 @@ class NoGAN(TranslationModel):
 
     def used(self, image, decoder):
         image = luma(image) if self.damage in GRAY else image
-        whole = enlarged_by_edges(image, 2**HALVINGS)
+        whole = extended(image, 2**HALVINGS)
         found = shown(decoder([whole, *self.encoder(whole, training=False)], training=False))
         rows, columns = tf.unstack(tf.shape(image)[1:3])
         found = found[:, :rows, :columns]
@@ -435,12 +436,3 @@ def shown(found):
 def luma(image):
     """The luma of images [N, H, W, 3], three times."""
     return tf.repeat(image @ LUMA, 3, axis=-1)
-
-
-def enlarged_by_edges(image, unit):
-    """Repeats the last row and column until both sides are multiples of a unit."""
-    for axis in (1, 2):
-        side = tf.shape(image)[axis]
-        places = tf.minimum(tf.range((side + unit - 1) // unit * unit), side - 1)
-        image = tf.gather(image, places, axis=axis)
-    return image

@@ -129,6 +129,24 @@ def enlarged(x, times):
     return x
 
 
+def extended(image, unit, mirrored=False):
+    """Adds rows and columns at the end until both sides are multiples of a unit.
+
+    A gather keeps the number of channels in the graph, which `tf.pad` by unknown numbers loses.
+
+    Args:
+        image: [N, H, W, C].
+        unit: Pixels.
+        mirrored: The added pixels are those before the last one, backwards; else they repeat it.
+    """
+    for axis in (1, 2):
+        last = tf.shape(image)[axis] - 1
+        places = tf.range((last + unit) // unit * unit)
+        places = last - tf.abs(places - last) if mirrored else tf.minimum(places, last)
+        image = tf.gather(image, places, axis=axis)
+    return image
+
+
 def resize_nearest(x, height, width):
     """Resizes maps of labels: row i of the result is row floor(i H / height), and so for columns.
 

@@ -1,12 +1,13 @@
 """Each method finds planted directions."""
 
+import keras
 import numpy as np
 import pytest
 
 from tfgans import latents
 from tfgans.errors import BadInput
-from tfgans.latents import attributes, ganspace, interfacegan, sefa, tlgan
-from tfgans.models import DCGAN, ProGAN
+from tfgans.latents import attributes, find, ganspace, interfacegan, sefa, tlgan
+from tfgans.models import DCGAN, BigGAN, ProGAN, StyleGAN
 
 
 def unit(rng, d):
@@ -223,3 +224,49 @@ def test_components_of_w_are_those_of_untruncated_w(space):
     w = space.w(z).numpy()
     np.testing.assert_allclose(mean, w.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(deviations, (w @ components.T).std(axis=0), rtol=1e-3)
+
+
+def small(name):
+    if name == "dcgan":
+        return DCGAN(image_shape=(8, 8, 3), latent_dim=6, width=4)
+    if name == "biggan":
+        return BigGAN(
+            image_shape=(16, 16, 1),
+            num_classes=3,
+            latent_dim=6,
+            embedding_dim=4,
+            generator_channels=(8, 8, 8),
+            discriminator_channels=(4, 8, 8),
+            discriminator_downs=2,
+            generator_attention=8,
+            discriminator_attention=8,
+        )
+    sizes = {"mapping_layers": 2, "channel_base": 64, "channel_max": 8}
+    return StyleGAN(image_shape=(8, 8, 1), latent_dim=6, style_dim=5, **sizes)
+
+
+@pytest.mark.parametrize("name", ["stylegan", "biggan", "dcgan"])
+def test_ganspace_moves_one_deviation_along_the_component(name):
+    """By the paper's procedure: components of samples, and in z least squares on coordinates."""
+    keras.utils.set_random_seed(0)
+    space = latents.Space(small(name), 0 if name == "biggan" else None)
+    for w in space.generator.weights:  # orthogonal at first: all components would be alike
+        if len(w.shape) == 2 and not space.has_styles:
+            w.assign(w * 2.0 ** -np.arange(w.shape[0], dtype="float32")[:, None])
+    z = space.sample_z(5_000, 1)
+    if space.has_styles:  # h is w itself, untruncated
+        h = space.generator.mapping(z).numpy()
+    else:
+        h = z @ sefa.first_weights(space, [0]).T
+    h = h - h.mean(axis=0)
+    values, vectors = np.linalg.eigh(h.T @ h / (len(h) - 1))
+    components, deviations = vectors.T[::-1], np.sqrt(values[-1:-3:-1])
+    moves = find.from_components(space, [0], 2)
+    assert [move.space for move in moves] == ["w" if space.has_styles else "z"] * 2
+    for k, move in enumerate(moves):
+        wanted = components[k] * deviations[k]
+        if not space.has_styles:
+            x = h @ components[k]
+            wanted = deviations[k] * (x @ z) / (x @ x)
+        assert abs(cosine(wanted, move.vector)) > 0.97
+        assert np.linalg.norm(move.vector) == pytest.approx(np.linalg.norm(wanted), rel=0.05)

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from tfgans import latents
+from tfgans import images, latents
 from tfgans.errors import BadInput
 from tfgans.latents.inversion import Encoder, Inversion, Repaint, score, trunk_of
 from tfgans.models import DCGAN, SAGAN, SNGAN, StyleGAN2
@@ -161,3 +162,58 @@ def test_realism_is_the_score_of_d():
     search = Repaint(space, image, mask, z, realism=2.0)
     expected = -2.0 * model.discriminator(image, training=False)[:, 0]
     np.testing.assert_allclose(search.loss(image), expected, atol=1e-5)
+
+
+# The tool.
+
+
+def tiles(path):
+    """The images of one row of squares, [n, side, side] from 0 to 255."""
+    with Image.open(path) as file:
+        grid = np.asarray(file.convert("L"), "float32")
+    return np.stack(np.split(grid, grid.shape[1] // grid.shape[0], axis=1))
+
+
+def test_repaint_finds_a_picture_and_follows_the_strokes(tool, tmp_path):
+    model = dcgan()
+    for w in model.generator.trainable_variables:  # an image that shows its z
+        if w.name == "kernel":
+            w.assign(6.0 * w)
+    model.save(tmp_path / "small.keras")
+    space = latents.Space(model)
+    picture, wish = space.images(space.of_seeds([3, 4]))
+    images.save_grid(picture[None], tmp_path / "picture.png", 1)
+    # The upper left quarter of another image, on nothing.
+    paint = np.zeros([16, 16, 4], "uint8")
+    paint[:8, :8, :3] = np.rint(127.5 * (wish[:8, :8] + 1))
+    paint[:8, :8, 3] = 255
+    Image.fromarray(paint).save(tmp_path / "strokes.png")
+    args = ("repaint", "small.keras", "picture.png", "--steps", 40, "--keep", 0)
+    done = tool(tmp_path, *args, "--strokes", "strokes.png", "--encoder-steps", 20)
+    assert done.returncode == 0 and "encoder, step 20 of 20" in done.stdout, done.stderr
+    folder = tmp_path / "samples" / "small-repaint"
+    given, answered, found = tiles(folder / "inversion.png")
+    np.testing.assert_allclose(given, 127.5 * (picture[..., 0] + 1), atol=1.0)
+    assert np.square(found - given).mean() < 0.5 * np.square(answered - given).mean()
+    before, shown, after = tiles(folder / "repaint.png")
+    np.testing.assert_array_equal(before, found)
+    inside = np.s_[:8, :8]
+    np.testing.assert_array_equal(shown[inside], paint[..., 0][inside])
+    outside = np.ones([16, 16], bool)
+    outside[inside] = False
+    np.testing.assert_array_equal(shown[outside], found[outside])
+    far = [np.square(x - shown)[inside].mean() for x in (after, found)]
+    assert far[0] < 0.5 * far[1]
+
+    # A painted copy of the picture; the encoder of before is used again.
+    copy = np.rint(given).astype("uint8")
+    Image.fromarray(copy).save(tmp_path / "copy.png")
+    done = tool(tmp_path, *args, "--strokes", "copy.png")
+    assert done.returncode and "Nothing is painted in copy.png" in done.stderr
+    copy[4:6, 2:9] += 100  # from 255 on it begins again at 0
+    Image.fromarray(copy).save(tmp_path / "copy.png")
+    done = tool(tmp_path, *args, "--strokes", "copy.png", "--steps", 1)
+    assert done.returncode == 0 and "encoder, step" not in done.stdout, done.stderr
+    before, shown, _ = tiles(folder / "repaint.png")
+    changed = np.abs(shown - before) > 0
+    assert changed[4:6, 2:9].all() and changed.sum() == 14

@@ -9,6 +9,7 @@ The classes are the sub-folders, or the numbers of `class_info.pickle`. In one f
 the same sentences are one class.
 """
 
+import functools
 import io
 import json
 import pathlib
@@ -55,6 +56,8 @@ GRAMMAR = (
     "on {ground} ground lies a {size} {color} {shape}",
 )
 CORNERS = 24  # of a disc
+TILT = 0.15  # radians
+KEPT = 2**26  # bytes of synthetic images that are drawn once only
 
 
 def words_of(sentence: str) -> list:
@@ -219,8 +222,10 @@ class SyntheticCaptions(Images):
         draws = np.random.RandomState(0).random_sample([count, 7])
         numbers = [len(part) for part in (COLORS, SHAPES, SIZES, GROUNDS)]
         self.said = np.floor(draws[:, :4] * numbers).astype("int32")  # [count, 4]
-        self.turn, self.shift = draws[:, 4], draws[:, 5:] - 0.5
+        self.lean, self.shift = TILT * (2 * draws[:, 4] - 1), draws[:, 5:] - 0.5
         self.classes = np.ravel_multi_index(self.said.T, numbers)
+        size = self.height * self.width * channels
+        self.read = functools.lru_cache(maxsize=KEPT // size)(self.draw)
         self.survey("synthetic", None)
 
     def __len__(self):
@@ -239,10 +244,11 @@ class SyntheticCaptions(Images):
     def header(self, i):
         return self.height, self.width, 3, "uint8"
 
-    def read(self, i):
+    def draw(self, i):
         color, shape, size, ground = self.said[i]
         corners = (3, 4, CORNERS)[shape]
-        angles = 2 * np.pi * (np.arange(corners) + self.turn[i]) / corners
+        # From below: a shape stands on a side, and leans a little.
+        angles = 2 * np.pi * (np.arange(corners) + 0.5) / corners + self.lean[i]
         radius = self.side * [*SIZES.values()][size]
         # A shape never touches the border.
         room = self.side - 2 * radius - 1

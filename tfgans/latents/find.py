@@ -14,11 +14,12 @@ def from_weights(space, layers, count):
 
 def from_components(space, layers, count):
     """The first `count` components of GANSpace, applied to the given layers."""
-    if not space.has_styles:
-        raise BadInput(f"GANSpace needs w, which {type(space.model).__name__} lacks: take sefa.")
-    components, deviations, _ = ganspace.components_of_w(space, count)
-    rows = components * deviations[:, None]
-    return [Edit(f"pca{k}", row, "w", layers) for k, row in enumerate(rows)]
+    if space.has_styles:
+        components, deviations, _ = ganspace.components_of_w(space, count)
+        kind, rows = "w", components * deviations[:, None]
+    else:
+        kind, rows = "z", ganspace.components_of_z(space, count)
+    return [Edit(f"pca{k}", row, kind, layers) for k, row in enumerate(rows)]
 
 
 def from_scores(method, space, scored, kind, layers, base=()):

@@ -1,10 +1,12 @@
 """GANSpace: principal components of latent codes as directions.
 
 GANSpace: Discovering Interpretable GAN Controls, Härkönen et al., NeurIPS 2020, arXiv:2004.02546.
-The components are those of w in a style generator. A unit of strength is one standard deviation
-along the component, and an edit changes some layers only.
+The components are those of w in a style generator; an edit changes some layers only. In any other,
+as in BigGAN, they are those of the output h of the first operations on z, and directions in z lead
+along them. A unit of strength is one standard deviation along the component.
 
-Differs from the paper: the components of activations, for generators without w, are left out.
+Differs from the paper: for h = A z the least squares from h to z are solved in closed form, not
+from samples; and A holds all first operations on z, not one layer of them (see `first_weights`).
 Differs from the code: the covariance is summed over all batches and solved once, not approximated
 batch by batch; w has few enough dimensions for that.
 
@@ -13,7 +15,7 @@ Reference: harskish/ganspace.
 
 import numpy as np
 
-from tfgans.latents.sefa import signed
+from tfgans.latents.sefa import first_weights, sefa, signed
 
 
 def principal_components(batches, count):
@@ -50,3 +52,22 @@ def components_of_w(space, count, samples=300_000, seed=0, batch=10_000):
             yield space.w(space.sample_z(n, seed + first), label).numpy()
 
     return principal_components(batches(), count)
+
+
+def components_of_z(space, count, samples=10_000, seed=0):
+    """Directions in z along the components of the first operations on z, for models without w.
+
+    With independent numbers of one deviation in z, the components of h = A z are the left singular
+    vectors of A, and z regressed on the coordinates of h along one of them is the right one.
+
+    Args:
+        space: A `Space` without styles.
+        count: Number of components.
+        samples: Number of z from which their deviation is taken.
+        seed: Seed of these z.
+
+    Returns:
+        Directions [count, latent_dim]; one of them moves h by one deviation along its component.
+    """
+    _, directions = sefa(first_weights(space, [0]), normalize=False)
+    return directions[:count] * np.std(space.sample_z(samples, seed))

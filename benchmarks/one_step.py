@@ -27,12 +27,17 @@ from tfgans.memory import training_memory  # noqa: E402
 
 NAMES = "sagan biggan biggan-deep biggan-256 biggan-512 s3gan bigbigan stylegan".split()
 ONE = ["data.path=synthetic", "data.batch_size=1"]
-MORE = {"s3gan": ["data.labeled_per_class=1"]}  # a synthetic class has sixteen images
+CLASSES = ["model.num_classes=1000"]
+MORE = {
+    "stylegan": [],
+    "bigbigan": [],
+    "s3gan": [*CLASSES, "data.labeled_per_class=1"],  # a synthetic class has sixteen images
+}
 
 
 def measure(name, limit):
     """Builds, traces and steps in this process; returns a row of the table."""
-    steps = Steps(Config.load(name, changes=[*ONE, *MORE.get(name, [])]))
+    steps = Steps(Config.load(name, changes=[*ONE, *MORE.get(name, CLASSES)]))
     model = steps.model
     weights = {id(w): w for player in model.players() for w in model.weights_of(player)}
     row = {

@@ -23,7 +23,7 @@ import record  # noqa: E402
 from models import Steps, operations  # noqa: E402
 
 from tfgans.config import Config  # noqa: E402
-from tfgans.memory import training_memory  # noqa: E402
+from tfgans.memory import memory_of  # noqa: E402
 
 NAMES = "sagan biggan biggan-deep biggan-256 biggan-512 s3gan bigbigan stylegan".split()
 ONE = ["data.path=synthetic", "data.batch_size=1"]
@@ -44,12 +44,10 @@ def measure(name, limit):
         "name": name,
         "parameters": sum(math.prod(w.shape) for w in weights.values()),
         "operations": steps.mean({p: operations(s.graph) for p, s in steps.graphs.items()}),
-        "estimated": training_memory(model, steps.batch).process,
+        "estimated": memory_of(model, steps.graphs).process,
     }
     if row["estimated"] < limit:
-        row["seconds"] = steps.mean(
-            {p: [steps.time(p) for _ in range(2)][1] for p in steps.graphs}
-        )
+        row["seconds"] = steps.mean({p: [steps.time(p) for _ in range(2)][1] for p in steps.graphs})
         status = pathlib.Path("/proc/self/status").read_text()
         row["measured"] = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
     return row

@@ -100,10 +100,15 @@ def training_memory(model, batch) -> Memory:
         model: A compiled model. All its stages and patterns of `due` answers are traced.
         batch: Data of one step, a dict of tensors or TensorSpecs.
     """
+    return memory_of(model, model.graphs(batch))
+
+
+def memory_of(model, graphs) -> Memory:
+    """Estimates the memory of training from traced steps, pattern -> concrete function."""
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables
-    graphs = [step.graph for step in model.graphs(batch).values()]
+    graphs = [step.graph for step in graphs.values()]
     return Memory(
         stored=sum(size(v.value) for v in variables),
         step=max(map(peak_bytes, graphs)),

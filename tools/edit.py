@@ -1,7 +1,7 @@
 """Finds and applies latent directions of attributes, and exports edits for a server.
 
 python tools/edit.py MODEL sefa                         from the weights alone
-python tools/edit.py MODEL ganspace                     principal components of w, or of what z does first
+python tools/edit.py MODEL ganspace                     principal components of w, or in z
 python tools/edit.py MODEL difference --scores FILE     difference of mean codes
 python tools/edit.py MODEL tlgan --scores FILE          regression; --base keeps attributes apart
 python tools/edit.py MODEL interfacegan --scores FILE   boundaries; --base keeps attributes apart

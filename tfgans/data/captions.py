@@ -48,16 +48,15 @@ COLORS = {
     "purple": (175, 45, 200),
 }
 SHAPES = ("triangle", "square", "disc")
-SIZES = {"small": 0.12, "large": 0.26}  # share of the image, the same for all shapes
+SIZES = {"small": 0.24, "large": 0.4}  # radius, in sides of the image
 GROUNDS = {"light": 225, "dark": 45}
 GRAMMAR = (
     "a {size} {color} {shape} on {ground} ground",
     "a {color} {shape} , {size} , on a {ground} ground",
     "on {ground} ground lies a {size} {color} {shape}",
 )
-CORNERS = {"triangle": 3, "square": 4, "disc": 24}
-TILT = 0.1  # radians
-KEPT = 2**27  # bytes of synthetic images that are drawn once only
+CORNERS = 24  # of a disc
+KEPT = 2**26  # bytes of synthetic images that are drawn once only
 
 
 def words_of(sentence: str) -> list:
@@ -222,7 +221,7 @@ class SyntheticCaptions(Images):
         draws = np.random.RandomState(0).random_sample([count, 7])
         numbers = [len(part) for part in (COLORS, SHAPES, SIZES, GROUNDS)]
         self.said = np.floor(draws[:, :4] * numbers).astype("int32")  # [count, 4]
-        self.lean, self.shift = TILT * (2 * draws[:, 4] - 1), draws[:, 5:] - 0.5
+        self.turn, self.shift = draws[:, 4], draws[:, 5:] - 0.5
         self.classes = np.ravel_multi_index(self.said.T, numbers)
         size = self.height * self.width * channels
         self.read = functools.lru_cache(maxsize=KEPT // size)(self.draw)
@@ -246,14 +245,12 @@ class SyntheticCaptions(Images):
 
     def draw(self, i):
         color, shape, size, ground = self.said[i]
-        corners = CORNERS[SHAPES[shape]]
-        # From below: a shape stands on a side, and leans a little.
-        angles = 2 * np.pi * (np.arange(corners) + 0.5) / corners + self.lean[i]
-        unit_area = corners / 2 * np.sin(2 * np.pi / corners)  # with the radius 1
-        radius = self.side * np.sqrt([*SIZES.values()][size] / unit_area)
+        corners = (3, 4, CORNERS)[shape]
+        angles = 2 * np.pi * (np.arange(corners) + self.turn[i]) / corners
+        radius = self.side * [*SIZES.values()][size]
         # A shape never touches the border.
         room = self.side - 2 * radius - 1
-        center = self.side / 2 + self.shift[i] * min(room, self.side / 16)
+        center = self.side / 2 + self.shift[i] * min(room, self.side / 4)
         points = center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         cover = 1 - rasterize(points[None], self.side, faithful=False)[0] / WHITE
         cover = centered(cover, self.height, self.width)[..., None]
@@ -298,7 +295,10 @@ def read_captions(images) -> np.ndarray:
         for k in (3, 4)
     }
     shape = np.where(moment[3] > 0.2, 0, np.where(moment[4] > 0.1, 1, 2))
-    size = area / min(height, width) ** 2 > sum(SIZES.values()) / 2
+    # The area of the shape with radius 1.
+    unit_area = np.array([1.299, 2.0, np.pi])[shape]
+    radius = np.sqrt(area / unit_area) / min(height, width)
+    size = radius > sum(SIZES.values()) / 2
     return np.stack([color, shape, size, ground], axis=1).astype("int32")
 
 

@@ -36,6 +36,9 @@ def fetch(address: str) -> pathlib.Path:
 
     Without a network the release in the cache is taken.
 
+    Args:
+        address: "hf://USER/MODEL" or "hf://USER/MODEL@REVISION".
+
     Raises:
         BadInput: It cannot be downloaded, or the repository holds no release.
     """

@@ -56,6 +56,11 @@ def load(name) -> keras.Model:
 def read(path, compile=True) -> keras.Model:
     """The model in a `.keras` file, which is proved to be the one that was saved.
 
+    Args:
+        path: The file; beside it may lie its checksums.
+        compile: Give the model its optimizers, with their states, and the networks that its losses
+            look through: for a training that goes on.
+
     Raises:
         Altered: The file is not the one that was written, by the checksums beside it; or the model
             is not the one that was saved, by the digests in it. The message names the first file or
@@ -79,7 +84,7 @@ def instead_of(path) -> str:
 
 
 def find(name) -> pathlib.Path:
-    """The `.keras` file that `load` reads. Raises FileNotFoundError."""
+    """The `.keras` file that `load` reads for a name. Raises FileNotFoundError."""
     if hub.is_address(name):
         return hub.fetch(name)
     path = pathlib.Path(name).expanduser()
@@ -150,7 +155,7 @@ def resume(run) -> keras.Model | None:
 
 
 def save(model, path):
-    """Writes a `.keras` file and its checksum; until both are whole, what was there stays."""
+    """Writes a model at a path, and its checksum; until both are whole, the old file stays."""
     path = pathlib.Path(path)
     partial = path.parent / "partial"  # Keras may put temporary files beside what it writes
     shutil.rmtree(partial, ignore_errors=True)

@@ -101,7 +101,7 @@ class Space:
         return psi * tf.convert_to_tensor(z)[:, None]
 
     def of_seeds(self, seeds, truncation=None):
-        """One w per layer of each seed, [n, num_ws, D]."""
+        """One w per layer of each of the seeds, [n, num_ws, D], with a truncation as in `ws`."""
         return self.ws(self.z(seeds), self.labels(seeds), truncation)
 
     def synthesize(self, ws, noise="const"):
@@ -119,6 +119,6 @@ class Space:
         return self.model(ws[:, 0], tf.repeat(self.labels([0]), tf.shape(ws)[0], axis=0))
 
     def images(self, ws, batch=32):
-        """Images of any number of ws with the stored noise images, as a NumPy array."""
+        """Images of any number of ws, `batch` at a time, with the stored noise, in NumPy."""
         parts = [self.synthesize(ws[i : i + batch]).numpy() for i in range(0, len(ws), batch)]
         return np.concatenate(parts)

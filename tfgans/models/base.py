@@ -83,7 +83,7 @@ class BaseModel(Stepping):
         raise NotImplementedError(f"{type(self).__name__} must write outputs().")
 
     def preview(self, batch):
-        """Anything that a person wants to see or hear while training.
+        """Anything of a batch that a person wants to see or hear while training.
 
         Pictures [n, H, W, C] in [-1, 1]; a table of them, [rows, columns, H, W, C], as
         `images.table` makes it; a text; a `tfgans.previews.Sound` or `Video`.
@@ -213,7 +213,7 @@ class BaseModel(Stepping):
         return self.now % every == 0
 
     def split(self, data):
-        """The `batches_per_step` batches of this step.
+        """The `batches_per_step` batches in the data of this step.
 
         Every k-th example goes to the same batch, so each batch spreads over all replicas.
         """
@@ -222,7 +222,15 @@ class BaseModel(Stepping):
         return [tf.nest.map_structure(lambda x, k=k: x[k::count], data) for k in range(count)]
 
     def add_state(self, name, value, shape=(), dtype="float32", aggregation="mean"):
-        """A saved variable that a training step may assign; replicas agree by `aggregation`."""
+        """A saved variable that a training step may assign; replicas agree by `aggregation`.
+
+        Args:
+            name: Its name.
+            value: Its start, a number.
+            shape: Its shape.
+            dtype: Its type.
+            aggregation: "mean", "sum" or "only_first_replica", as of a Keras weight.
+        """
         return self.add_weight(
             name=name,
             shape=shape,
@@ -264,7 +272,13 @@ class BaseModel(Stepping):
         return copy
 
     def update_ema(self, average, network, decay):
-        """average <- decay * average + (1 - decay) * network; untrained weights are copied."""
+        """average <- decay * average + (1 - decay) * network; untrained weights are copied.
+
+        Args:
+            average: A copy that `ema_of` made.
+            network: The network that it follows.
+            decay: Share of the old value that it keeps, in [0, 1].
+        """
         for mean, live in zip(average.weights, network.weights, strict=True):
             if live.trainable:
                 mean.assign(live + tf.cast(decay, live.dtype) * (mean - live))

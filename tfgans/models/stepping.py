@@ -250,7 +250,7 @@ class Stepping(keras.Model):
             y: Labels, for a model with classes and an array x.
             batch_size: Examples of one batch of an array. A step takes `batches_per_step` of them;
                 a rest that fills no step is left out until the next shuffle.
-            epochs: As in Keras, and so are all others.
+            epochs, verbose, callbacks: As in Keras, and so are all others.
 
         Raises:
             BadInput: The data do not fit the model; or an argument that a game does not have, such
@@ -273,6 +273,10 @@ class Stepping(keras.Model):
 
     def train_on_batch(self, x, y=None, **more):
         """Makes one training step on a batch: `batches_per_step` times as many examples.
+
+        Args:
+            x: A batch as `fit`'s data sets hold them, or its images.
+            y: Its labels, for a model with classes and an x of images.
 
         Returns:
             The terms, name -> number.

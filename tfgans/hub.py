@@ -10,7 +10,7 @@ import fnmatch
 import importlib
 import pathlib
 
-from tfgans import durable
+from tfgans import durable, labels
 from tfgans.errors import BadInput, short
 
 ADDRESS = "hf://"
@@ -18,10 +18,12 @@ MODEL = "model.keras"
 FILES = (  # of a release
     MODEL,
     f"{MODEL}.sha256",
+    labels.FILE,
     "saved_model.pb",
     "fingerprint.pb",
     "variables/*",
     "assets/*",
+    "frozen/*",
 )
 OTHERS = ("onnx/*", "tflite/*")  # files of a release for other run times, which `load` leaves
 

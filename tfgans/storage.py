@@ -1,7 +1,8 @@
 """Runs, snapshots and releases: where they lie, how they are written and read.
 
 A run is a folder, runs/<name>/, with its snapshots in snapshots/<step>.keras. A version of a
-release is a folder, saved_models/<name>/<number>/, with a SavedModel and `model.keras`.
+release is a folder, saved_models/<name>/<number>/, with a SavedModel and `model.keras`,
+and the names of its classes where they are known (`labels.py`).
 """
 
 import contextlib
@@ -13,9 +14,10 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import digests, durable, hub, legacy
+from tfgans import digests, durable, hub, labels, legacy
 from tfgans.errors import BadInput, command, nearest
 
+FROZEN = "frozen"  # folder of a release: given networks that the model's uses need
 PACKAGE = pathlib.Path(__file__).resolve().parent
 RELEASES = (  # where releases are looked up: your own, those of a clone, those of an installation
     pathlib.Path("saved_models"),
@@ -37,7 +39,8 @@ def load(name) -> keras.Model:
             "hf://USER/MODEL", a release on the hub, optionally with "@REVISION".
 
     Returns:
-        The model with its own settings, not compiled.
+        The model with its own settings, not compiled, and with the names of its classes as
+        `label_names` where its data had them.
 
     Raises:
         FileNotFoundError: There is no such model.
@@ -46,11 +49,14 @@ def load(name) -> keras.Model:
     """
     path = find(name)
     try:
-        return read(path, compile=False)
+        model = read(path, compile=False)
     except durable.Altered as error:
         again = f"Delete that folder and load {name} again."
         advice = again if hub.is_address(name) else instead_of(path)
         raise durable.Altered(f"{error} {advice}") from None
+    model.find_frozen(path.parent / FROZEN)
+    model.label_names, model.label_kind = labels.of_file(path)
+    return model
 
 
 def read(path, compile=True) -> keras.Model:
@@ -188,7 +194,9 @@ def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
-    The checksums of all its files are in `model.keras.sha256`.
+    The checksums of all its files are in `model.keras.sha256`. Its
+    `model.keras` has names for the paths of given networks (`BaseModel.frozen`), and those that its
+    uses need are copied into the folder.
 
     Args:
         model: Not compiled: the optimizers stay in the run.
@@ -214,9 +222,14 @@ def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
         model.save(partial / "whole.keras")
         with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
             with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
-                for name in whole.namelist():
-                    packed.writestr(name, whole.read(name))
+                for part in whole.namelist():
+                    content = whole.read(part)
+                    if part == "config.json":
+                        content = model.without_paths(content.decode()).encode()
+                    packed.writestr(part, content)
         (partial / "whole.keras").unlink()
+        labels.write(model, partial)
+        model.copy_frozen(partial / FROZEN)
         served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
         durable.write_checksums(partial / "model.keras", served)
         durable.publish(partial, folder / str(version))

@@ -31,6 +31,9 @@ class BaseModel(Stepping):
         condition_dim: Length of the vectors (text, attributes) that the model is conditional on.
         uses: Methods beyond the endpoints that `tools/use.py` offers: name -> kind of the result,
             "image", "video" or "text".
+        label_names: Names of the classes, or of the attributes, where `tfgans.models.load` has
+            found them.
+        label_kind: "classes", or "attributes" if several may hold at once.
         absent: Endpoints that others of this class have and this model lacks: name -> why, and
             what to do.
     """
@@ -38,6 +41,8 @@ class BaseModel(Stepping):
     data_kind = "images"
     num_classes = 0
     condition_dim = 0
+    label_names = ()
+    label_kind = "classes"
     uses = {}
     absent = {}
 
@@ -240,22 +245,23 @@ class BaseModel(Stepping):
             aggregation=aggregation,
         )
 
-    def frozen(self, path, build, find=str):
+    def frozen(self, path, build, find=str, in_use=False):
         """A given network that a loss looks through, such as VGG or a classifier.
 
         It is loaded when training begins, and is no part of the model: it is in no snapshot, no
-        release, no player and no average. A snapshot holds the hash of its file; a training goes on
-        only with the same file.
+        player and no average. A snapshot holds the hash of its file; a training goes on only with
+        the same file. A release needs it, and holds a copy of its file, only with `in_use`.
 
         Args:
             path: The file of its weights.
             build: Path -> a function of tensors, such as `tfgans.features.vgg.keras_vgg16`.
             find: `path` -> the file, where it is the name of a release or of a run.
+            in_use: Uses of the model need it too; then the file is a `.keras` file.
 
         Returns:
             A function of tensors, to be called in losses.
         """
-        network = Frozen(path, build, find)
+        network = Frozen(path, build, find, in_use)
         self._frozen.append(network)
         return network
 

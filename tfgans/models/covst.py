@@ -156,7 +156,7 @@ class CoVST(BaseModel):
     """Makes the style of films steady that a given generator paints frame by frame.
 
     The generator is never trained. It is in exports, and in no snapshot or `.keras` file: these
-    name its file and know its hash.
+    name its file and know its hash. A release has a copy of that file.
 
     Args:
         image_shape: (height, width, channels) of the frames in training; in use any size with sides
@@ -207,7 +207,7 @@ class CoVST(BaseModel):
             build = functools.partial(
                 open_halves, direction=direction, image_channels=channels, features=features
             )
-            self.given = self.frozen(generator, build, storage.find)
+            self.given = self.frozen(generator, build, storage.find, in_use=True)
         else:
             print(UNTRAINED)
             self.encoder, self.decoder = halves_of(

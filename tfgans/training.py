@@ -38,12 +38,22 @@ class WorkerLost(BadInput):
 
 
 def resolve(settings: config.Config):
-    """Opens the data, and takes from them what the configuration leaves open."""
+    """Opens the data of `settings`, and takes from them what these leave open.
+
+    Args:
+        settings: A `tfgans.config.Config`; arguments of the model that follow from the data, such
+            as the shape of images, are added to its `model`.
+    """
     return data.resolve(settings, models.get(settings.architecture))
 
 
 def build(settings: config.Config) -> keras.Model:
-    """A new model, compiled, its weights a function of the seed."""
+    """A new model of `settings`, compiled, its weights a function of the seed.
+
+    Args:
+        settings: A `tfgans.config.Config` that `resolve` has completed. Its precision becomes
+            Keras' global dtype policy.
+    """
     keras.utils.set_random_seed(settings.train.seed)
     keras.config.set_dtype_policy(settings.train.precision)
     model = models.get(settings.architecture)(**settings.model)

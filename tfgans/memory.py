@@ -104,7 +104,12 @@ def training_memory(model, batch) -> Memory:
 
 
 def memory_of(model, graphs) -> Memory:
-    """Estimates the memory of training from traced steps, pattern -> concrete function."""
+    """Estimates the memory of training from traced steps.
+
+    Args:
+        model: A compiled model.
+        graphs: Pattern -> concrete function, as `model.graphs` gives them.
+    """
     variables = list(model.variables)
     for optimizer in model.optimizers.values():
         variables += optimizer.variables

@@ -6,14 +6,26 @@ from tfgans.latents.edits import Edit
 
 
 def from_weights(space, layers, count):
-    """The first `count` directions of SeFa for the given layers."""
+    """The first `count` directions of SeFa for the given layers.
+
+    Args:
+        space: The `Space` of a generator.
+        layers: Numbers of the layers that the edits move.
+        count: Number of directions.
+    """
     _, directions = sefa.sefa(sefa.first_weights(space, layers))
     kind = "w" if space.has_styles else "z"
     return [Edit(f"sefa{k}", row, kind, layers) for k, row in enumerate(directions[:count])]
 
 
 def from_components(space, layers, count):
-    """The first `count` components of GANSpace, applied to the given layers."""
+    """The first `count` components of GANSpace, applied to the given layers.
+
+    Args:
+        space: A `Space`.
+        layers: Numbers of the layers that the edits move, in w; edits in z move all.
+        count: Number of components.
+    """
     if space.has_styles:
         components, deviations, _ = ganspace.components_of_w(space, count)
         kind, rows = "w", components * deviations[:, None]

@@ -1,10 +1,10 @@
 """Singular values and quality of a run of BigGAN: `python benchmarks/collapse.py RUN [--picture]`.
 
-A run logs the largest singular value of all matrices of G and of D (log.csv), and with
-`metrics.names=[fid]` it measures its quality (metrics.csv). Printed are the rows of both, the best
-figure and the step of the break: from there on no figure is below twice the best one. The warning
-is the first step at which sigma of G is above twice the greatest one of the run's first quarter,
-which a rise this slow does not reach. With --picture curves are drawn.
+A run logs the largest singular value (sigma) of all matrices of G and of D in log.csv, and with
+`metrics.names=[fid]` it measures its quality (metrics.csv). Printed are the rows of both; the
+warning, which is the first step at which a sigma has leapt by two fifths since the row before; and
+the break, from which on no figure is below twice the best one. With --picture curves are drawn, with
+a dotted line at the warning and a dashed one at the break.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import pathlib
 from tfgans.callbacks import read_rows
 
 FID = "metrics/own_fid"
-TIMES = 2.0  # the rise that warns, and the loss that counts as a break
+LEAP = 1.4  # of sigma, from one row to the next
+LOST = 2.0  # times the best figure
 
 
 def joined(run):
@@ -29,15 +30,17 @@ def joined(run):
     return [*steps], [*figures], *sigmas
 
 
-def warning(steps, sigma):
-    """The first step at which sigma is `TIMES` the greatest of the first quarter, or None."""
-    begin = max(sigma[: max(len(sigma) // 4, 1)])
-    return next((step for step, s in zip(steps, sigma, strict=True) if s > TIMES * begin), None)
+def warning(steps, *sigmas):
+    """The first step at which one of the players' sigmas has leapt, or None."""
+    for k in range(1, len(steps)):
+        if any(sigma[k] > LEAP * sigma[k - 1] for sigma in sigmas):
+            return steps[k]
+    return None
 
 
 def break_of(steps, figures):
-    """The first step from which on all figures are above `TIMES` the best one, or None."""
-    bad = [figure > TIMES * min(figures) for figure in figures]
+    """The first step from which on all figures are above `LOST` times the best one, or None."""
+    bad = [figure > LOST * min(figures) for figure in figures]
     last = len(bad) - 1 - bad[::-1].index(False)
     return steps[last + 1] if last + 1 < len(bad) else None
 
@@ -53,7 +56,7 @@ def main():
         print("{:6d} {:8.2f} {:11.2f} {:11.2f}".format(*row))
     best = figures.index(min(figures))
     print(f"Best: {figures[best]:.2f} at step {steps[best]}. Last: {figures[-1]:.2f}.")
-    print(f"Warning at step {warning(steps, g)}, break at step {break_of(steps, figures)}.")
+    print(f"Warning at step {warning(steps, g, d)}, break at step {break_of(steps, figures)}.")
     if args.picture:
         from matplotlib import pyplot
 
@@ -65,10 +68,9 @@ def main():
         axes[1].plot(steps, figures, marker=".")
         axes[1].set_title("FID on own features", fontsize=10)
         for axis in axes:
-            axis.set_yscale("log")
             axis.set_xlabel("steps")
             axis.grid(alpha=0.3)
-            for step, style in ((warning(steps, g), ":"), (break_of(steps, figures), "--")):
+            for step, style in ((warning(steps, g, d), ":"), (break_of(steps, figures), "--")):
                 if step is not None:
                     axis.axvline(step, color="black", linestyle=style, linewidth=1)
         figure.savefig(args.picture, dpi=100)

@@ -361,10 +361,10 @@ def test_singular_values_show_a_collapse(tmp_path):
 
 
 def test_a_warning_and_a_break_are_read_from_a_run(tmp_path, monkeypatch):
-    """Sigma of G doubles at step 50, and the figure is lost for good from step 70 on."""
+    """Sigma of G leaps at step 50, and the figure is lost for good from step 70 on."""
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parents[2] / "benchmarks")
     collapse = importlib.import_module("collapse")
-    sigma = [1.0, 1.2, 1.1, 1.9, 2.5, 2.0, 4.0, 5.0]
+    sigma = [1.0, 1.3, 1.8, 1.9, 2.7, 2.0, 4.0, 5.0]
     figures = [9.0, 5.0, 2.0, 1.0, 2.5, 1.5, 4.0, 3.0]
     steps = [str(10 * (k + 1)) for k in range(8)]
     for name, columns, rows in (
@@ -375,8 +375,9 @@ def test_a_warning_and_a_break_are_read_from_a_run(tmp_path, monkeypatch):
         (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
     read, found, of_g, of_d = collapse.joined(tmp_path)
     assert (found, of_g) == (figures, sigma) and of_d == [9 * s for s in sigma]
-    assert collapse.warning(read, of_g) == 50 and collapse.break_of(read, found) == 70
+    assert collapse.warning(read, of_g, [1.0] * 8) == collapse.warning(read, [1.0] * 8, of_d) == 50
     assert collapse.warning(read[:4], of_g[:4]) is None
+    assert collapse.break_of(read, found) == 70
     assert collapse.break_of(read[:6], found[:6]) is None
 
 

@@ -2,9 +2,9 @@
 
 A run logs the largest singular value (sigma) of all matrices of G and of D in log.csv, and with
 `metrics.names=[fid]` it measures its quality (metrics.csv). Printed are the rows of both; the
-warning, which is the first step at which a sigma has leapt by two fifths since the row before; and
-the break, from which on no figure is below twice the best one. With --picture curves are drawn, with
-a dotted line at the warning and a dashed one at the break.
+warning, which is the first step at which a sigma has leapt by two fifths since the row before;
+and the break, from which on no figure is below twice the best one. With --picture curves are drawn,
+with a dotted line at the warning and a dashed one at the break.
 """
 
 import argparse

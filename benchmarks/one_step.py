@@ -1,7 +1,7 @@
 """One training step of ImageNet's networks at batch 1: `python benchmarks/one_step.py [NAMES]`.
 
 Each configuration is built at its published size in a process of its own, traced in its last stage,
-and makes two steps on one synthetic example; the second is timed. Steps that differ, as with lazy
+and makes two steps on one synthetic example (S3GAN: eight); the second is timed. Steps that differ, as with lazy
 penalties, count by their share of a period. Printed are the trained parameters, the operations of
 the step (two for each multiplication of matrix products and convolutions), its seconds, and the
 memory of the process: as `tfgans.memory` estimates it, and the largest resident set. `--limit`
@@ -31,7 +31,8 @@ CLASSES = ["model.num_classes=1000"]
 MORE = {
     "stylegan": [],
     "bigbigan": [],
-    "s3gan": [*CLASSES, "data.labeled_per_class=1"],  # a synthetic class has sixteen images
+    # Two of eight images are turned, fewer cannot be; a synthetic class has sixteen images.
+    "s3gan": [*CLASSES, "data.batch_size=8", "data.labeled_per_class=1"],
 }
 
 

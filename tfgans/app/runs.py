@@ -129,7 +129,6 @@ def show(served):
                     x="step",
                     y="value",
                     color="curve",
-                    height=460,
                     label="Losses and metrics",
                     elem_classes="curves",
                 )

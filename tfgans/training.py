@@ -16,6 +16,7 @@ from tfgans import callbacks, config, data, metrics, models, storage
 from tfgans.errors import BadInput
 from tfgans.models.translation import TranslationModel
 from tfgans.resuming import (
+    changed_settings,
     check_data,
     facts_of,
     moved,
@@ -68,8 +69,13 @@ def begin(run, settings) -> keras.Model:
         Refused: The settings need other weights than those of the snapshot.
     """
     model = storage.resume(run)
-    if model is None or unlike(model, settings):
-        model = build(settings) if model is None else moved(model, build(settings), run)
+    if model is None:
+        model = build(settings)
+    elif unlike(model, settings):
+        # Settings by --force, or defaults that were others in the version that began the run.
+        saved, model = model, build(settings)
+        print(f"Not as in the snapshot: {'; '.join(changed_settings(saved, model))}.")
+        model = moved(saved, model, run)
     model.accumulate, model.seed = settings.train.accumulate, settings.train.seed
     return model
 

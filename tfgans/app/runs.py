@@ -26,7 +26,7 @@ def is_run(path) -> bool:
 def curves(run) -> dict:
     """Name -> points (step, value) of each loss term, norm and metric, in the order of the log.
 
-    Of a long run every k-th point is there; those that are not finite are left out.
+    A long run gives every k-th point; those that are not finite are left out.
     """
     found = {}
     for table in TABLES:

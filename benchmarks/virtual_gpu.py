@@ -1,4 +1,4 @@
-"""Counts what TensorFlow runs of a training step on a GPU: `python benchmarks/virtual_gpu.py NAMES`.
+"""Counts what TensorFlow runs of a step on a GPU: `python benchmarks/virtual_gpu.py NAMES`.
 
 No GPU is needed. TensorFlow's graph optimizer (Grappler) gets the description of a GPU in place of
 one, and the traced graph as a GPU would get it, with its rules for layouts, fusion and constants.
@@ -87,6 +87,7 @@ def counts(graph) -> collections.Counter:
 
 def main():
     from models import Steps
+
     from tfgans.config import Config
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -20,6 +20,7 @@ FILES = (  # of a release
     f"{MODEL}.sha256",
     "saved_model.pb",
     "fingerprint.pb",
+    "machine.txt",
     "variables/*",
     "assets/*",
 )

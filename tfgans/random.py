@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfgans.ops import philox
 from tfgans.ops.exporting import is_plain
+from tfgans.ops.machine import is_whole
 
 _here = threading.local()  # a distribution strategy runs each replica in its own thread
 
@@ -78,11 +79,11 @@ def _draw(draw, shape, **settings):
 
 def normal(shape, dtype="float32"):
     """Draws from N(0, 1). The first rows do not depend on the number of rows."""
-    draw = philox.stateless_normal if is_plain() else tf.random.stateless_normal
+    draw = philox.stateless_normal if is_plain() or is_whole() else tf.random.stateless_normal
     return _draw(draw, shape, dtype=dtype)
 
 
 def uniform(shape, minval=0, maxval=1, dtype="float32"):
     """Draws uniformly from [minval, maxval); integers if `dtype` is an integer type."""
-    draw = philox.stateless_uniform if is_plain() else tf.random.stateless_uniform
+    draw = philox.stateless_uniform if is_plain() or is_whole() else tf.random.stateless_uniform
     return _draw(draw, shape, minval=minval, maxval=maxval, dtype=dtype)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfgans import random
 from tfgans.layers.dropout import Dropout
-from tfgans.ops.pointwise import clip
+from tfgans.ops.pointwise import choose, clip
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "benchmarks"))
 import virtual_gpu  # noqa: E402
@@ -38,7 +38,11 @@ def convolved(activation):
 
 
 @pytest.mark.parametrize("machine", ["plain", "gpu"])
-@pytest.mark.parametrize("activation", [lambda x: clip(x, 0.5), dropped], ids=["clip", "dropout"])
+@pytest.mark.parametrize(
+    "activation",
+    [lambda x: clip(x, 0.5), dropped, lambda x: choose(x > 0.0, 2.0 * x, x * x)],
+    ids=["clip", "dropout", "choose"],
+)
 def test_convolutions_get_the_layout_of_a_gpu(activation, machine, monkeypatch):
     monkeypatch.setenv("TFGANS_MACHINE", machine)
     found = virtual_gpu.counts(virtual_gpu.optimized(convolved(activation)))

@@ -11,6 +11,7 @@ from tfgans.ops.exporting import exporting
 from tfgans.ops.machine import kind
 from tfgans.ops.pointwise import (
     biased_leaky_relu,
+    choose,
     clip,
     scale_channels,
     styled_activation,
@@ -48,10 +49,12 @@ def derivatives(function, *tensors):
     return [y, *first, *outer.gradient(size, tensors)]
 
 
+SIDES = tf.constant([True, False])[:, None, None, None]
 CASES = [
     (scale_channels, plain_scale, [(2, 3)]),
     (biased_leaky_relu, plain_activation, [(3,)]),
     (functools.partial(clip, limit=0.7), lambda x: tf.clip_by_value(x, -0.7, 0.7), []),
+    (functools.partial(choose, SIDES), functools.partial(tf.where, SIDES), [(2, 4, 5, 3)]),
     (styled_activation, plain_styled, [(2, 3), (2, 4, 5, 1), (3,)]),
     (styled_activation, plain_styled, [(2, 3), (1, 4, 5, 1), (3,)]),
 ]

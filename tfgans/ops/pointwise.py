@@ -159,6 +159,24 @@ def clip(x, limit):
     return clipped(x)
 
 
+def choose(condition, a, b):
+    """Takes numbers of a or of b.
+
+    Equals: where(condition, a, b) of finite numbers. The gradient of TensorFlow's own holds a
+    scalar zero, which its layout optimizer on a GPU cannot take, as in `clip`.
+
+    Args:
+        condition: Boolean, of a shape that broadcasts to those of a and b.
+        a: [N, H, W, C].
+        b: [N, H, W, C].
+
+    Returns:
+        [N, H, W, C].
+    """
+    share = tf.cast(condition, a.dtype)
+    return share * a + (1.0 - share) * b
+
+
 @own_gradient
 def styled_activation(x, scale, noise, bias):
     """The operations after a modulated convolution.

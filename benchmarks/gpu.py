@@ -171,7 +171,6 @@ def infer(exported, tiny):
         seconds(call, 2)
         taken = seconds(call, 2 * REPEATS)
         say(way=way, batch=n, images_s=n / taken, ms=1000 * taken, first_s=first[way, n])
-    say(memory_GiB=memory())
 
 
 # FIR filters of doubled images: [N, H, W, C], padded by (2, 1, 2, 1).

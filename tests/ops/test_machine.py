@@ -33,7 +33,9 @@ def test_random_numbers_under_xla_are_those_of_tensorflow(capsys):
         given = np.array([seed << 20, 7]), np.float32(1.0)
         for found, wanted in zip(many(*given), drawn(*given), strict=True):
             np.testing.assert_allclose(found, wanted, atol=1e-5)
-    assert capsys.readouterr().out == "10 calls with one shape: XLA compiles all as one.\n"
+    line = capsys.readouterr().out
+    assert line.startswith("10 calls with one shape: XLA compiles all as one. TF_XLA_FLAGS=--")
+    assert line.count("\n") == 1
 
 
 def test_few_calls_and_other_machines_stay_as_they_are(monkeypatch):
@@ -58,3 +60,15 @@ def test_groups_are_not_compiled_again_inside_a_whole():
     assert reason == ""
     assert not any("PartitionedCall" in call.type for call in graph.get_operations())
     assert not machine.is_whole()
+
+
+def test_one_line_tells_the_machine_and_where_compiled_groups_are_kept(monkeypatch):
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    line = machine.describe()
+    assert line.startswith("Machine: gpu (element-wise groups compiled). TFGANS_MACHINE=cpu|gpu|")
+    assert line.endswith("=DIR keeps what XLA compiles for later processes.")
+    folder = "--tf_xla_persistent_cache_directory=/tmp/xla"
+    monkeypatch.setenv("TF_XLA_FLAGS", f"--tf_xla_auto_jit=0 {folder} --tf_xla_clustering_debug")
+    assert machine.describe().endswith(" XLA keeps what it compiles in /tmp/xla.")
+    monkeypatch.setenv("TFGANS_MACHINE", "plain")
+    assert machine.describe().endswith(" overrules it.")

@@ -20,6 +20,7 @@ slower. docs/performance.md has the measurements; a GPU was measured once.
 import contextvars
 import functools
 import os
+import re
 
 import tensorflow as tf
 
@@ -27,6 +28,7 @@ from tfgans.errors import BadInput
 from tfgans.ops.exporting import is_exporting
 
 MANY = 1000  # calls that save about the minute of compiling, see docs/performance.md
+CACHE = "tf_xla_persistent_cache_directory"  # TensorFlow's own setting
 _whole = contextvars.ContextVar("whole", default=False)
 
 KINDS = {
@@ -51,8 +53,17 @@ def kind() -> str:
 
 
 def describe() -> str:
-    """One line: the choice, and the variable that overrules it."""
-    return f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
+    """One line: the choice, the variable that overrules it, and where compiled code is kept."""
+    line = f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
+    return line if kind() == "plain" else f"{line} {cache()}"
+
+
+def cache() -> str:
+    """A sentence: where XLA keeps what it compiles for later processes, by TensorFlow's setting."""
+    folder = re.search(f"--{CACHE}=(\\S+)", os.environ.get("TF_XLA_FLAGS", ""))
+    if folder:
+        return f"XLA keeps what it compiles in {folder[1]}."
+    return f"TF_XLA_FLAGS=--{CACHE}=DIR keeps what XLA compiles for later processes."
 
 
 def compiled(function):
@@ -128,7 +139,7 @@ def for_many(function, calls):
         if made is None:
             made, reason = whole(function, *tensors, **named)
             way = f"not compiled, XLA says: {reason}" if reason else "XLA compiles all as one"
-            print(f"{calls:,} calls with one shape: {way}.", flush=True)
+            print(f"{calls:,} calls with one shape: {way}. {cache()}", flush=True)
         return made(*tensors, **named)
 
     return call

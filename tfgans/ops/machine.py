@@ -96,7 +96,7 @@ def whole(function, *tensors, **named):
     """A function of tensors that XLA compiles as a whole: once for each shape, at its first call.
 
     Equals: function. Random numbers in it are those of TensorFlow too (`ops/philox.py`), because
-    XLA's own normal numbers are others for the same seed.
+    XLA's own are others for the same seed.
 
     Args:
         function: The function.

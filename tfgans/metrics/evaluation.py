@@ -160,7 +160,12 @@ class Evaluator:
             yield images, None if self.source.labels is None else self.source.labels[rows]
 
     def read(self, source, order):
-        """Yields images, uint8 [n, H, W, C], and their indices; broken ones as in training."""
+        """Yields images, uint8 [n, H, W, C], and their indices; broken ones as in training.
+
+        Args:
+            source: `tfgans.data.Images`.
+            order: Their indices, an array.
+        """
         reader = ImageReader(source, self.image_shape, self.settings.broken)
         for begin in range(0, len(order), BATCH):
             rows = order[begin : begin + BATCH]
@@ -208,10 +213,10 @@ class Evaluator:
         """Measures one set of generated images: name -> number, and the number of images.
 
         Args:
-            subject: A model or a set of images.
+            subject: A model, or `Images`.
             make: `maker` of the model.
-            samples: Number of images.
-            seed: Seed of the set.
+            samples: Number of images to make, or to take of a set.
+            seed: Whole number: decides latents, labels and order.
         """
         fake = Statistics(self.needs, self.extractor, seed=[seed, 1])
         if self.needs - set(OF_MODEL):
@@ -237,7 +242,13 @@ class Evaluator:
         return self.distance if metric.needs in PATHS else None
 
     def labels_of_data(self, model, generator, n):
-        """Draws n labels from the data; None for a model that is not conditional on them."""
+        """Draws n labels from the data; None for a model that is not conditional on them.
+
+        Args:
+            model: For its `label_dim`.
+            generator: A `numpy.random.Generator`.
+            n: Number of labels.
+        """
         if not model.label_dim:
             return None
         return self.source.labels[generator.integers(len(self.source), size=n)]
@@ -246,6 +257,9 @@ class Evaluator:
         """A function that makes a batch of images: of a seed and labels, or of a seed and inputs.
 
         The seed is a pair of int64, as the two first arguments of `random.scope`.
+
+        Args:
+            model: A model, or `Images`, for which nobody calls the function.
         """
         options = {} if self.truncation is None else {"truncation": self.truncation}
 
@@ -259,7 +273,14 @@ class Evaluator:
         return sample if self.inputs is None else translate
 
     def fake_batches(self, subject, make, samples, seed):
-        """Yields generated images, uint8 [n, H, W, C], and their labels or None."""
+        """Yields generated images, uint8 [n, H, W, C], and their labels or None.
+
+        Args:
+            subject: A model, or `Images`.
+            make: `maker` of the model.
+            samples: Number of images, at most.
+            seed: As `measure`.
+        """
         if isinstance(subject, data.Images):
             order = np.random.default_rng(seed).permutation(len(subject))[:samples]
             yield from ((images, None) for images, _ in self.read(subject, order))
@@ -278,7 +299,14 @@ class Evaluator:
             yield to_uint8(images[rows]), None if labels is None else labels[rows]
 
     def translations(self, model, make, samples, seed):
-        """Yields the model's outputs for inputs in random order, uint8 [n, H, W, C], and None."""
+        """Yields the model's outputs for inputs in random order, uint8 [n, H, W, C], and None.
+
+        Args:
+            model: A model that translates images.
+            make: `maker` of the model.
+            samples: Number of outputs.
+            seed: As `measure`.
+        """
         settings = Data(**vars(self.settings) | {"batch_size": BATCH, "flip": False, "jitter": 0})
         last = len(model.stage_steps)
         batches = data.batches(model, self.inputs, settings, seed, stage=last)
@@ -287,7 +315,13 @@ class Evaluator:
             yield to_uint8(images[: samples - begin]), None
 
     def protocol(self, subject, samples, seeds) -> dict:
-        """The conditions that two results must share for their numbers to be comparable."""
+        """The conditions that two results must share for their numbers to be comparable.
+
+        Args:
+            subject: A model, or `Images`.
+            samples: Number of images that were measured.
+            seeds: The seeds of all measurements.
+        """
         folder = isinstance(subject, data.Images)
         extractor, distance = self.extractor, self.distance
         same = self.source.shape == self.image_shape
@@ -313,7 +347,7 @@ class Evaluator:
         }
 
     def notes(self, samples) -> list:
-        """Warnings for the reader of the numbers."""
+        """Warnings for the reader of numbers that were measured on so many `samples`."""
         notes = []
         if samples < FEW and "fid" in self.metrics:
             notes.append(
@@ -452,7 +486,7 @@ def open_subject(name) -> tuple:
 
 
 def describe(model, name) -> dict:
-    """The description of a model in a result, with the networks that its losses looked through."""
+    """The description of a model in a result, with a name and the networks of its losses."""
     found = {
         "name": str(name),
         "kind": type(model).__name__,

@@ -66,11 +66,15 @@ def cache() -> str:
     return f"TF_XLA_FLAGS=--{CACHE}=DIR keeps what XLA compiles for later processes."
 
 
-def compiled(function):
+def compiled(function, on_cpu=True):
     """Decorates a function of tensors that XLA compiles into one pass over memory.
 
     Equals: function(*tensors). It must be element-wise, because XLA's matrix products and
     convolutions are slow on a CPU. XLA compiles it once for each shape, at the first call.
+
+    Args:
+        function: The function.
+        on_cpu: On a `cpu` it is compiled in 16 bits; else never there.
     """
     by_xla = tf.function(function, jit_compile=True, autograph=False)
 
@@ -80,7 +84,7 @@ def compiled(function):
             return function(*tensors)
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
         here = "cpu" if is_exporting() and kind() == "gpu" else kind()
-        narrow = min(tensor.dtype.size for tensor in tensors) == 2
+        narrow = on_cpu and min(tensor.dtype.size for tensor in tensors) == 2
         return (by_xla if here == "gpu" or here == "cpu" and narrow else function)(*tensors)
 
     del call.__wrapped__  # else autograph would convert and call the wrapped function
@@ -100,8 +104,8 @@ def whole(function, *tensors, **named):
 
     Args:
         function: The function.
-        tensors: What it may be called with. XLA translates it for them, without compiling it, to
-            find operations that it lacks and tensors whose size depends on values.
+        tensors: Examples of its arguments. XLA translates the function for them, without compiling
+            it, to find operations that it lacks and tensors whose size depends on values.
         named: The same, by name.
 
     Returns:

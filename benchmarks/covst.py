@@ -23,9 +23,10 @@ from tfgans.data.motion import SyntheticSquares  # noqa: E402
 from tfgans.metrics.temporal import temporal_error  # noqa: E402
 
 
-def films(side, length, count, noise=0.0):
+def films(side, length, count, noise=0.0, resting=False):
     """New films [n, T, H, W, 3] in [-1, 1], their flow, and where it leads to what is seen."""
     source = SyntheticSquares((side, side), length, first=10 * TRAINED_ON)
+    source.resting = resting
     found = [source.read(i, np.arange(length)) for i in range(count)]
     video, flow, visible = (np.stack([f[k] for f in found]) for k in ("video", "flow", "visible"))
     video = video.astype("float32") / 127.5 - 1.0
@@ -75,6 +76,7 @@ def main():
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--noise", type=float, default=0.0, help="deviation, of frames in [-1, 1]")
+    parser.add_argument("--resting", action="store_true", help="the ground rests in all films")
     parser.add_argument("--picture", help="OUT.png and OUT.gif: film, frame by frame, steady")
     parser.add_argument("--flow", type=int, metavar="STEPS", help="measure learned flow instead")
     parser.add_argument("--memory", type=int, metavar="FRAMES", help="measure memory instead")
@@ -86,8 +88,8 @@ def main():
     if args.memory:
         measure_memory(model, args.side, args.memory)
         return
-    video, flow, _ = films(args.side, args.length, args.films, args.noise)
-    clean, _, _ = films(args.side, args.length, args.films)
+    video, flow, _ = films(args.side, args.length, args.films, args.noise, args.resting)
+    clean, _, _ = films(args.side, args.length, args.films, resting=args.resting)
     ways = {"the film": [], "frame by frame": [], "steady": []}
     for film in video:
         made = model.per_frame(tf.constant(film[None]))[0], model.stylize(film[None])[0]

@@ -1,8 +1,9 @@
 """Flicker of a style, frame by frame and steady: `python benchmarks/covst.py RUN [options]`.
 
 The run is of a `covst`. It paints synthetic films with exact flow that no training has seen, with
-noise on each frame if wanted. For each way: the temporal error (`metrics/temporal.py`), and the
-distance to the style of each frame alone, so that a smear would show. --flow measures the network
+noise on each frame if wanted. For each way: the temporal error (`metrics/temporal.py`), the mean
+change of pixels that rest, and the distance to the style of each frame alone, so that a smear would
+show. --flow measures the network
 of `tools/data.py flow` against the exact flow in place of it.
 """
 
@@ -97,8 +98,12 @@ def main():
             way.append(np.asarray(frames))
     for name, way in ways.items():
         errors = [temporal_error(a, b, f) for a, b, f in zip(way, clean, flow, strict=True)]
-        apart = np.mean(np.abs(np.stack(way) - np.stack(ways["frame by frame"])))
-        print(f"{name}: temporal error {np.mean(errors):.4f}, {apart:.4f} from frame by frame")
+        way, alone = np.stack(way), np.stack(ways["frame by frame"])
+        change = np.abs(way[:, 1:] - way[:, :-1])[np.all(flow[:, 1:] == 0, axis=-1)]
+        print(
+            f"{name}: temporal error {np.mean(errors):.4f}, change at rest {np.mean(change):.4f}, "
+            f"{np.mean(np.abs(way - alone)):.4f} from frame by frame"
+        )
     if args.picture:
         rows = np.stack([way[0] for way in ways.values()])
         chosen = np.linspace(args.length // 2, args.length - 1, 6).round().astype(int)

@@ -180,7 +180,9 @@ class VGAN(LatentModel):
 
     def starts(self, video):
         """The beginnings of clips like those given: their first frames, or new latents."""
-        return tf.convert_to_tensor(video)[:, 0] if self.from_frame else self.latents(len(video))
+        if self.from_frame:
+            return tf.convert_to_tensor(video)[:, 0]
+        return self.latents(video.shape[0])
 
     def outputs(self, batch):
         return self(self.starts(batch["video"]))

@@ -8,10 +8,15 @@ import json
 import pathlib
 import posixpath
 import re
+import sys
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 from tfgans import catalog, models
+
+sys.path.append(str(pathlib.Path(__file__).parent))
+from explained import unexplained  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = {
@@ -34,6 +39,9 @@ def on_files(files, config):
     texts = list(made.values()) + [
         file.content_string for file in files if file.src_uri.endswith(".md")
     ]
+    if lines := [line for text in texts for line in unexplained(text)]:
+        rule = "Explain these arguments in Args, see docs/explained.py:"
+        raise PluginError("\n".join([rule, *lines]))
     for page, text in made.items():
         files.append(File.generated(config, page, content=text))
     linked = [m[2] for text in texts for m in LINK.finditer(text)]

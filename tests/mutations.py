@@ -31,9 +31,13 @@ import tfgans.models
 import tfgans.training  # noqa: F401
 
 TESTS = pathlib.Path(__file__).parent
-LOSS = re.compile(r"_loss$|penalty$|^decay$")
+LOSS = re.compile(
+    r"_loss$|^losses$|_terms$|^compare$|penalty$|^decay$|distance$|^divergence$|^reconstruction$"
+    r"|^feature_matching$"
+)
 SCORE = re.compile(r"(^|_)(score|v)$")
-OPPOSITE = {"real": "fake", "data": "sample"}  # the words for the two sides of a discriminator
+# The words for the two sides of a discriminator.
+OPPOSITE = [("real", "fake"), ("real", "made"), ("data", "sample"), ("theirs", "ours")]
 
 
 @dataclasses.dataclass
@@ -58,23 +62,37 @@ def nothing(node):
 
 
 def terms_of(function):
-    """The values of a loss's dict, or the number that a penalty returns: (name, expression)."""
+    """The values of a loss's dicts, or the number that a penalty returns: (name, expression)."""
+    dicts = {
+        ast.unparse(node.targets[0])
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and not is_number(node.value)
+    }
+    dicts = {name.strip() for names in dicts for name in names.strip("()").split(",")}
     for node in ast.walk(function):
+        found = []
         if isinstance(node, ast.Dict):
-            yield from zip(map(ast.unparse, node.keys), node.values, strict=True)
+            found = list(zip(map(ast.unparse, node.keys), node.values, strict=True))
         elif isinstance(node, ast.DictComp):
-            yield ast.unparse(node.key), node.value
+            found = [(ast.unparse(node.key), node.value)]
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-            yield ast.unparse(node.targets[0].slice), node.value
-        elif isinstance(node, ast.Return) and is_number(node.value):
-            yield "the result", node.value
+            found = [(ast.unparse(node.targets[0].slice), node.value)]
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
+            found = [(ast.unparse(node.target.slice), node.value)]
+        elif isinstance(node, ast.Return) and not isinstance(node.value, ast.Name):
+            found = [("the result", node.value)]
+        for name, term in found:
+            if is_number(term) and ast.unparse(term) not in dicts:
+                yield name, term
 
 
 def is_number(node):
-    """True for a number; False for a dict, a union of dicts or a name."""
+    """False for a dict, a union of dicts, and a tuple; a term's name is that of a number."""
     if isinstance(node, ast.BinOp):
         return not isinstance(node.op, ast.BitOr)
-    return isinstance(node, (ast.Call, ast.UnaryOp))
+    if isinstance(node, ast.Constant):
+        return node.value != 0.0
+    return isinstance(node, (ast.Call, ast.UnaryOp, ast.Name))
 
 
 def summands(node):
@@ -96,13 +114,20 @@ def exchanged(function):
         for node in ast.walk(term)
         if isinstance(node, ast.Name)
     ]
-    pairs = {}
-    for name in {node.id for node in names}:
-        for word, opposite in OPPOSITE.items():
+    ids, pairs = {node.id for node in names}, {}
+    for name in ids:
+        for word, opposite in OPPOSITE:
             other = re.sub(rf"(?<![a-z]){word}(?![a-z])", opposite, name)
-            if other != name and other in {node.id for node in names}:
+            if other != name and other in ids:
                 pairs |= {name: other, other: name}
     return [(node, pairs[node.id]) for node in names if node.id in pairs]
+
+
+def is_score(node):
+    """True where a score is read: a name, or the entry of a network's outputs."""
+    name = getattr(node, "id", None) or getattr(getattr(node, "slice", None), "value", None)
+    read = isinstance(getattr(node, "ctx", None), ast.Load)
+    return read and isinstance(name, str) and bool(SCORE.search(name))
 
 
 def errors_in(source):
@@ -129,9 +154,8 @@ def errors_in(source):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "tf.square"
         ]
         for node in ast.walk(function):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                if SCORE.search(node.id) and id(node) not in squared:
-                    yield error(f"{node.id} with the other sign", (node, negative))
+            if is_score(node) and id(node) not in squared:
+                yield error(f"{ast.unparse(node)} with the other sign", (node, negative))
             elif isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 if called == "tf.stop_gradient":

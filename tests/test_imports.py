@@ -19,7 +19,7 @@ ROOMS = [
         "previews",
         "ops",
     },
-    {"optimizers", "penalties", "digests", "hub", "legacy", "memory", "foreign"},
+    {"optimizers", "penalties", "digests", "labels", "hub", "legacy", "memory", "foreign"},
     {"layers", "storage", "strategy"},
     {"features", "data"},
     {"models"},

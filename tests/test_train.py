@@ -235,6 +235,14 @@ def test_force_is_needed_once_and_holds_from_then_on(a_run, began):
     assert [(int(m.step.numpy()), m.penalty_weight) for m in began] == [(2, 3.0)] * 2
 
 
+def test_a_default_that_a_new_version_changed_is_printed(a_run, capsys):
+    """config.yaml has the settings that were given, and not those that the version had."""
+    settings = Config.load("wgan_gp", "tiny", ["model.penalty_weight=3.0"])
+    resuming.write_settings(a_run, settings)
+    assert training.begin(a_run, settings).penalty_weight == 3.0
+    assert "Not as in the snapshot: model.penalty_weight: 10.0 -> 3.0.\n" in capsys.readouterr().out
+
+
 def test_a_run_goes_on_as_it_was_saved_where_no_setting_has_changed(a_run, began, monkeypatch):
     monkeypatch.setattr(training, "moved", None)
     assert training.train(Config.load("wgan_gp", "tiny", ["train.steps=9"]), a_run)

@@ -7,6 +7,7 @@ classes are named: their arguments may hold keys.
 import inspect
 import pathlib
 import re
+import shlex
 import tempfile
 
 import yaml
@@ -80,6 +81,7 @@ def card(model, repository: str, run=None, with_picture: bool = True) -> str:
         "## Use",
         f'```\npip install "tfgans[hf]"\n{command}\n```',
         f'```python\nimport tfgans\n\nmodel = tfgans.models.load("{address}")\n```',
+        *named(model, address),
         "## Training",
         training(model, run, path),
         f"```yaml\n{yaml.safe_dump(settings, sort_keys=False)}```",
@@ -88,6 +90,18 @@ def card(model, repository: str, run=None, with_picture: bool = True) -> str:
         "This card names none: the license is that of whoever trained the model, and of the data.",
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def named(model, address) -> list:
+    """A sentence on the names of the labels; none where nobody knows them."""
+    if not model.label_names:
+        return []
+    names = ", ".join(f"{k} {name}" for k, name in enumerate(model.label_names))
+    told = f"The {model.label_kind} by their numbers: {names}."
+    if "sample" in model.endpoints() and model.label_kind == "classes":
+        one = shlex.join(["tfgans", "sample", address, "--label", model.label_names[-1]])
+        told += f" One of them alone: `{one}`"
+    return [told]
 
 
 def training(model, run, path) -> str:

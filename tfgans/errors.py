@@ -84,6 +84,11 @@ def whole(least: int, most: int = 2**31 - 1):
 seed = whole(0, 2**32 - 1)  # the numbers from which NumPy starts its random numbers, too
 
 
+def label(text: str):
+    """Returns the number of a label, or its name as it is: see `labels.number`."""
+    return whole(0)(text) if re.fullmatch(r"[+-]?\d+", text) else text
+
+
 def finite(text: str) -> float:
     """A type for argparse: any number of float32, so neither nan nor inf."""
     try:

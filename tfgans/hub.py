@@ -10,7 +10,7 @@ import fnmatch
 import importlib
 import pathlib
 
-from tfgans import durable
+from tfgans import durable, labels
 from tfgans.errors import BadInput, short
 
 ADDRESS = "hf://"
@@ -18,10 +18,12 @@ MODEL = "model.keras"
 FILES = (  # of a release
     MODEL,
     f"{MODEL}.sha256",
+    labels.FILE,
     "saved_model.pb",
     "fingerprint.pb",
     "variables/*",
     "assets/*",
+    "frozen/*",
 )
 OTHERS = ("onnx/*", "tflite/*")  # files of a release for other run times, which `load` leaves
 
@@ -35,6 +37,9 @@ def fetch(address: str) -> pathlib.Path:
     """Downloads a release where it is not in the cache yet; returns its `model.keras`.
 
     Without a network the release in the cache is taken.
+
+    Args:
+        address: "hf://USER/MODEL" or "hf://USER/MODEL@REVISION".
 
     Raises:
         BadInput: It cannot be downloaded, or the repository holds no release.

@@ -10,7 +10,7 @@ from tfgans.errors import BadInput
 
 
 def to_uint8(images) -> np.ndarray:
-    """Maps [-1, 1] to 0..255 as the StyleGAN code does: 127.5 x + 128, clipped and truncated."""
+    """Maps images in [-1, 1] to 0..255 as StyleGAN's code: 127.5 x + 128, clipped and truncated."""
     return np.clip(np.asarray(images, "float32") * 127.5 + 128.0, 0.0, 255.0).astype("uint8")
 
 
@@ -110,7 +110,13 @@ def on_checkers(image: Image.Image, side: int = 8) -> Image.Image:
 
 
 def save_grid(images, path, columns: int | None = None) -> None:
-    """Writes a grid of images in [-1, 1] as a PNG file."""
+    """Writes a grid of images in [-1, 1] as a PNG file.
+
+    Args:
+        images: [N, H, W, C] in [-1, 1], or what else `grid` takes.
+        path: Path of the file.
+        columns: Images in a row; None for a grid as square as possible.
+    """
     on_checkers(picture(grid(images, columns))).save(path)
 
 

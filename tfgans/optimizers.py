@@ -54,7 +54,15 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("tfgans")
 class RisingMomentumSGD(keras.optimizers.SGD):
-    """SGD whose momentum rises linearly to `final_momentum` over `rise_steps` updates."""
+    """SGD whose momentum rises linearly to `final_momentum` over `rise_steps` updates.
+
+    Args:
+        learning_rate: A number, or a schedule of Keras.
+        momentum: Momentum at the first update, in [0, 1].
+        final_momentum: Momentum from update `rise_steps` on.
+        rise_steps: Number of updates over which it rises.
+        **kwargs: As `keras.optimizers.SGD`.
+    """
 
     def __init__(self, learning_rate, momentum=0.5, final_momentum=0.7, rise_steps=1, **kwargs):
         super().__init__(learning_rate, momentum=momentum, **kwargs)

@@ -59,7 +59,7 @@ class Sound:
         return [*written, picture]
 
     def log(self, tag):
-        """Writes the waves to the default writer of summaries."""
+        """Writes the waves to the default writer of summaries, under `tag`/NAME."""
         for name, wave in self.named().items():
             tf.summary.audio(f"{tag}/{name}", wave[np.newaxis, :, np.newaxis], self.rate)
 
@@ -109,7 +109,7 @@ class Video:
         return files
 
     def log(self, tag):
-        """Writes the animation to the default writer of summaries, as an image that moves."""
+        """Writes the animation to the default writer of summaries, by the name `tag`."""
         file, film = io.BytesIO(), self.film()
         images.write_gif(film, file, self.rate)
         parts = [*(str(side).encode() for side in film[0].size), file.getvalue()]

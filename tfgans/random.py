@@ -43,7 +43,7 @@ def scope(seed: int, step=0, replica=0):
 
 
 def parts(n: int):
-    """Yields 0 ... n - 1. Draws inside the loop are slices of the full-batch draw.
+    """Yields 0 ... n - 1. Draws inside a loop over n parts are slices of the full-batch draw.
 
     A draw of m rows in part k returns rows k m to (k + 1) m - 1 of a draw of n m rows.
     """
@@ -77,12 +77,24 @@ def _draw(draw, shape, **settings):
 
 
 def normal(shape, dtype="float32"):
-    """Draws from N(0, 1). The first rows do not depend on the number of rows."""
+    """Draws from N(0, 1). The first rows do not depend on the number of rows.
+
+    Args:
+        shape: Shape of the result; its first axis is cut where a draw is a slice of a larger one.
+        dtype: A type of floats.
+    """
     draw = philox.stateless_normal if is_plain() else tf.random.stateless_normal
     return _draw(draw, shape, dtype=dtype)
 
 
 def uniform(shape, minval=0, maxval=1, dtype="float32"):
-    """Draws uniformly from [minval, maxval); integers if `dtype` is an integer type."""
+    """Draws uniformly from [minval, maxval); integers if `dtype` is an integer type.
+
+    Args:
+        shape: Shape of the result.
+        minval: The least value.
+        maxval: The bound that no value reaches.
+        dtype: A type of floats or integers.
+    """
     draw = philox.stateless_uniform if is_plain() else tf.random.stateless_uniform
     return _draw(draw, shape, minval=minval, maxval=maxval, dtype=dtype)

@@ -1,7 +1,8 @@
 """Runs, snapshots and releases: where they lie, how they are written and read.
 
 A run is a folder, runs/<name>/, with its snapshots in snapshots/<step>.keras. A version of a
-release is a folder, saved_models/<name>/<number>/, with a SavedModel and `model.keras`.
+release is a folder, saved_models/<name>/<number>/, with a SavedModel and `model.keras`,
+and the names of its classes where they are known (`labels.py`).
 """
 
 import contextlib
@@ -13,9 +14,10 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import digests, durable, hub, legacy
+from tfgans import digests, durable, hub, labels, legacy
 from tfgans.errors import BadInput, command, nearest
 
+FROZEN = "frozen"  # folder of a release: given networks that the model's uses need
 PACKAGE = pathlib.Path(__file__).resolve().parent
 RELEASES = (  # where releases are looked up: your own, those of a clone, those of an installation
     pathlib.Path("saved_models"),
@@ -37,7 +39,8 @@ def load(name) -> keras.Model:
             "hf://USER/MODEL", a release on the hub, optionally with "@REVISION".
 
     Returns:
-        The model with its own settings, not compiled.
+        The model with its own settings, not compiled, and with the names of its classes as
+        `label_names` where its data had them.
 
     Raises:
         FileNotFoundError: There is no such model.
@@ -46,15 +49,23 @@ def load(name) -> keras.Model:
     """
     path = find(name)
     try:
-        return read(path, compile=False)
+        model = read(path, compile=False)
     except durable.Altered as error:
         again = f"Delete that folder and load {name} again."
         advice = again if hub.is_address(name) else instead_of(path)
         raise durable.Altered(f"{error} {advice}") from None
+    model.find_frozen(path.parent / FROZEN)
+    model.label_names, model.label_kind = labels.of_file(path)
+    return model
 
 
 def read(path, compile=True) -> keras.Model:
     """The model in a `.keras` file, which is proved to be the one that was saved.
+
+    Args:
+        path: The file; beside it may lie its checksums.
+        compile: Give the model its optimizers, with their states, and the networks that its losses
+            look through: for a training that goes on.
 
     Raises:
         Altered: The file is not the one that was written, by the checksums beside it; or the model
@@ -79,7 +90,7 @@ def instead_of(path) -> str:
 
 
 def find(name) -> pathlib.Path:
-    """The `.keras` file that `load` reads. Raises FileNotFoundError."""
+    """The `.keras` file that `load` reads for a name. Raises FileNotFoundError."""
     if hub.is_address(name):
         return hub.fetch(name)
     path = pathlib.Path(name).expanduser()
@@ -150,7 +161,7 @@ def resume(run) -> keras.Model | None:
 
 
 def save(model, path):
-    """Writes a `.keras` file and its checksum; until both are whole, what was there stays."""
+    """Writes a model at a path, and its checksum; until both are whole, the old file stays."""
     path = pathlib.Path(path)
     partial = path.parent / "partial"  # Keras may put temporary files beside what it writes
     shutil.rmtree(partial, ignore_errors=True)
@@ -183,7 +194,9 @@ def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
-    The checksums of all its files are in `model.keras.sha256`.
+    The checksums of all its files are in `model.keras.sha256`. Its
+    `model.keras` has names for the paths of given networks (`BaseModel.frozen`), and those that its
+    uses need are copied into the folder.
 
     Args:
         model: Not compiled: the optimizers stay in the run.
@@ -209,9 +222,14 @@ def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
         model.save(partial / "whole.keras")
         with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
             with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:
-                for name in whole.namelist():
-                    packed.writestr(name, whole.read(name))
+                for part in whole.namelist():
+                    content = whole.read(part)
+                    if part == "config.json":
+                        content = model.without_paths(content.decode()).encode()
+                    packed.writestr(part, content)
         (partial / "whole.keras").unlink()
+        labels.write(model, partial)
+        model.copy_frozen(partial / FROZEN)
         served = [path for path in sorted(partial.rglob("*")) if path.is_file()]
         durable.write_checksums(partial / "model.keras", served)
         durable.publish(partial, folder / str(version))

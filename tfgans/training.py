@@ -16,6 +16,7 @@ from tfgans import callbacks, config, data, metrics, models, storage
 from tfgans.errors import BadInput
 from tfgans.models.translation import TranslationModel
 from tfgans.resuming import (
+    changed_settings,
     check_data,
     facts_of,
     moved,
@@ -37,12 +38,22 @@ class WorkerLost(BadInput):
 
 
 def resolve(settings: config.Config):
-    """Opens the data, and takes from them what the configuration leaves open."""
+    """Opens the data of `settings`, and takes from them what these leave open.
+
+    Args:
+        settings: A `tfgans.config.Config`; arguments of the model that follow from the data, such
+            as the shape of images, are added to its `model`.
+    """
     return data.resolve(settings, models.get(settings.architecture))
 
 
 def build(settings: config.Config) -> keras.Model:
-    """A new model, compiled, its weights a function of the seed."""
+    """A new model of `settings`, compiled, its weights a function of the seed.
+
+    Args:
+        settings: A `tfgans.config.Config` that `resolve` has completed. Its precision becomes
+            Keras' global dtype policy.
+    """
     keras.utils.set_random_seed(settings.train.seed)
     keras.config.set_dtype_policy(settings.train.precision)
     model = models.get(settings.architecture)(**settings.model)
@@ -58,8 +69,13 @@ def begin(run, settings) -> keras.Model:
         Refused: The settings need other weights than those of the snapshot.
     """
     model = storage.resume(run)
-    if model is None or unlike(model, settings):
-        model = build(settings) if model is None else moved(model, build(settings), run)
+    if model is None:
+        model = build(settings)
+    elif unlike(model, settings):
+        # Settings by --force, or defaults that were others in the version that began the run.
+        saved, model = model, build(settings)
+        print(f"Not as in the snapshot: {'; '.join(changed_settings(saved, model))}.")
+        model = moved(saved, model, run)
     model.accumulate, model.seed = settings.train.accumulate, settings.train.seed
     return model
 

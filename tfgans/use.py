@@ -10,13 +10,14 @@ import dataclasses
 import inspect
 import math
 import pathlib
+import re
 import shlex
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from tfgans import errors, images, random
+from tfgans import errors, images, labels, random
 from tfgans.data.audio import sounds
 from tfgans.data.files import FolderImages, names_to_write
 from tfgans.data.films import by_numbers, open_film
@@ -211,7 +212,9 @@ def tensor_of(model, word, spec, text, stems):
     if spec.shape.rank == 4:
         return tf.constant(read_images(text, spec.shape[1:], stems))
     if word == "label" and not text.endswith(".npy"):  # else vectors, such as attributes
-        classes = [number(word, part) for part in text.split(",")]
+        parts = [text] if text in getattr(model, "label_names", ()) else text.split(",")
+        words = [int(part) if re.fullmatch(r"[+-]?\d+", part) else part for part in parts]
+        classes = [labels.number(model, part) for part in words]
         if not all(0 <= k < spec.shape[1] for k in classes):
             raise BadInput(f"Labels are numbers below {spec.shape[1]}, not {text}.")
         return tf.one_hot(classes, spec.shape[1])

@@ -13,8 +13,8 @@ import _start  # noqa: F401
 import numpy as np
 from PIL import Image
 
-from tfgans import images, latents, models
-from tfgans.errors import as_typed, run_tool, seed, whole
+from tfgans import images, labels, latents, models
+from tfgans.errors import as_typed, label, run_tool, seed
 from tfgans.latents import collage
 
 
@@ -37,8 +37,8 @@ def arguments():
     add("model", help="a release, or a path to a release, run or .keras file")
     add("kind", choices=["classes", "blend"])
     add("--seeds", type=seed, nargs="+", default=[0, 1, 2, 3], metavar="SEED")
-    add("--classes", type=whole(0), nargs=2, default=[0, 1], metavar="CLASS")
-    add("--label", type=whole(0), help="class of all images of `blend`")
+    add("--classes", type=label, nargs=2, default=[0, 1], metavar="CLASS")
+    add("--label", type=label, help="class of all images of `blend`")
     add("--mask", metavar="FILE", help="a picture; its white part is the second")
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
     return parser
@@ -50,10 +50,11 @@ def main():
     model = models.load(args.model)
     weights = weights_of(args.mask, *model.image_shape[:2])
     if args.kind == "classes":
-        space = latents.Space(model, args.classes[0])
+        classes = [labels.number(model, word) for word in args.classes]
+        space = latents.Space(model, classes[0])
         z = space.z(args.seeds)
-        middle = collage.translate_classes(space, z, args.classes, weights)
-        sides = [model(z, np.full(len(z), k)) for k in args.classes]
+        middle = collage.translate_classes(space, z, classes, weights)
+        sides = [model(z, np.full(len(z), k)) for k in classes]
     else:
         space = latents.Space(model, args.label)
         z = space.z(args.seeds)

@@ -19,7 +19,7 @@ import pathlib
 import _start  # noqa: F401
 
 from tfgans import images, latents, models, storage
-from tfgans.errors import BadInput, as_typed, finite, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, finite, label, run_tool, seed, whole
 from tfgans.latents import attributes, edits, find
 
 
@@ -49,7 +49,7 @@ def arguments():
     add("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
     add(
         "--label",
-        type=whole(0),
+        type=label,
         help="class of all images (default: seed modulo number of classes)",
     )
     add("--export", metavar="NAME", help="writes saved_models/NAME/<next version>, for apply")

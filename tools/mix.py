@@ -11,7 +11,7 @@ import pathlib
 import _start  # noqa: F401
 
 from tfgans import images, latents, models
-from tfgans.errors import as_typed, finite, run_tool, seed, whole
+from tfgans.errors import as_typed, finite, label, run_tool, seed
 
 
 def arguments():
@@ -24,7 +24,7 @@ def arguments():
     add("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
     add(
         "--label",
-        type=whole(0),
+        type=label,
         nargs="+",
         help="class of all images, or their label vector, such as 1 0 1 (default: seed modulo "
         "number of classes)",

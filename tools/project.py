@@ -17,7 +17,7 @@ import numpy as np
 from tfgans import images, latents, models
 from tfgans.callbacks import StopOnSignal
 from tfgans.data.single import read
-from tfgans.errors import BadInput, again, as_typed, run_tool, whole
+from tfgans.errors import BadInput, again, as_typed, label, run_tool, whole
 
 METHODS = {"projector": latents.Projector, "image2stylegan": latents.Image2StyleGAN}
 
@@ -33,7 +33,7 @@ def arguments():
     add("--steps", type=whole(1), help="number of steps (default: the paper's)")
     add("--vgg", metavar="FILE", help="weights of VGG16; without it, distances compare pixels")
     add("--lpips", metavar="FILE", help="weights of LPIPS for VGG16, for projector")
-    add("--label", type=whole(0), help="start from the mean w of this class (default: of all)")
+    add("--label", type=label, help="start from the mean w of this class (default: of all)")
     add("--use", choices=latents.USES, help="expression: person A, then B neutral and smiling")
     add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
     add("--out", metavar="DIR", help="folder (default: samples/MODEL-METHOD)")

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tfgans import images, latents, models
 from tfgans.data.single import read
-from tfgans.errors import BadInput, as_typed, finite, run_tool, whole
+from tfgans.errors import BadInput, as_typed, finite, label, run_tool, whole
 from tfgans.latents.inversion import Encoder, Inversion, Repaint
 
 CHANGED = 0.1  # difference of a painted pixel in [-1, 1], in some channel
@@ -51,7 +51,7 @@ def arguments():
     add("model", help="a release, or a path to a release, run or .keras file")
     add("file", metavar="IMAGE", help="a picture; cropped and resized as in training")
     add("--strokes", metavar="FILE", help="the picture with something painted on it")
-    add("--label", type=whole(0), help="class, for a model with classes")
+    add("--label", type=label, help="class, for a model with classes")
     add("--encoder-steps", type=whole(1), default=2000, help="training (default: 2000)")
     add("--steps", type=whole(1), default=200, help="steps of each search (default: 200)")
     add("--keep", type=finite, default=0.01, help="weight of the old latent (default: 0.01)")

@@ -11,9 +11,9 @@ import shlex
 
 import _start  # noqa: F401
 
-from tfgans import images, models
+from tfgans import images, labels, models
 from tfgans.data.tokens import to_text
-from tfgans.errors import BadInput, as_typed, command, finite, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, command, finite, label, run_tool, seed, whole
 from tfgans.models.translation import TranslationModel
 from tfgans.previews import Video
 
@@ -25,7 +25,10 @@ def arguments():
     parser.add_argument("--seed", type=seed, default=0, help="same seed, same images (default 0)")
     parser.add_argument("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
     parser.add_argument(
-        "--label", type=whole(0), nargs="+", help="class of all images, or one for each"
+        "--label",
+        type=label,
+        nargs="+",
+        help="class of all images, or one for each: numbers, or names that the data had",
     )
     parser.add_argument(
         "--text", nargs="+", metavar="SENTENCE", help="sentence of all images, or one for each"
@@ -68,7 +71,8 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
     if args.label:
-        options["labels"] = for_each(args.label, args.n, "--label takes 1 class")
+        classes = [labels.number(model, word) for word in args.label]
+        options["labels"] = for_each(classes, args.n, "--label takes 1 class")
     if args.text:
         sentences = for_each(args.text, args.n, "--text takes 1 sentence")
         options["condition"] = model.condition_vectors(sentences)

@@ -218,7 +218,7 @@ def cyclegan(tmp_path):
 
 
 def test_a_given_generator(cyclegan, tmp_path):
-    """It is cut in halves for any size, is in an export and in no file, and its hash is checked."""
+    """It is cut in halves for any size, is beside a release and in no file; its hash is checked."""
     given, path = cyclegan
     model = small(generator=path, direction="b_to_a")
     own = model.flow_network.weights + model.mask_network.weights
@@ -229,12 +229,13 @@ def test_a_given_generator(cyclegan, tmp_path):
     again = storage.release(model, "steady", tmp_path / "releases")
     served = tf.saved_model.load(str(again)).signatures["serving_default"](video=VIDEO)["video"]
     np.testing.assert_allclose(served, model(VIDEO), atol=1e-5)
-    loaded = models.load(again)
-    np.testing.assert_allclose(loaded(VIDEO), model(VIDEO), atol=1e-5)
+    np.testing.assert_allclose(models.load(again)(VIDEO), model(VIDEO), atol=1e-5)
+    storage.save(model, tmp_path / "alone.keras")
     given.generator_ab.weights[0].assign_add(tf.ones(given.generator_ab.weights[0].shape))
     storage.save(given, path)
     with pytest.raises(BadInput, match="another file than the one"):
-        models.load(again)(VIDEO)
+        models.load(tmp_path / "alone.keras")(VIDEO)
+    np.testing.assert_allclose(models.load(again)(VIDEO), model(VIDEO), atol=1e-5)
     with pytest.raises(BadInput, match="64 channels.*|set model.features=16"):
         small(generator=path, features=64)(VIDEO)
     with pytest.raises(BadInput, match="direction"):

@@ -4,13 +4,16 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import keras
+import numpy as np
 import pytest
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from tfgans import models, storage
+from tfgans import durable, models, storage
 from tfgans.config import Config
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -96,3 +99,46 @@ def test_a_release_needs_no_file_outside_its_folder(model, tmp_path):
     release = storage.release(model, "shapes", tmp_path / "here")
     shutil.move(release, tmp_path / "elsewhere")
     assert models.load(tmp_path / "elsewhere").sample(2, seed=0).shape == (2, 8, 8, 1)
+
+
+ELSEWHERE = """
+import sys
+import numpy as np
+from tfgans import models, storage
+steady, cartoons = (models.load(name) for name in sys.argv[1:3])
+frames = np.linspace(-1, 1, 1536, dtype="float32").reshape(1, 2, 16, 16, 3)
+again = storage.release(steady, "again", sys.argv[3])
+made = [model(frames).numpy() for model in (steady, models.load(again))]
+np.save(sys.argv[3] + "/made.npy", np.stack([*made, cartoons.translate(frames[0])[None]]))
+"""
+
+
+def test_a_release_needs_no_given_network_of_its_machine(tmp_path):
+    """One that its use looks through, and one that its losses do: both folders are gone, and the
+    releases are used in a process and a place of their own."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    given = models.get("cyclegan")((16, 16, 3), width=4, blocks=1, patch_layers=1, pool_size=1)
+    storage.release(given, "translator", old)
+    sizes = {"features": 16, "flow_width": 2, "generator": str(old / "translator")}
+    steady = models.get("covst")((16, 16, 3), **sizes)
+    sizes = {"width": 4, "discriminator_width": 4, "blocks": 1, "vgg": str(old / "vgg19.h5")}
+    cartoons = models.get("cartoongan")((16, 16, 3), **sizes)
+    releases = [storage.release(m, name, old) for m, name in ((steady, "a"), (cartoons, "b"))]
+    frames = np.linspace(-1, 1, 1536, dtype="float32").reshape(1, 2, 16, 16, 3)
+    wanted = [steady(frames), steady(frames), cartoons.translate(frames[0])[None]]
+    new.mkdir()
+    for release, name in zip(releases, "ab", strict=True):
+        with zipfile.ZipFile(release / "model.keras") as file:
+            assert str(tmp_path) not in file.read("config.json").decode()
+        shutil.move(release, new / name)
+    (copied,) = (new / "a" / "frozen").iterdir()
+    assert copied.stem == durable.sha256(old / "translator" / "1" / "model.keras")
+    shutil.rmtree(old)
+    command = [sys.executable, "-c", ELSEWHERE, new / "a", new / "b", new]
+    done = subprocess.run(command, cwd=new, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(new / "made.npy"), wanted, atol=1e-5)
+    with open(copied, "ab") as file:
+        file.write(b"1")
+    with pytest.raises(durable.Altered, match="frozen/"):
+        models.load(new / "a")

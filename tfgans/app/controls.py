@@ -112,18 +112,16 @@ class Form:
     Args:
         model: The model.
         use: Its `Use`.
-        names: Names of the classes or attributes, or [] where they are not known.
-        attributes: True if several of them may hold at once.
 
     Attributes:
         kinds: Input of the use -> its kind.
         parts: Name -> component, made by `show`.
     """
 
-    def __init__(self, model, use, names=(), attributes=False):
-        self.inputs, self.names, self.parts = use.inputs, names, {}
+    def __init__(self, model, use):
+        self.inputs, self.parts = use.inputs, {}
         self.kinds = {word: kind_of(model, use, word) for word in use.inputs}
-        if attributes:
+        if model.label_kind == "attributes":
             self.kinds |= {w: "attributes" for w, kind in self.kinds.items() if kind == "class"}
 
     @property
@@ -192,14 +190,20 @@ def draw(model, form, word, values, folder):
 
 
 def class_of_all(model, form, word):
-    return {word: class_list(form.inputs[word].shape[1], form.names)}
+    return {word: class_list(model, form.inputs[word].shape[1])}
 
 
-def class_list(number, names, none=IN_TURN):
+def class_list(model, number, none=IN_TURN):
     """A list of classes; its value is a number, or -1 for no class, where that has a name."""
-    choices = [(str(name), k) for k, name in enumerate(names or range(number))]
+    choices = choices_of(model, number)
     choices = [(none, -1), *choices] if none else choices
     return gr.Dropdown(choices, value=choices[0][1], label=label_of("label"))
+
+
+def choices_of(model, number) -> list:
+    """(name, number) of each class or attribute; of one without a name its number."""
+    names = model.label_names if len(model.label_names) == number else range(number)
+    return [(str(name), k) for k, name in enumerate(names)]
 
 
 def classes(model, form, word, values, folder):
@@ -209,8 +213,7 @@ def classes(model, form, word, values, folder):
 
 
 def attributes(model, form, word):
-    names = form.names or range(form.inputs[word].shape[1])
-    choices = [(str(name), k) for k, name in enumerate(names)]
+    choices = choices_of(model, form.inputs[word].shape[1])
     label = "Attributes or classes of the result"
     if len(choices) > FEW:
         return {word: gr.Dropdown(choices, value=[0], multiselect=True, label=label)}

@@ -37,13 +37,11 @@ class Served:
     Attributes:
         run: The folder of the run, or None.
         model: The loaded model; None for a run that has saved nothing yet.
-        names: Names of the classes or attributes, as far as a run knows them.
     """
 
     def __init__(self, name, root):
         self.name, self.folders = name, Folders(root)
         self.run = pathlib.Path(name).expanduser() if runs.is_run(name) else None
-        self.names, self.attributes = runs.names_of(self.run) if self.run else ([], False)
         self.model = None
         if self.run is None or storage.snapshots(self.run):
             self.load()
@@ -98,13 +96,13 @@ class Served:
 
     def use_tab(self, name, own):
         """The tab of a use; returns the event of its button where nothing is missing."""
-        form = controls.Form(self.model, own, self.names, self.attributes)
+        form = controls.Form(self.model, own)
 
         def answer(folder, *values):
             given = dict(zip(form.parts, values, strict=True))
             words = form.words(self.model, given, folder)
             made, _, _ = use.call(self.model, name, words)
-            return use.write(made, own, folder / name), few_numbers(made, self.names)
+            return use.write(made, own, folder / name), few_numbers(made, self.model.label_names)
 
         button = "Make" if form.at_once else "Run"
         event = self.tab(

@@ -5,7 +5,7 @@ import time
 
 import gradio as gr
 
-from tfgans import resuming, storage
+from tfgans import storage
 from tfgans.app.results import caption, gallery
 from tfgans.callbacks import read_rows
 from tfgans.config import Config
@@ -18,15 +18,6 @@ END = 2**62  # above the number of any step
 def is_run(path) -> bool:
     """True for the folder of a run, with or without snapshots."""
     return (pathlib.Path(path).expanduser() / "config.yaml").is_file()
-
-
-def names_of(run) -> tuple:
-    """Names of the classes or attributes of a run, and True for attributes."""
-    settings = Config.load(run / "config.yaml")
-    if settings.data.attributes:
-        return settings.data.attributes, True
-    facts = resuming.kept_facts(run)
-    return (facts["classes"] if facts else []), False
 
 
 def curves(run) -> list:

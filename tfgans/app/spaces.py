@@ -65,7 +65,7 @@ class Spaces:
         model, parts = self.served.model, {}
         if model.label_dim:
             all_classes = all_classes if self.space.has_styles else None
-            parts["label"] = controls.class_list(model.label_dim, self.served.names, all_classes)
+            parts["label"] = controls.class_list(model, model.label_dim, all_classes)
         if self.truncates and truncates:
             parts["truncation"] = controls.truncation_slider()
         return parts

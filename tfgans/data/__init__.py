@@ -126,7 +126,12 @@ def resolve(config, model_class: type):
 
 
 def signature(model, stage: int = 0) -> dict:
-    """The form of one example of a model's kind of data: key -> TensorSpec, in their order."""
+    """The form of one example of a model's kind of data: key -> TensorSpec, in their order.
+
+    Args:
+        model: A model, for its `data_kind` and the arguments that decide the form.
+        stage: Number of its stage, from 0.
+    """
     return KINDS[model.data_kind].signature(model, stage)
 
 
@@ -143,6 +148,12 @@ def reader(model, source, settings: Data, stage: int = 0):
     - `read(positions, order, draws)` returns name -> array. `order(p, n)` is the index of the
       example at position p of an endless random order of n examples, and `draws` is float64
       [len(positions), draws] in [0, 1).
+
+    Args:
+        model: A model, for its `data_kind` and shapes.
+        source: As `resolve` returns it.
+        settings: The section `data` of the configuration.
+        stage: Number of the model's stage, from 0.
 
     Raises:
         DataError: The data or the settings do not fit the model.

@@ -26,7 +26,13 @@ PART = 2**20  # samples of a sound that are read at once
 
 @dataclasses.dataclass
 class Finding:
-    """One problem: the name of the file or image, the problem itself, and its fix."""
+    """One problem of a set.
+
+    Args:
+        name: Name of the file or image, or of the set.
+        problem: A sentence.
+        fix: A sentence: the remedy.
+    """
 
     name: str
     problem: str

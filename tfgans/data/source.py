@@ -16,7 +16,12 @@ VALUE_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
 
 
 class DataError(BadInput):
-    """The data cannot be used. The message says what is wrong and what to do."""
+    """The data cannot be used. The message says what is wrong and what to do.
+
+    Args:
+        problem: A sentence: the fault.
+        fix: A sentence: the remedy.
+    """
 
     def __init__(self, problem: str, fix: str):
         super().__init__(f"{problem} {fix}")
@@ -24,7 +29,12 @@ class DataError(BadInput):
 
 
 class BrokenImage(BadInput):
-    """One image cannot be read. The other images of its set may be intact."""
+    """One image cannot be read. The other images of its set may be intact.
+
+    Args:
+        name: Its name in the set.
+        reason: The fault, in words without a full stop.
+    """
 
     def __init__(self, name: str, reason: str):
         super().__init__(printable(f"{name}: {reason}"))
@@ -66,7 +76,7 @@ class Images:
         raise NotImplementedError
 
     def header(self, i: int) -> tuple:
-        """Returns (height, width, channels, dtype) as stored, without reading the pixels."""
+        """(height, width, channels, dtype) of image i as stored, without reading the pixels."""
         raise NotImplementedError
 
     def read(self, i: int) -> np.ndarray:

@@ -48,7 +48,7 @@ class Extractor:
         return RESIZES[self.resize](rgb(images), self.side)
 
     def rows(self, found, images) -> np.ndarray:
-        """Flattens an output of the network to one row for each image."""
+        """Flattens `found`, an output of the network, to one row for each of the images."""
         found = np.asarray(found, "float32")
         if found.ndim < 2 or len(found) != len(images):
             raise BadInput(

@@ -53,7 +53,16 @@ def network(path="", layers=LAYERS, kind="VGG19", prepare=True, rectified=True, 
 
 
 def vgg_layers(path, layers, kind, prepare, rectified, side):
-    """Layers of VGG with the weights of a file."""
+    """Layers of VGG with the weights of a file: images -> list of activations.
+
+    Args:
+        path: File with the weights that Keras publishes for ImageNet.
+        layers: Names of the layers, such as "block3_conv3".
+        kind: "VGG16" or "VGG19".
+        prepare: Images come in [-1, 1], and become BGR minus the means of ImageNet.
+        rectified: Activations after the ReLU; False: before it.
+        side: Side to which images are resized, in pixels; None or 0: their own.
+    """
     with keras_settings.policy("float32"):  # activations are too large for float16
         found, ready = vgg.build_layers(path, layers, kind)
         if not rectified:
@@ -70,7 +79,14 @@ def vgg_layers(path, layers, kind, prepare, rectified, side):
 
 
 def stand_in(path, layers, rectified):
-    """Layers of own-small in place of those of VGG."""
+    """Layers of own-small in place of those of VGG: images -> list of activations.
+
+    Args:
+        path: File of own-small; "" for the one that ships with tfgans.
+        layers: Names of VGG's layers, such as "block3_conv3"; the number of the block chooses one
+            of own-small's three convolutions.
+        rectified: Activations after the ReLU; False: before it.
+    """
     print(NOTE)
     with keras_settings.policy("float32"):
         model = own_small.load(path)

@@ -83,7 +83,13 @@ def tensors_of(tree):
 
 
 def load(data, names, limit=pickles.MOST_INSTRUCTIONS):
-    """Reads a file that `torch.save` wrote; tensors in the result are records."""
+    """Reads a file that `torch.save` wrote; tensors in the result are records.
+
+    Args:
+        data: Content of the file, bytes.
+        names: (module, name) of each class and function that the pickle may name.
+        limit: Instructions of a pickle, at most.
+    """
     if data[:4] == b"PK\x03\x04":
         return load_zip(data, names, limit)
     stream = io.BytesIO(data)

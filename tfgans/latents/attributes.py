@@ -11,7 +11,7 @@ from tfgans.errors import BadInput, finite, seed
 
 
 def read_scores(path):
-    """Reads scores from a CSV file with the columns seed, attribute, attribute, ...
+    """Reads scores at a path, a CSV file with the columns seed, attribute, attribute, ...
 
     The file may be a spreadsheet's: with a byte order mark, with blank lines, or with semicolons
     between the cells and commas in the numbers.

@@ -126,7 +126,15 @@ def apply(space, edits, z, label=None, truncation=None, strengths=None):
 
 
 def strip(space, edits, seed, strengths, truncation=None):
-    """Images of each edit alone (rows) at each strength (columns), [edits, strengths, H, W, C]."""
+    """Images of each edit alone (rows) at each strength (columns), [edits, strengths, H, W, C].
+
+    Args:
+        space: The `Space` of a generator.
+        edits: List of `Edit`.
+        seed: Seed of the image.
+        strengths: Numbers, in the edits' units.
+        truncation: As `Space.ws` takes it.
+    """
     z, label = space.z([seed]), space.labels([seed])
     rows = []
     for edit in edits:
@@ -137,6 +145,12 @@ def strip(space, edits, seed, strengths, truncation=None):
 
 def stacked(space, edits, seeds, truncation=None):
     """Images of each seed (rows) with no edit, the first, the first two, ... (columns).
+
+    Args:
+        space: The `Space` of a generator.
+        edits: List of `Edit`, each with its own strength.
+        seeds: Seeds of the rows.
+        truncation: As `Space.ws` takes it.
 
     Returns:
         [seeds, edits + 1, H, W, C].
@@ -155,6 +169,10 @@ def endpoint(space, edits):
 
     It takes z [n, latent_dim], label [n, num_classes] unless the space has one class for all
     images, truncation [n] and strengths [n, len(edits)]. It gives image [n, H, W, C] in [-1, 1].
+
+    Args:
+        space: The `Space` of a generator.
+        edits: List of `Edit`.
     """
     names = {"z": space.dims["z"], "label": space.model.label_dim}
     if space.label is not None or not space.model.label_dim:

@@ -6,14 +6,29 @@ from tfgans.latents.edits import Edit
 
 
 def from_weights(space, layers, count):
-    """The first `count` directions of SeFa for the given layers."""
+    """The first `count` directions of SeFa for the given layers.
+
+    Args:
+        space: The `Space` of a generator.
+        layers: Numbers of the layers that the edits move.
+        count: Number of directions.
+    """
     _, directions = sefa.sefa(sefa.first_weights(space, layers))
     kind = "w" if space.has_styles else "z"
     return [Edit(f"sefa{k}", row, kind, layers) for k, row in enumerate(directions[:count])]
 
 
 def from_components(space, layers, count):
-    """The first `count` components of GANSpace, applied to the given layers."""
+    """The first `count` components of GANSpace, applied to the given layers.
+
+    Args:
+        space: The `Space` of a generator with styles.
+        layers: Numbers of the layers that the edits move.
+        count: Number of components.
+
+    Raises:
+        BadInput: The generator has no w.
+    """
     if not space.has_styles:
         raise BadInput(f"GANSpace needs w, which {type(space.model).__name__} lacks: take sefa.")
     components, deviations, _ = ganspace.components_of_w(space, count)

@@ -41,7 +41,15 @@ def principal_components(batches, count):
 
 
 def components_of_w(space, count, samples=300_000, seed=0, batch=10_000):
-    """`principal_components` of `samples` untruncated w."""
+    """`principal_components` of `samples` untruncated w.
+
+    Args:
+        space: The `Space` of a generator with styles.
+        count: Number of components.
+        samples: Number of w.
+        seed: Seed of the first batch; each batch takes the seed after those before.
+        batch: w held in memory at once.
+    """
 
     def batches():
         for first in range(0, samples, batch):

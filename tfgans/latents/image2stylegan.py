@@ -64,18 +64,35 @@ def vgg_features(path):
 
 
 def morph(ws_a, ws_b, part):
-    """Interpolates: (1 - part) a + part b, `part` in [0, 1]."""
+    """Interpolates: (1 - part) a + part b, `part` in [0, 1].
+
+    Args:
+        ws_a, ws_b: Latents in W+, [..., num_ws, D].
+        part: Number in [0, 1].
+    """
     return (1.0 - part) * ws_a + part * ws_b
 
 
 def transfer_style(ws_content, ws_style):
-    """Takes the coarser half of the layers from one image, the finer half from the other."""
+    """Takes the coarser half of the layers from one image, the finer half from the other.
+
+    Args:
+        ws_content: Latents in W+ of the one, [..., num_ws, D].
+        ws_style: Those of the other.
+    """
     half = ws_content.shape[-2] // 2
     return np.concatenate([ws_content[..., :half, :], ws_style[..., half:, :]], axis=-2)
 
 
 def transfer_expression(ws, ws_neutral, ws_expressive, strength=1.0):
-    """Adds the difference between an expressive and a neutral image of one person."""
+    """Adds the difference between an expressive and a neutral image of one person.
+
+    Args:
+        ws: Latents in W+ to change, [..., num_ws, D].
+        ws_neutral: Those of the neutral image.
+        ws_expressive: Those of the expressive one.
+        strength: Factor of the difference.
+    """
     return ws + strength * (ws_expressive - ws_neutral)
 
 

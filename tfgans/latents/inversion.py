@@ -114,6 +114,7 @@ class Inversion(Search):
 
     Args:
         encoder: Images -> z, such as an `Encoder`; without it z starts at 0.
+        space, target: As `Search`.
     """
 
     steps = 200

@@ -11,6 +11,10 @@ NAMED = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 def layers_of(text, num_ws):
     """Layer numbers of a text: "coarse", "middle", "fine", "all", or "0-6", "3", "0-2,5".
 
+    Args:
+        text: The words.
+        num_ws: Number of layers of the generator that take a w.
+
     Raises:
         BadInput: The generator has no such layers.
     """
@@ -73,6 +77,12 @@ def truncation_table(space, seeds, psis, cutoff=None):
     """Images of each seed (rows) at each psi (columns), [len(seeds), len(psis), H, W, C].
 
     psi = 0 gives the mean image, 1 the full variety, psi below 0 the opposite side of the mean.
+
+    Args:
+        space: The `Space` of a generator.
+        seeds: Seeds of the rows.
+        psis: Truncations of the columns.
+        cutoff: Number of layers, from the coarsest, that are truncated; None for all.
     """
     z, label = space.z(seeds), space.labels(seeds)
     columns = [space.images(space.ws(z, label, psi, cutoff)) for psi in psis]

@@ -46,14 +46,14 @@ class Search:
         self.compiled_move = tf.function(self.seeded_move)
 
     def mean_w(self, samples=10_000):
-        """Mean of w [1, D] and its deviation sqrt(E|w - mean|^2), one number."""
+        """Mean of w [1, D] over `samples`, and its deviation sqrt(E|w - mean|^2), one number."""
         z = self.space.sample_z(samples, seed=123)
         w = self.space.w(z, self.space.labels(range(samples))).numpy()
         mean = w.mean(axis=0, keepdims=True)
         return mean, np.sqrt(np.sum((w - mean) ** 2) / samples)
 
     def descend(self, loss):
-        """One step of Adam down `loss()`, a scalar."""
+        """One step of Adam down a loss: a function without arguments that returns a scalar."""
         values = [v.value for v in self.variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
@@ -111,7 +111,7 @@ class Search:
         return [type(self).__name__, self.measure, self.steps, self.seed, self.space.label]
 
     def save(self, path):
-        """Writes the state; the old file is replaced only when the new one is complete."""
+        """Writes the state to a path; an old file is replaced only when the new one is complete."""
         steps, ws, distances = zip(*self.history, strict=True)
         state = {f"variable{k}": v.numpy() for k, v in enumerate(self.state())}
         path = pathlib.Path(path)
@@ -130,7 +130,11 @@ class Search:
         publish(partial, path)
 
     def restore(self, path):
-        """Restores the state that `save` wrote."""
+        """Restores the state that `save` wrote to a path.
+
+        Raises:
+            BadInput: It belongs to another search, model or image.
+        """
         with np.load(path) as file:
             same = str(file["settings"]) == str(self.settings())
             same = same and np.array_equal(file["target"], self.target)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgans import random
+from tfgans import labels, random
 from tfgans.errors import BadInput
 from tfgans.models.latent import LatentModel
 
@@ -16,7 +16,8 @@ class Space:
 
     Args:
         model: A model that makes images from z.
-        label: Class of all images, if the model has classes, or their label vector [num_classes].
+        label: Class of all images, if the model has classes: its number or its name; or their label
+            vector [num_classes].
             Without it seed i has the class i modulo the number of classes.
 
     Attributes:
@@ -28,8 +29,10 @@ class Space:
     def __init__(self, model, label=None):
         if model.data_kind == "tokens" or not isinstance(model, LatentModel):
             raise BadInput(f"{type(model).__name__} does not make images from latents.")
+        if isinstance(label, str):
+            label = labels.number(model, label)
         if label is not None and np.ndim(label):
-            if len(label) != model.label_dim:
+            if len(label) != model.label_dim or any(isinstance(value, str) for value in label):
                 raise BadInput(
                     f"A label vector of the model has {model.label_dim} numbers, not {len(label)}."
                 )
@@ -101,7 +104,7 @@ class Space:
         return psi * tf.convert_to_tensor(z)[:, None]
 
     def of_seeds(self, seeds, truncation=None):
-        """One w per layer of each seed, [n, num_ws, D]."""
+        """One w per layer of each of the seeds, [n, num_ws, D], with a truncation as in `ws`."""
         return self.ws(self.z(seeds), self.labels(seeds), truncation)
 
     def synthesize(self, ws, noise="const"):
@@ -119,6 +122,6 @@ class Space:
         return self.model(ws[:, 0], tf.repeat(self.labels([0]), tf.shape(ws)[0], axis=0))
 
     def images(self, ws, batch=32):
-        """Images of any number of ws with the stored noise images, as a NumPy array."""
+        """Images of any number of ws, `batch` at a time, with the stored noise, in NumPy."""
         parts = [self.synthesize(ws[i : i + batch]).numpy() for i in range(0, len(ws), batch)]
         return np.concatenate(parts)

@@ -7,7 +7,12 @@ from tfgans.errors import BadInput
 
 
 def lerp(a, b, t):
-    """Linear interpolation from a to b, t in [0, 1]."""
+    """Linear interpolation from a to b, t in [0, 1].
+
+    Args:
+        a, b: Arrays of one shape.
+        t: Number, or array that broadcasts with them.
+    """
     return (1 - t) * a + t * b
 
 
@@ -17,6 +22,10 @@ def slerp(a, b, t):
     High-dimensional Gaussian vectors all have about the same length; a straight line between two of
     them would leave that shell (White, Sampling Generative Networks, arXiv:1609.04468). The angle
     is that between the directions. Parallel vectors are interpolated linearly.
+
+    Args:
+        a, b: Arrays [..., d].
+        t: Number, or array that broadcasts with them.
 
     Raises:
         BadInput: The vectors are opposite, so no unique great circle joins them.

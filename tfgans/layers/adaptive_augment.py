@@ -94,7 +94,12 @@ class AdaptiveAugment(keras.layers.Layer):
         self.sign_sum = self.add_state("sign_sum", 0.0)
 
     def add_state(self, name, value):
-        """A saved variable that a training step may assign."""
+        """A saved variable that a training step may assign.
+
+        Args:
+            name: Its name.
+            value: Its start, a number.
+        """
         return self.add_weight(
             name=name,
             shape=(),

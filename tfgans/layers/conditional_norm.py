@@ -236,7 +236,10 @@ class ConditionalBatchNorm(Conditioned):
     of a table [K, C] that starts at 1, and beta row y of one that starts at 0. A map of label
     vectors, [N, H, W, K], mixes the rows at each pixel (Suzuki et al., 2018, arXiv:1811.10153).
 
-    Args: as `ConditionalNorm`; momentum and epsilon are those of SNGAN.
+    Args:
+        momentum: Share that the moving averages keep of their old value at each step, as in SNGAN.
+        epsilon: Number added to the variance, as in SNGAN.
+        **kwargs: As `ConditionalNorm`.
     """
 
     def __init__(self, momentum=0.9, epsilon=2e-5, **kwargs):

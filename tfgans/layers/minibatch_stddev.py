@@ -16,6 +16,7 @@ class MinibatchStdDev(keras.layers.Layer):
         group: Samples in a group. The batch must be a multiple of it; a smaller batch is one group,
             and so is every batch where `group` is 0 or None.
         features: Number of maps; each averages an equal part of the channels.
+        dtype: float32 whatever the policy, because squares overflow in float16.
 
     Raises:
         BadInput: A batch cannot be divided into groups.

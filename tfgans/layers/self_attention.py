@@ -59,7 +59,7 @@ class SelfAttention(keras.layers.Layer):
         return x + tf.cast(self.gain, x.dtype) * tf.cast(o, x.dtype)
 
     def parts(self, x, training=False):
-        """theta [N, H W, C // 8], phi and g of x at the positions that are attended to."""
+        """theta [N, H W, C // 8], phi and g of x [N, H, W, C] at the positions attended to."""
         query, key, value = (f(x, training=training) for f in (self.theta, self.phi, self.g))
         if self.pooled:
             key, value = (tf.nn.max_pool2d(part, 2, 2, "VALID") for part in (key, value))

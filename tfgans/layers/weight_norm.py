@@ -81,7 +81,7 @@ class WeightNorm(keras.layers.Layer):
         return y + tf.cast(self.bias, y.dtype)
 
     def initialize(self, x):
-        """Makes the outputs for this batch have mean 0 and deviation `start_std` per channel."""
+        """Makes outputs for a batch x have mean 0 and deviation `start_std` per channel."""
         y = self.linear(tf.cast(x, "float32"))
         mean, variance = tf.nn.moments(y, list(range(y.shape.rank - 1)))
         ratio = self.start_std * tf.math.rsqrt(variance)
@@ -90,7 +90,12 @@ class WeightNorm(keras.layers.Layer):
 
 
 def initialize(network, x):
-    """Runs a batch through a chain of layers; those that can initialize themselves do so."""
+    """Runs a batch through a chain of layers; those that can initialize themselves do so.
+
+    Args:
+        network: A Keras model that is one chain of layers.
+        x: Its input, the batch that they initialize themselves from, [N, ...].
+    """
     for layer in network.layers[1:]:
         if hasattr(layer, "initialize"):
             layer.initialize(x)

@@ -156,7 +156,12 @@ class Evaluator:
             yield images, None if self.source.labels is None else self.source.labels[rows]
 
     def read(self, source, order):
-        """Yields images, uint8 [n, H, W, C], and their indices; broken ones as in training."""
+        """Yields images, uint8 [n, H, W, C], and their indices; broken ones as in training.
+
+        Args:
+            source: `tfgans.data.Images`.
+            order: Their indices, an array.
+        """
         reader = ImageReader(source, self.image_shape, self.settings.broken)
         for begin in range(0, len(order), BATCH):
             rows = order[begin : begin + BATCH]
@@ -201,7 +206,13 @@ class Evaluator:
         durable.publish(partial, path)
 
     def measure(self, subject, samples, seed) -> tuple:
-        """Measures one set of generated images: name -> number, and the number of images."""
+        """Measures one set of generated images: name -> number, and the number of images.
+
+        Args:
+            subject: A model, or `Images`.
+            samples: Number of images to make, or to take of a set.
+            seed: Whole number: decides latents, labels and order.
+        """
         fake = Statistics(self.needs, self.extractor, seed=[seed, 1])
         if self.needs - set(OF_MODEL):
             for images, labels in self.fake_batches(subject, samples, seed):
@@ -226,13 +237,25 @@ class Evaluator:
         return self.distance if metric.needs in PATHS else None
 
     def labels_of_data(self, model, generator, n):
-        """Draws n labels from the data; None for a model that is not conditional on them."""
+        """Draws n labels from the data; None for a model that is not conditional on them.
+
+        Args:
+            model: For its `label_dim`.
+            generator: A `numpy.random.Generator`.
+            n: Number of labels.
+        """
         if not model.label_dim:
             return None
         return self.source.labels[generator.integers(len(self.source), size=n)]
 
     def fake_batches(self, subject, samples, seed):
-        """Yields generated images, uint8 [n, H, W, C], and their labels or None."""
+        """Yields generated images, uint8 [n, H, W, C], and their labels or None.
+
+        Args:
+            subject: A model, or `Images`.
+            samples: Number of images, at most.
+            seed: As `measure`.
+        """
         if isinstance(subject, data.Images):
             order = np.random.default_rng(seed).permutation(len(subject))[:samples]
             yield from ((images, None) for images, _ in self.read(subject, order))
@@ -255,7 +278,13 @@ class Evaluator:
             yield to_uint8(images[rows]), None if labels is None else labels[rows]
 
     def translations(self, model, samples, seed):
-        """Yields the model's outputs for inputs in random order, uint8 [n, H, W, C], and None."""
+        """Yields the model's outputs for inputs in random order, uint8 [n, H, W, C], and None.
+
+        Args:
+            model: A model that translates images.
+            samples: Number of outputs.
+            seed: As `measure`.
+        """
         settings = Data(**vars(self.settings) | {"batch_size": BATCH, "flip": False, "jitter": 0})
         last = len(model.stage_steps)
         batches = data.batches(model, self.inputs, settings, seed, stage=last)
@@ -265,7 +294,13 @@ class Evaluator:
             yield to_uint8(images[: samples - begin]), None
 
     def protocol(self, subject, samples, seeds) -> dict:
-        """The conditions that two results must share for their numbers to be comparable."""
+        """The conditions that two results must share for their numbers to be comparable.
+
+        Args:
+            subject: A model, or `Images`.
+            samples: Number of images that were measured.
+            seeds: The seeds of all measurements.
+        """
         folder = isinstance(subject, data.Images)
         extractor, distance = self.extractor, self.distance
         same = self.source.shape == self.image_shape
@@ -291,7 +326,7 @@ class Evaluator:
         }
 
     def notes(self, samples) -> list:
-        """Warnings for the reader of the numbers."""
+        """Warnings for the reader of numbers that were measured on so many `samples`."""
         notes = []
         if samples < FEW and "fid" in self.metrics:
             notes.append(
@@ -430,7 +465,7 @@ def open_subject(name) -> tuple:
 
 
 def describe(model, name) -> dict:
-    """The description of a model in a result, with the networks that its losses looked through."""
+    """The description of a model in a result, with a name and the networks of its losses."""
     found = {
         "name": str(name),
         "kind": type(model).__name__,

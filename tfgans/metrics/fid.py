@@ -37,7 +37,7 @@ class Moments:
         self.count = 0
 
     def add(self, features) -> "Moments":
-        """Adds rows [n, d], array or tensor.
+        """Adds rows of `features` [n, d], array or tensor.
 
         Raises:
             BadInput: The rows are not [n, d], or hold NaN or infinite values.
@@ -91,7 +91,13 @@ def fid(real, fake, ddof: int = 1) -> float:
 
 
 def fid_of_moments(real: Moments, fake: Moments, ddof: int = 1) -> float:
-    """The distance between two sets whose features were added to `Moments`."""
+    """The distance between two sets whose features were added to `Moments`.
+
+    Args:
+        real: `Moments` of the features of real images.
+        fake: Those of generated ones, of the same network.
+        ddof: 1: covariances divided by N - 1, as FID is defined; 0: by N.
+    """
     covariances = real.covariance(ddof), fake.covariance(ddof)  # refuses too few images
     if len(real.mean) != len(fake.mean):
         raise BadInput(f"{len(real.mean)} and {len(fake.mean)} features cannot be compared.")
@@ -99,7 +105,12 @@ def fid_of_moments(real: Moments, fake: Moments, ddof: int = 1) -> float:
 
 
 def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
-    """The distance between two Gaussians given by means [d] and covariances [d, d]."""
+    """The distance between two Gaussians given by means [d] and covariances [d, d].
+
+    Args:
+        mean_1, mean_2: [d].
+        covariance_1, covariance_2: [d, d], symmetric.
+    """
     mean_1, covariance_1, mean_2, covariance_2 = (
         np.asarray(x, "float64") for x in (mean_1, covariance_1, mean_2, covariance_2)
     )
@@ -119,7 +130,12 @@ def trace_of_root(covariance_1, covariance_2) -> float:
 
 
 def mean_only_fid(real, fake) -> float:
-    """|m1 - m2|^2: tensorflow-gan's `mean_only_frechet_classifier_distance`."""
+    """|m1 - m2|^2: tensorflow-gan's `mean_only_frechet_classifier_distance`.
+
+    Args:
+        real: Features, [N, d].
+        fake: Features, [M, d].
+    """
     real, fake = feature_pair(real, fake)
     return float(np.square(real.mean(axis=0) - fake.mean(axis=0)).sum())
 
@@ -129,6 +145,10 @@ def diagonal_fid(real, fake) -> float:
 
     tensorflow-gan's `diagonal_only_frechet_classifier_distance`. Its full distance divides by
     N - 1.
+
+    Args:
+        real: Features, [N, d].
+        fake: Features, [M, d].
     """
     real, fake = feature_pair(real, fake)
     spread = real.std(axis=0) - fake.std(axis=0)

@@ -21,12 +21,12 @@ PART = 32  # images that are translated at once
 
 
 def noise(x) -> np.ndarray:
-    """Images in [-1, 1] with noise of five gray values, the same each time."""
+    """Images x in [-1, 1] with noise of five gray values, the same each time."""
     return x + np.random.RandomState(0).normal(0, 2 * NOISE, x.shape).astype("float32")
 
 
 def jpeg(x) -> np.ndarray:
-    """Images [N, H, W, 1 or 3] in [-1, 1], as a JPEG file of quality 75 holds them."""
+    """Images x [N, H, W, 1 or 3] in [-1, 1], as a JPEG file of quality 75 holds them."""
     found = []
     for image in images.to_uint8(x):
         file = io.BytesIO()

@@ -16,7 +16,7 @@ from tfgans.metrics.distances import at_least, feature_pair
 
 
 def kernel_distance(real, fake) -> float:
-    """The unbiased estimate from all pairs of rows of two sets [N, d] and [M, d]."""
+    """The unbiased estimate from all pairs of rows of `real` [N, d] and `fake` [M, d]."""
     real, fake = feature_pair(real, fake)
     return mean_of_pairs(real) + mean_of_pairs(fake) - 2 * kernel(real, fake).mean()
 

@@ -27,7 +27,14 @@ def psnr(made, true, moving=None):
 
 
 def sharpness(made, true, moving=None):
-    """Sharpness of frames, sec. 4.2, in decibels, [N]: by the difference of their gradients."""
+    """Sharpness of frames, sec. 4.2, in decibels, [N]: by the difference of their gradients.
+
+    Args:
+        made: Predicted frames [N, H, W, C] in [-1, 1].
+        true: The true ones, of the same shape.
+        moving: bool [N, H, W]: pixels to look at, see `moving_pixels`; the others become -1 in
+            both. None: all pixels.
+    """
     made, true = np.asarray(made, "float64"), np.asarray(true, "float64")
     if moving is not None:
         made, true = (np.where(moving[..., None], frame, -1.0) for frame in (made, true))

@@ -17,14 +17,14 @@ OF_NETWORKS = (  # entries of the protocol that describe networks
 
 
 def write_result(result: dict, path) -> None:
-    """Writes a result as JSON; the file appears only when it is complete."""
+    """Writes a result at a path as JSON; the file appears only when it is complete."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     durable.write_text(path, json.dumps(result, indent=1) + "\n")
 
 
 def read_result(path) -> dict:
-    """Reads a result.
+    """Reads the result at a path.
 
     Raises:
         BadInput: The file is not a result.
@@ -62,7 +62,7 @@ def table(result: dict) -> str:
 
 
 def compare(first: dict, second: dict) -> str:
-    """Two results side by side, as text.
+    """The `first` and the `second` result side by side, as text.
 
     Raises:
         BadInput: Their protocols differ, or they have no metric in common.

@@ -166,7 +166,7 @@ def get(name: str) -> type:
 
 
 def name_of(word: str) -> str:
-    """The name of a model in MODELS. Case, hyphens and underscores in a word do not matter.
+    """The name of a model in MODELS for a word; case, hyphens and underscores do not matter.
 
     Raises:
         BadInput: There is none; the message has the nearest name.

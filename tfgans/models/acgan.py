@@ -179,7 +179,7 @@ class ACGAN(LatentModel):
         }
 
     def given_logits(self, image):
-        """The logits of the given classifier, [N, num_classes], up to a constant."""
+        """The given classifier's logits of an image each, [N, num_classes], up to a constant."""
         probability = self.given(image)
         if tuple(probability.shape) != (image.shape[0], self.num_classes):
             raise BadInput(

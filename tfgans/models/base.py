@@ -31,6 +31,9 @@ class BaseModel(Stepping):
         condition_dim: Length of the vectors (text, attributes) that the model is conditional on.
         uses: Methods beyond the endpoints that `tools/use.py` offers: name -> kind of the result,
             "image", "video" or "text".
+        label_names: Names of the classes, or of the attributes, where `tfgans.models.load` has
+            found them.
+        label_kind: "classes", or "attributes" if several may hold at once.
         absent: Endpoints that others of this class have and this model lacks: name -> why, and
             what to do.
     """
@@ -38,6 +41,8 @@ class BaseModel(Stepping):
     data_kind = "images"
     num_classes = 0
     condition_dim = 0
+    label_names = ()
+    label_kind = "classes"
     uses = {}
     absent = {}
 
@@ -83,7 +88,7 @@ class BaseModel(Stepping):
         raise NotImplementedError(f"{type(self).__name__} must write outputs().")
 
     def preview(self, batch):
-        """Anything that a person wants to see or hear while training.
+        """Anything of a batch that a person wants to see or hear while training.
 
         Pictures [n, H, W, C] in [-1, 1]; a table of them, [rows, columns, H, W, C], as
         `images.table` makes it; a text; a `tfgans.previews.Sound` or `Video`.
@@ -213,7 +218,7 @@ class BaseModel(Stepping):
         return self.now % every == 0
 
     def split(self, data):
-        """The `batches_per_step` batches of this step.
+        """The `batches_per_step` batches in the data of this step.
 
         Every k-th example goes to the same batch, so each batch spreads over all replicas.
         """
@@ -222,7 +227,15 @@ class BaseModel(Stepping):
         return [tf.nest.map_structure(lambda x, k=k: x[k::count], data) for k in range(count)]
 
     def add_state(self, name, value, shape=(), dtype="float32", aggregation="mean"):
-        """A saved variable that a training step may assign; replicas agree by `aggregation`."""
+        """A saved variable that a training step may assign; replicas agree by `aggregation`.
+
+        Args:
+            name: Its name.
+            value: Its start, a number.
+            shape: Its shape.
+            dtype: Its type.
+            aggregation: "mean", "sum" or "only_first_replica", as of a Keras weight.
+        """
         return self.add_weight(
             name=name,
             shape=shape,
@@ -232,22 +245,23 @@ class BaseModel(Stepping):
             aggregation=aggregation,
         )
 
-    def frozen(self, path, build, find=str):
+    def frozen(self, path, build, find=str, in_use=False):
         """A given network that a loss looks through, such as VGG or a classifier.
 
         It is loaded when training begins, and is no part of the model: it is in no snapshot, no
-        release, no player and no average. A snapshot holds the hash of its file; a training goes on
-        only with the same file.
+        player and no average. A snapshot holds the hash of its file; a training goes on only with
+        the same file. A release needs it, and holds a copy of its file, only with `in_use`.
 
         Args:
             path: The file of its weights.
             build: Path -> a function of tensors, such as `tfgans.features.vgg.keras_vgg16`.
             find: `path` -> the file, where it is the name of a release or of a run.
+            in_use: Uses of the model need it too; then the file is a `.keras` file.
 
         Returns:
             A function of tensors, to be called in losses.
         """
-        network = Frozen(path, build, find)
+        network = Frozen(path, build, find, in_use)
         self._frozen.append(network)
         return network
 
@@ -264,7 +278,13 @@ class BaseModel(Stepping):
         return copy
 
     def update_ema(self, average, network, decay):
-        """average <- decay * average + (1 - decay) * network; untrained weights are copied."""
+        """average <- decay * average + (1 - decay) * network; untrained weights are copied.
+
+        Args:
+            average: A copy that `ema_of` made.
+            network: The network that it follows.
+            decay: Share of the old value that it keeps, in [0, 1].
+        """
         for mean, live in zip(average.weights, network.weights, strict=True):
             if live.trainable:
                 mean.assign(live + tf.cast(decay, live.dtype) * (mean - live))

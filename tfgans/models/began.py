@@ -121,7 +121,7 @@ class BEGAN(LatentModel):
         return {"fake": self.error(self.generator(z, training=True))}
 
     def move_balance(self, real_error, fake_error):
-        """Moves k by proportional control; returns it and the convergence measure M."""
+        """Moves k by gamma * `real_error` - `fake_error`; returns it and the measure M."""
         balance = self.gamma * real_error - fake_error
         # Two assignments: the first one is averaged over the replicas, and only then clipped.
         self.k.assign(self.k + self.k_rate * balance)

@@ -243,7 +243,7 @@ class BiGAN(LatentModel):
         return mean + tf.exp(log_deviation) * random.normal(tf.shape(mean))
 
     def score(self, real, z):
-        """The scores of pairs (x, E(x)) and of pairs (G(z), z), both [N, 1]."""
+        """The scores of pairs (x, E(x)) of `real` and of pairs (G(z), z), both [N, 1]."""
         real_score = self.discriminator([real, self.infer(real)], training=True)
         fake_score = self.discriminator([self.generator(z, training=True), z], training=True)
         return real_score, fake_score
@@ -271,7 +271,7 @@ class BiGAN(LatentModel):
         }
 
     def errors(self, real, z):
-        """The two errors of a bidirectional autoencoder, sums over dimensions, means over N."""
+        """The errors of G(E(real)) and of E(G(z)): sums over dimensions, means over N."""
 
         def squared_distance(a, b):
             return tf.reduce_mean(tf.reduce_sum(tf.square(a - b), axis=range(1, a.shape.rank)))

@@ -239,7 +239,7 @@ class BigBiGAN(LatentModel):
         }
 
     def law(self, image, training=False):
-        """q(z | x): the mean and the deviation of each latent, both [N, latent_dim]."""
+        """q(z | x) of an image x: mean and deviation of each latent, both [N, latent_dim]."""
         mean, x = tf.split(self.encoder(image, training=training)[0], 2, axis=1)
         return mean, tf.nn.softplus(x)
 
@@ -249,19 +249,19 @@ class BigBiGAN(LatentModel):
         return mean + deviation * random.normal(tf.shape(mean))
 
     def scores(self, real):
-        """s_x, s_z and s_xz of pairs (x, E(x)) and of as many pairs (G(z), z), both [N, 3]."""
+        """s_x, s_z, s_xz of pairs (x, E(x)) of `real` and of as many (G(z), z), [N, 3] each."""
         z = self.latents(real.shape[0])
         images = tf.concat([real, self.generator(z, training=True)], axis=0)
         latents = tf.concat([self.infer(real), z], axis=0)
         return tf.split(self.discriminator([images, latents], training=True), 2)
 
     def discriminator_loss(self, real):
-        """A hinge for each score; the sum of the scores has none."""
+        """A hinge for each score, of `real` and of fakes; the sum of the scores has none."""
         real_score, fake_score = self.scores(real)
         return by_score(tf.nn.relu(1.0 - real_score) + tf.nn.relu(1.0 + fake_score))
 
     def joint_loss(self, real):
-        """The loss of G and E: the first part moves E alone, the second G alone."""
+        """The loss of G and E on `real`: the first part moves E alone, the second G alone."""
         real_score, fake_score = self.scores(real)
         terms = by_score(real_score - fake_score)
         return {"generator": terms, "encoder": terms}

@@ -422,7 +422,7 @@ class BigGAN(LatentModel):
             return self.generator_ema([z, self.one_hot(label)], training=False)
 
     def cut(self, z, truncation):
-        """Latents of a truncation, a scalar or [N]."""
+        """Latents z, cut to a truncation, a scalar or [N]."""
         if self.truncation_law == "redrawn":
             return truncated(z, truncation)
         return truncated(z, 2.0) * tf.reshape(tf.cast(truncation, "float32"), [-1, 1])
@@ -436,7 +436,11 @@ class BigGAN(LatentModel):
         return found
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
-        """As `LatentModel.sample`, with the truncation: a number, or one for each image."""
+        """As `LatentModel.sample`, with the truncation.
+
+        Args:
+            truncation: A number above 0, or one for each image; without it none.
+        """
         most = 1.0 if self.truncation_law == "scaled" else np.inf
         if truncation is not None and not (0.0 < np.min(truncation) <= np.max(truncation) <= most):
             raise BadInput(
@@ -489,7 +493,7 @@ class BigGAN(LatentModel):
         return weights_on_z(self.generator_ema, self.latent_dim, chunk)
 
     def singular_values(self, count=3):
-        """The largest singular values of all matrices of G and D, largest first.
+        """The `count` largest singular values of each matrix of G and D, largest first.
 
         They grow slowly in a training that is well, and those of G leap shortly before it collapses
         (section 4). The matrices are the stored ones, before spectral normalization.

@@ -183,7 +183,13 @@ class Colorful(TranslationModel):
         return self.classifier((lightness - 50.0) / 100.0, training=training)
 
     def classifier_loss(self, gray, ab, prior):
-        """Cross-entropy with soft labels, weighted by the rarity of each pixel's nearest bin."""
+        """Cross-entropy with soft labels, weighted by the rarity of each pixel's nearest bin.
+
+        Args:
+            gray: Lightness [N, H, W, 1] in [-1, 1].
+            ab: Colors [N, H, W, 2], a and b of CIELAB.
+            prior: Share of each bin of colors in the data, [bins].
+        """
         label = encode(ab[:, ::FACTOR, ::FACTOR], self.neighbors)
         entropy = tf.nn.softmax_cross_entropy_with_logits(label, self.logits(gray, training=True))
         rarity = tf.gather(rebalancing(prior, self.uniform_share), tf.argmax(label, axis=-1))

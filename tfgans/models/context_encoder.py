@@ -153,14 +153,20 @@ class ContextEncoder(TranslationModel):
         }
 
     def part(self, image):
-        """The part that G draws and D sees: the middle half of both sides, or the whole."""
+        """The part of an image that G draws and D sees: the middle half of both sides, or all."""
         if self.region == "random":
             return image
         rows, columns = image.shape[1:3]
         return image[:, rows // 4 : 3 * rows // 4, columns // 4 : 3 * columns // 4]
 
     def error(self, drawn, target, mask):
-        """The mean squared error of the drawn part; in the center the visible rim counts more."""
+        """The mean squared error of the drawn part; in the center the visible rim counts more.
+
+        Args:
+            drawn: G's answer.
+            target: Images [N, H, W, C] in [-1, 1].
+            mask: [N, H, W, 1], 1 where G is to draw.
+        """
         weight = 1.0
         if self.region == "center":
             weight = RIM_WEIGHT + (1.0 - RIM_WEIGHT) * self.part(mask)

@@ -167,7 +167,7 @@ class CoVST(BaseModel):
     """Makes the style of films steady that a given generator paints frame by frame.
 
     The generator is never trained. It is in exports, and in no snapshot or `.keras` file: these
-    name its file and know its hash.
+    name its file and know its hash. A release has a copy of that file.
 
     Args:
         image_shape: (height, width, channels) of the frames in training; in use any size with sides
@@ -218,7 +218,7 @@ class CoVST(BaseModel):
             build = functools.partial(
                 open_halves, direction=direction, image_channels=channels, features=features
             )
-            self.given = self.frozen(generator, build, storage.find)
+            self.given = self.frozen(generator, build, storage.find, in_use=True)
         else:
             print(UNTRAINED)
             self.encoder, self.decoder = halves_of(
@@ -289,7 +289,13 @@ class CoVST(BaseModel):
         return self.flow_weight * tf.reduce_mean(tf.square(flow - true))
 
     def losses(self, video, true, visible):
-        """The terms of both players, over all frames of the clips but the first."""
+        """The terms of both players, over all frames of the clips but the first.
+
+        Args:
+            video: Clips [N, T, H, W, C] in [-1, 1].
+            true: Their flow, [N, T, H, W, 2] in pixels, to the frame before.
+            visible: [N, T, H, W, 1], 1 where the flow holds.
+        """
         features = self.encode(video[:, 0])
         style = self.decode(features)
         terms = {"temporal": 0.0, "style": 0.0, "flow": 0.0}
@@ -313,7 +319,7 @@ class CoVST(BaseModel):
         return self.update_together(self.losses, video, true, visible)
 
     def per_frame(self, video):
-        """The style of each frame of films [N, T, H, W, C] alone, as the generator paints it."""
+        """The style of each frame of `video` [N, T, H, W, C] alone, as the generator paints it."""
         return tf.reshape(self.decode(self.encode(merged(video))), tf.shape(video))
 
     def first_frame(self, frame):
@@ -356,7 +362,7 @@ class CoVST(BaseModel):
             yield made[0].numpy()
 
     def stylize(self, video):
-        """The style of films [N, T, H, W, C] in [-1, 1], of the same shape."""
+        """The style of `video` [N, T, H, W, C] in [-1, 1], of the same shape."""
         video = tf.convert_to_tensor(video)
         count = tf.shape(video)[1]
         first, features = self.first_frame(video[:, 0])

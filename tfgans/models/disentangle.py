@@ -96,17 +96,22 @@ class Disentangle(BaseModel):
         return {"autoencoder": Adam(1e-3), "critic": Adam(1e-3)}
 
     def decode(self, content, style, training=False):
-        """Images [N, H, W, C] of contents [N, content_dim] and styles [N, style_dim]."""
+        """Images [N, H, W, C] of `content` [N, content_dim] and `style` [N, style_dim]."""
         return self.decoder(tf.concat([content, style], axis=1), training=training)
 
     def style_loss(self, of_a, of_b, same):
-        """|S_a - S_b|^2 within a group, [margin - |S_a - S_b|]+^2 between groups; the mean."""
+        """|S_a - S_b|^2 within a group, [margin - |S_a - S_b|]+^2 between groups; the mean.
+
+        Args:
+            of_a, of_b: Style codes of pairs, [N, style_dim].
+            same: [N], 1 for a pair of one group, 0 for two groups.
+        """
         square = tf.reduce_sum(tf.square(of_a - of_b), axis=1)
         missing = tf.nn.relu(self.margin - tf.sqrt(square + 1e-12))  # a slope at 0 too
         return tf.reduce_mean(same * square + (1.0 - same) * tf.square(missing))
 
     def critic_loss(self, contents, same):
-        """The cross entropy of "one group or two", from pairs of content codes."""
+        """Cross entropy of `same`, 1 or 0 for two groups, from pairs of codes in `contents`."""
         score = self.critic(self.reverse(contents, strength=self.reversal), training=True)[:, 0]
         return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(same, score))
 

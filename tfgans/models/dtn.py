@@ -182,7 +182,7 @@ class DTN(TranslationModel):
         return tf.repeat(image, self.image_shape[2], axis=-1) if self.gray_target else image
 
     def given(self, image):
-        """f, which never trains in the game: its statistics stand still too."""
+        """f of an image; it never trains in the game: its statistics stand still too."""
         return self.features(image, training=False)
 
     def made(self, image, training=True):
@@ -247,7 +247,7 @@ class DTN(TranslationModel):
         return self.given(image)
 
     def classify(self, image):
-        """The probability of each class by f and its head, [N, num_classes]."""
+        """The probability of each class of an image by f and its head, [N, num_classes]."""
         return tf.nn.softmax(self.head(self.given(image), training=False))
 
     def directions(self):

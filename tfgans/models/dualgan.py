@@ -148,7 +148,12 @@ class DualGAN(TranslationModel):
         return terms
 
     def penalty(self, judge, real, fake):
-        """(|gradient| - 1)^2 at a random point between each image and its fake."""
+        """(|gradient| - 1)^2 at a random point between each image and its fake.
+
+        Args:
+            judge: A critic.
+            real, fake: Images [N, H, W, C].
+        """
         middle = between(real, fake, random.uniform([real.shape[0], 1, 1, 1]))
         gradient = input_gradient(lambda x: judge(x, training=True), middle, [judge])
         return tf.reduce_mean(tf.square(gradient_norm(gradient) - 1.0))

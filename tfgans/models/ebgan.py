@@ -97,7 +97,7 @@ class EBGAN(LatentModel):
         return ENERGIES[self.energy](tf.square(image - rebuilt), axis=[1, 2, 3]), code
 
     def pull_away(self, code):
-        """f_PT, eq. 4: the mean squared cosine of two different codes of a batch."""
+        """f_PT, eq. 4: the mean squared cosine of two different rows of a `code` [N, D]."""
         n = code.shape[0]
         unit = tf.math.l2_normalize(code, axis=1)
         squares = tf.square(tf.matmul(unit, unit, transpose_b=True))  # [N, N]
@@ -137,9 +137,9 @@ class EBGAN(LatentModel):
         """Images [N, H, W, C] as D rebuilds them."""
         return self.discriminator(image, training=False)[0]
 
-    def preview(self, data):
+    def preview(self, batch):
         """Rows of eight, each above its reconstruction by D: real images, three rows of samples."""
-        real = tf.convert_to_tensor(data["image"][:8])
+        real = tf.convert_to_tensor(batch["image"][:8])
         shown = tf.concat([real, self(self.latents(24))], axis=0)
         return images.rows(shown, self.reconstruct(shown))
 

@@ -265,14 +265,19 @@ class FashionGAN(BaseModel):
     # The game, which both networks play with maps and with images.
 
     def drawn(self, text, before, training=False):
-        """Probabilities of new maps [N, H, W, 7], and their logits."""
+        """Probabilities of new maps [N, H, W, 7], and their logits.
+
+        Args:
+            text: Conditions [N, condition_dim].
+            before: `merged` maps of the persons, [N, H / 16, W / 16, 4].
+        """
         logits = self.generator_1(
             [self.latents(tf.shape(text)[0]), text, before], training=training
         )
         return tf.nn.softmax(logits), logits
 
     def painted(self, text, codes, training=False):
-        """Images of maps; the second value is the image too."""
+        """Images of a `text` and of the `codes` of maps; the second value is the image too."""
         image = self.generator_2([self.latents(tf.shape(text)[0]), text, codes], training=training)
         return image, image
 

@@ -124,7 +124,7 @@ class FGAN(LatentModel):
         return {"discriminator": adam(), "generator": adam()}
 
     def discriminator_loss(self, real):
-        """Minus the bound: the sum of the terms, negated, is the estimate of the divergence."""
+        """Minus the bound on `real`: the negated sum of the terms estimates the divergence."""
         fake = self.generator(self.latents(real.shape[0]), training=True)
         real_v = self.discriminator(real, training=True)
         fake_v = self.discriminator(fake, training=True)

@@ -135,7 +135,7 @@ class GANILLA(TranslationModel):
     directions = CycleGAN.directions
 
     def generators_loss(self, a, b):
-        """The terms, and the translations for the pools."""
+        """The terms of images `a` and `b` [N, H, W, C], and their translations for the pools."""
         fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)
         back_a = self.generator_ba(fake_b, training=True)
         back_b = self.generator_ab(fake_a, training=True)

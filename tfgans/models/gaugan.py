@@ -251,11 +251,11 @@ class GauGAN(TranslationModel):
     # The networks.
 
     def draw(self, seen, z=None, training=False):
-        """Photographs of semantics, and of codes [N, latent_dim] with an encoder."""
+        """Photographs of semantics, `seen`, and of codes z [N, latent_dim] with an encoder."""
         return self.generator([seen, z] if self.encoder else [seen], training=training)
 
     def encode(self, image, training=False):
-        """The mean and the log of the variance of z, [N, latent_dim] each."""
+        """The mean and the log variance of the z of each image, [N, latent_dim] both."""
         side = self.encoder_side
         if image.shape[1:3] != (side, side):
             image = tf.image.resize(image, [side, side])
@@ -264,13 +264,13 @@ class GauGAN(TranslationModel):
     # The game.
 
     def divergence(self, mean, log_variance):
-        """KL(N(mean, variance) || N(0, 1)): a sum over z, and over the whole batch."""
+        """KL(N(mean, exp(log_variance)) || N(0, 1)): a sum over z, and over the whole batch."""
         own = 0.5 * tf.reduce_sum(tf.square(mean) + tf.math.expm1(log_variance) - log_variance)
         # The mean over replicas and parts that is to come makes this the sum.
         return own * tf.distribute.get_strategy().num_replicas_in_sync * self.accumulate
 
     def fakes(self, seen, target):
-        """Photographs in the styles of the targets, in training; the terms of their codes."""
+        """Photographs of semantics, `seen`, in the styles of a target; the terms of their codes."""
         if not self.encoder:
             return self.draw(seen, training=True), {}
         mean, log_variance = self.encode(target, training=True)
@@ -279,7 +279,12 @@ class GauGAN(TranslationModel):
         return self.draw(seen, z, training=True), {"divergence": kl}
 
     def compare(self, seen, fake, real):
-        """The findings in fakes and in real images, which pass as one batch, at each scale."""
+        """The findings in fakes and in real images, which pass as one batch, at each scale.
+
+        Args:
+            seen: Semantics [N, H, W, K].
+            fake, real: Images [N, H, W, C].
+        """
         pairs = []
         for found in judged(
             self.discriminators, tf.tile(seen, [2, 1, 1, 1]), tf.concat([fake, real], 0)
@@ -332,7 +337,7 @@ class GauGAN(TranslationModel):
         return self.from_code(labels, *instances, mean)
 
     def from_code(self, labels, *rest):
-        """The same with codes [N, latent_dim] in place of photographs: normal numbers."""
+        """Photographs of `labels` and of `rest`: instances, if any, and codes [N, latent_dim]."""
         *instances, z = rest
         seen = semantics(labels, *instances or [None], self.channels)
         return self.draw(seen, tf.convert_to_tensor(z))

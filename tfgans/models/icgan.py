@@ -137,7 +137,7 @@ class IcGAN(LatentModel):
         return game | {p: Adam(1e-4, beta_1=0.1) for p in ("encoder_z", "encoder_y")}
 
     def wrong(self, label, other):
-        """Attributes of other images, [N, K], never those of the images themselves.
+        """Attributes of `other` images, [N, K], never the `label` of the images themselves.
 
         Where they are the same, one of them, drawn for each image, is flipped.
         """
@@ -164,13 +164,13 @@ class IcGAN(LatentModel):
         return {"fake": tf.reduce_mean(tf.nn.softplus(-score))}
 
     def encoder_z_loss(self, label):
-        """The squared error of z, a mean over its numbers; G is as in use, not as in training."""
+        """The squared error of z, a mean over numbers; G of z and a label is as in use."""
         z = self.latents(label.shape[0])
         fake = self.generator([z, label], training=False)
         return {"error": tf.reduce_mean(tf.square(self.encoder_z(fake, training=True) - z))}
 
     def encoder_y_loss(self, real, label):
-        """The squared error of the attributes, in -1 and 1."""
+        """The squared error of the attributes of `real`, its `label` in -1 and 1."""
         y = self.encoder_y(real, training=True)
         return {"error": tf.reduce_mean(tf.square(y - (2.0 * label - 1.0)))}
 

@@ -280,7 +280,7 @@ class ImprovedGAN(LatentModel):
         return loss | self.history_loss("generator")
 
     def history_loss(self, player):
-        """Squared distance of all weights from their means, which are constants."""
+        """Squared distance of all weights of a player from their means, which are constants."""
         if not self.history_weight:
             return {}
         pairs = zip(self.weights_of(player), self.weight_means[player], strict=True)

@@ -166,19 +166,19 @@ class InfoGAN(LatentModel):
         return tf.concat(parts, axis=1)
 
     def split_codes(self, z):
-        """The one-hot categories [N, k] of latent vectors, a list, and their continuous codes."""
+        """The one-hot categories [N, k] of latents z, a list, and their continuous codes."""
         _, *one_hots, c = tf.split(z, [self.noise_dim, *self.categories, self.continuous], axis=1)
         return one_hots, c
 
     def split_prediction(self, prediction):
-        """Splits Q's output into the logits of each category, means and deviations."""
+        """Splits Q's output, a `prediction`, into logits of each category, means and deviations."""
         sizes = [*self.categories, self.continuous, self.continuous]
         *logits, mean, log_variance = tf.split(prediction, sizes, axis=1)
         deviation = tf.exp(0.5 * log_variance) if self.learned_deviation else tf.ones_like(mean)
         return logits, mean, deviation
 
     def information(self, z, prediction):
-        """L_I, eq. 5: H(c) + E log Q(c | x), summed over the categorical and continuous codes."""
+        """L_I of z and a `prediction`, eq. 5: H(c) + E log Q(c | x), summed over all codes."""
         one_hots, c = self.split_codes(z)
         logits, mean, deviation = self.split_prediction(prediction)
         bounds = {}
@@ -256,7 +256,7 @@ class InfoGAN(LatentModel):
         return tf.concat(rows, axis=0)
 
     def traverse(self, seed=None):
-        """Images of a square grid, row by row: along each row one code runs through its values."""
+        """Images of a square grid, of a seed: along each row one code runs through its values."""
         with drawing(seed):
             return self(self.traversal_latents())
 

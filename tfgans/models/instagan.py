@@ -242,7 +242,7 @@ class InstaGAN(TranslationModel):
         return {"discriminators": adam(), "generators": adam()}
 
     def apart(self, x):
-        """An image and its masks."""
+        """An image and its masks, which x [N, H, W, C + M] holds together."""
         channels = self.image_shape[2]
         return x[..., :channels], x[..., channels:]
 
@@ -252,7 +252,7 @@ class InstaGAN(TranslationModel):
         return tf.concat([image, tf.gather(masks, order, axis=3, batch_dims=1)], axis=-1)
 
     def shown(self, fake, before):
-        """A fake with the masks of all passes, those to come empty, as a discriminator sees it."""
+        """A fake with the masks `before` it and its own, those to come empty, as D sees it."""
         image, masks = self.apart(fake)
         masks = tf.concat([*before, masks], axis=-1)
         missing = self.instances - masks.shape[3]
@@ -287,14 +287,25 @@ class InstaGAN(TranslationModel):
         return terms, fake
 
     def generators_loss(self, a, b, before_a, before_b):
-        """The terms of both directions, and the translations."""
+        """The terms of both directions, and the translations.
+
+        Args:
+            a, b: Images with masks, [N, H, W, C + M].
+            before_a, before_b: Lists of the masks of the passes before.
+        """
         ab, ba = self.generator_ab, self.generator_ba
         to_b, fake_b = self.one_way(a, ab, ba, self.discriminator_b, before_b)
         to_a, fake_a = self.one_way(b, ba, ab, self.discriminator_a, before_a)
         return {name: term + to_a[name] for name, term in to_b.items()}, (fake_a, fake_b)
 
     def discriminators_loss(self, a, b, old_a, old_b, active_a, active_b):
-        """Each judges the translations of the other domain, where that has instances left."""
+        """Each judges the translations of the other domain, where that has instances left.
+
+        Args:
+            a, b: Images with masks, [N, H, W, C + M].
+            old_a, old_b: Translations out of the pools, as a discriminator sees them.
+            active_a, active_b: bool [N]: the image has an instance left in this pass.
+        """
         real_a = self.discriminator_a(a, training=True)
         real_b = self.discriminator_b(b, training=True)
         fake_a = self.discriminator_a(old_a, training=True)

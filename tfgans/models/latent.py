@@ -102,7 +102,7 @@ class LatentModel(BaseModel):
             return self.bounded(self(*inputs, **options))
 
     def bounded(self, made):
-        """Images clipped to [-1, 1]; tokens as they are."""
+        """Images that were made, clipped to [-1, 1]; tokens as they are."""
         return tf.clip_by_value(made, -1.0, 1.0) if made.dtype.is_floating else made
 
     def condition_of(self, batch):
@@ -112,7 +112,16 @@ class LatentModel(BaseModel):
         return (batch["condition"],) if self.condition_dim else ()
 
     def condition_for(self, n, labels=None, condition=None):
-        """(label,) or (condition,) for n images, checked. Else ()."""
+        """(label,) or (condition,) for n images, checked. Else ().
+
+        Args:
+            n: Number of images.
+            labels: As `sample`.
+            condition: As `sample`.
+
+        Raises:
+            BadInput: There are others than n; or they are missing, or not wanted.
+        """
         for word, argument, given, known in (
             ("classes", "labels", labels, self.label_dim),
             ("condition", "condition", condition, self.condition_dim),

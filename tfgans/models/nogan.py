@@ -342,7 +342,7 @@ class NoGAN(TranslationModel):
         return self.decoder([image, *maps], training=training)
 
     def distance(self, found, target):
-        """The terms of the perceptual loss between an answer and images in [-1, 1]."""
+        """The terms of the perceptual loss between an answer, `found`, and a `target`."""
         own = ((target + 1.0) / 2.0 - MEAN) / DEVIATION
         return {
             "pixels": tf.reduce_mean(tf.abs(found - own)),
@@ -353,7 +353,7 @@ class NoGAN(TranslationModel):
         return self.distance(self.answer(image, training=True, encoder=True), target)
 
     def told_apart(self, fake, target):
-        """Half of the critic's cross-entropies: real images are 1, answers are 0, everywhere."""
+        """Half of the critic's cross-entropies: a `target` is 1, a `fake` 0, everywhere."""
         real_score = self.discriminator(target, training=True)
         fake_score = self.discriminator(shown(fake), training=True)
         return {
@@ -362,7 +362,7 @@ class NoGAN(TranslationModel):
         }
 
     def critic_loss(self, image, target):
-        """Phase 2: the answers are those of use, and the generator stands still."""
+        """Phase 2: the answer to an image is that of use, beside a `target`; G stands still."""
         return self.told_apart(self.answer(image), target)
 
     def discriminator_loss(self, image, target):
@@ -398,7 +398,7 @@ class NoGAN(TranslationModel):
         return self.used(image, self.decoder)
 
     def restore_alone(self, image):
-        """The same by the generator of phase 1, which has met no critic."""
+        """The answer to an image by the generator of phase 1, which has met no critic."""
         return self.used(image, self.decoder_alone)
 
     def colorize(self, image):

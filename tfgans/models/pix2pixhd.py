@@ -335,14 +335,14 @@ class Pix2PixHD(TranslationModel):
     # The networks.
 
     def draw(self, seen, training=False):
-        """Photographs of semantics (and styles); half the full size has the generator alone."""
+        """Photographs of semantics (and styles), `seen`; half the size has the generator alone."""
         if not self.enhancer or seen.shape[1] < self.image_shape[0]:
             return self.generator(seen, training=training)["image"]
         features = self.generator(mean_pool(seen), training=training)["features"]
         return self.local([seen, features], training=training)
 
     def styles_of(self, image, objects, training=False):
-        """The encoder's styles of objects: [N, H, W, style_channels], the same in each object."""
+        """Styles of an image's `objects`: [N, H, W, style_channels], equal in each object."""
         rows, columns = image.shape[1:3]
         small = self.encoder.input_shape[1:3]
         image = mean_pool(image) if (rows, columns) != small else image
@@ -355,7 +355,13 @@ class Pix2PixHD(TranslationModel):
     # The game.
 
     def losses(self, labels, instances, target):
-        """The terms of both players of this stage, and the styles of the objects."""
+        """The terms of both players of this stage, and the styles of the objects.
+
+        Args:
+            labels: Class numbers [N, H, W].
+            instances: Numbers of the objects [N, H, W], or None.
+            target: Photographs [N, H, W, C] in [-1, 1].
+        """
         seen = drawn_from = self.semantics(labels, instances)
         styles = target[..., :0]
         if self.style_channels:
@@ -424,7 +430,7 @@ class Pix2PixHD(TranslationModel):
         return self.draw(seen)
 
     def restyle(self, labels, *rest):
-        """The same in the styles of given photographs, [N, H, W, C] with these label maps."""
+        """Photographs of `labels` in styles of `rest`: instances, if any, and photographs."""
         if self.is_early(labels):
             return self.enlarged(self.restyle, labels, *rest)
         *instances, style = rest
@@ -432,11 +438,11 @@ class Pix2PixHD(TranslationModel):
         return self.draw(tf.concat([self.semantics(labels, *instances), styles], axis=-1))
 
     def is_early(self, labels):
-        """True for a map of the full size in stage 0, where no network has learned that size."""
+        """True for `labels` of the full size in stage 0, where no network has learned that size."""
         return self.enhancer and self.stage == 0 and labels.shape[1] == self.image_shape[0]
 
     def enlarged(self, function, *given):
-        """The answer of a function to half the size."""
+        """The answer of a function to half the size of what is `given`."""
         small = [x[:, ::2, ::2] if len(x.shape) == 3 else mean_pool(x) for x in given]
         return resize_nearest(function(*small), *self.image_shape[:2])
 

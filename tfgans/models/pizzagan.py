@@ -132,11 +132,17 @@ class PizzaGAN(TranslationModel):
         return composed(image, tf.where(there[:, None, None, None], removed, added))
 
     def reading_error(self, logits, label):
-        """The cross-entropy of the label: summed over classes, averaged over the batch."""
+        """Cross-entropy of `logits` and a `label`: summed over classes, averaged over images."""
         return tf.reduce_mean(of_attributes(logits, label))
 
     def modules_loss(self, k, image, label):
-        """The terms of class k, the same for both modules, and the images that they make."""
+        """The terms of class k, the same for both modules, and the images that they make.
+
+        Args:
+            k: Number of the class.
+            image: Images [N, H, W, C] in [-1, 1].
+            label: Vectors [N, num_classes] of 0 and 1.
+        """
         there = label[:, k] > 0.5
         wanted = tf.abs(label - tf.one_hot(k, self.num_classes))
         fake, mask = self.toggled(k, image, there, training=True)

@@ -348,7 +348,7 @@ class ProGAN(LatentModel):
         return self.generator.images(self.latents(n), label, self.level, self.fade)
 
     def score(self, image):
-        """D's scores [N, 1] and its guesses of the labels [N, num_classes], before softmax."""
+        """D's scores of an image, [N, 1], and its guesses of labels [N, num_classes], as logits."""
         outputs = self.discriminator(image, fade=self.fade)
         return outputs[:, :1], outputs[:, 1:]
 

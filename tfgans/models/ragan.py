@@ -67,7 +67,7 @@ class RaGAN(LatentModel):
         return {"discriminator": adam(), "generator": adam()}
 
     def scores(self, real):
-        """C(x) and C(G(z)), each [N, 1]."""
+        """C(x) of `real` and C(G(z)), each [N, 1]."""
         fake = self.generator(self.latents(real.shape[0]), training=True)
         score = self.discriminator(tf.concat([real, fake], axis=0), training=True)
         return tf.split(score, 2)

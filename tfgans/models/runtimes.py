@@ -180,7 +180,12 @@ def nodes(graph):
 
 
 def run_onnx(content, given) -> dict:
-    """The outputs of an ONNX model, under the names of the endpoint's."""
+    """The outputs of an ONNX model, under the names of the endpoint's.
+
+    Args:
+        content: The model, bytes.
+        given: Name of an input -> array; inputs that the model lacks are left out.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -203,7 +208,12 @@ def to_tflite(folder, name, signature) -> bytes:
 
 
 def run_tflite(content, given) -> dict:
-    """The outputs of a TFLite model."""
+    """The outputs of a TFLite model.
+
+    Args:
+        content: The model, bytes.
+        given: Name of an input -> array of its type.
+    """
     with warnings.catch_warnings(action="ignore"):  # that the interpreter moves to a package
         interpreter = tf.lite.Interpreter(model_content=content)
     return interpreter.get_signature_runner()(**given)

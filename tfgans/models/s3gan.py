@@ -259,7 +259,7 @@ class S3GAN(LatentModel):
         return tf.one_hot(tf.reduce_sum(passed, axis=1), self.num_classes)
 
     def inputs(self, tensor, label):
-        """The input of a network: with the labels where there are classes."""
+        """The input of a network: a `tensor`, with the label where there are classes."""
         return [tensor, label] if self.num_classes else tensor
 
     def generate(self, n):

@@ -160,7 +160,12 @@ class SEGAN(BaseModel):
         return random.normal([n, self.length >> len(self.widths), self.widths[-1]])
 
     def scores(self, noisy, clean, fake):
-        """D's scores of the clean and of the enhanced waves, [N, 1] each, given the noisy ones."""
+        """D's scores of the clean and of the enhanced waves, [N, 1] each, given the noisy ones.
+
+        Args:
+            noisy, clean: Waves [N, T, 1] in [-1, 1].
+            fake: The enhanced ones.
+        """
         real, fake = (tf.concat([wave, noisy], axis=-1) for wave in (clean, fake))
         if self.vbn == "current_real":
             return tf.split(self.discriminator(tf.concat([real, fake], axis=0), training=True), 2)
@@ -189,7 +194,7 @@ class SEGAN(BaseModel):
         }
 
     def keep_reference(self, noisy, clean):
-        """Takes the first pairs of the step, over all replicas, as the fixed reference."""
+        """Takes the first pairs of `noisy` and `clean` of all replicas as fixed reference."""
         pairs, replica = tf.concat([clean, noisy], axis=-1), tf.distribute.get_replica_context()
         if replica.num_replicas_in_sync > 1:
             pairs = replica.all_gather(pairs, axis=0)
@@ -216,7 +221,7 @@ class SEGAN(BaseModel):
         return self.length - self.overlap
 
     def start(self, n):
-        """The state before the first window: given and made samples before, fading window."""
+        """The state before the first of n windows: given and made samples before, fading window."""
         return tf.zeros([n]), tf.zeros([n]), tf.zeros([n, self.overlap])
 
     def advance(self, window, k, seed, state):

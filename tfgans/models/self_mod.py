@@ -130,7 +130,7 @@ class SelfMod(LatentModel):
     def call(self, z):
         return self.generator([z, z], training=False)
 
-    def preview(self, data):
+    def preview(self, batch):
         """Rows of eight: samples; one in which z changes the gains and biases alone; the opposite.
 
         The last two rows take the latents of the first row. In the seventh, the first of them

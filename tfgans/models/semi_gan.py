@@ -180,7 +180,7 @@ class SemiGAN(LatentModel):
         return outputs[:, :-1] - outputs[:, -1:] if self.fake_output else outputs
 
     def judge(self, image):
-        """The logits of the classes [N, K], log Z [N], and D's features [N, F], in training."""
+        """The logits of an image's classes [N, K], log Z [N], and D's features [N, F]."""
         outputs, features = self.discriminator(image, training=True)
         logits = self.class_logits(outputs)
         return logits, tf.reduce_logsumexp(logits, axis=1), tf.cast(features, "float32")

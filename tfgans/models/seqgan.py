@@ -339,9 +339,9 @@ class SeqGAN(LatentModel):
         fake = self(self.latents(real.shape[0]))
         return g | self.update("discriminator", self.discriminator_loss, real, fake)
 
-    def preview(self, data):
+    def preview(self, batch):
         """A text: some real sequences and some of the generator, with their mean NLL under it."""
-        real = data["tokens"]
+        real = batch["tokens"]
         fake = self(self.latents(len(real)))
         blocks = [
             f"{title}, {float(tf.reduce_mean(self.nll(tokens))):.3f} nats per token under the "
@@ -351,7 +351,7 @@ class SeqGAN(LatentModel):
         return "\n".join(blocks)
 
     def oracle_nll(self, n=1000, seed=0):
-        """Nats per token that n samples have under the oracle of the synthetic data.
+        """Nats per token of n samples of a `seed` under the oracle of the synthetic data.
 
         The paper's measure. It means something after training on `data.path: synthetic` only.
         """

@@ -308,7 +308,13 @@ class SinGAN(LatentModel):
         return {player: adam() for player in self.players()}
 
     def noise(self, n, shapes, first=0):
-        """Draws the noise for images of these sizes at scales first, first + 1, ..."""
+        """Draws the noise for images of these sizes at scales first, first + 1, ...
+
+        Args:
+            n: Number of images.
+            shapes: (height, width) of each scale.
+            first: Number of the first scale.
+        """
         return [random.normal([n, *shape]) for shape in self.generator.noise_shapes(shapes, first)]
 
     def latents(self, n):
@@ -347,7 +353,7 @@ class SinGAN(LatentModel):
         amplitudes.assign(amplitudes + is_new * (self.noise_weight * error - amplitudes))
 
     def fake(self, n, k):
-        """Fresh images of scale k."""
+        """n fresh images of scale k."""
         *noise, z = self.noise(n, self.shapes[: k + 1])
         coarse = self.generator.coarse(self.generator.run(noise), z)
         return self.generator.refine(k, z, coarse)
@@ -361,14 +367,25 @@ class SinGAN(LatentModel):
         }
 
     def gradient_penalty(self, score, real, fake):
-        """Mean over pixels of (|gradient over channels| - 1)^2 on the real-fake line."""
+        """Mean over pixels of (|gradient over channels| - 1)^2 on the real-fake line.
+
+        Args:
+            score: A critic.
+            real, fake: Images [N, H, W, C].
+        """
         image = between(fake, real, random.uniform([real.shape[0], 1, 1, 1]))
         gradient = input_gradient(score, image, [score])
         norm = gradient_norm(gradient, axis=3)  # [N, H, W]
         return tf.reduce_mean(tf.square(norm - 1.0))
 
     def generator_loss(self, k, real, coarse):
-        """`coarse`: the reconstruction of the scale below, upsampled."""
+        """The terms of one scale.
+
+        Args:
+            k: Its number, from the coarsest, 0.
+            real: The image at this scale, [N, H, W, C].
+            coarse: The reconstruction of the scale below, upsampled.
+        """
         fake = self.fake(real.shape[0], k)
         z = self.generator.split(self.fixed_latents())[k]
         again = self.generator.refine(k, z, coarse)
@@ -482,7 +499,7 @@ class SinGAN(LatentModel):
         return self.bounded(tf.concat(film, axis=0))
 
     def scale(self, first):
-        """The number of the scale at which a picture is injected; -1 stands for the finest one."""
+        """Number of the scale that comes `first`, where a picture is injected; -1 is the finest."""
         count = len(self.shapes)
         if not (1 <= first < count or -count < first < 0):
             raise BadInput(
@@ -491,11 +508,11 @@ class SinGAN(LatentModel):
             )
         return first % count
 
-    def preview(self, data):
+    def preview(self, batch):
         """The image, its reconstruction and seven samples at the scale of the last step."""
         k = sum(self.now > k * self.scale_steps for k in range(1, len(self.shapes)))
         pictures = [
-            self.real(k, data["image"][:1]),
+            self.real(k, batch["image"][:1]),
             self.reconstruction(k),
             self.generator.run(self.noise(7, self.shapes[: k + 1])),
         ]

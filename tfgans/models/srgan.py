@@ -186,7 +186,7 @@ class SRGAN(TranslationModel):
         return used(self.generator, image)
 
     def enlarge_smoothly(self, image):
-        """The same by SRResNet."""
+        """The enlarged image by SRResNet, which has met no discriminator."""
         return used(self.srresnet, image)
 
     def directions(self):

@@ -275,13 +275,18 @@ class StackGAN(LatentModel):
         return vectors(sentences, self)
 
     def embed(self, condition):
-        """The embeddings [N, text_dim] of bags of words; given embeddings as they are."""
+        """Embeddings [N, text_dim] of a `condition`, bags of words; given embeddings stay."""
         return self.text_encoder(condition, training=False) if self.words else condition
 
     def text_loss(self, image, condition, label):
         """A symmetric ranking: an image fits its own text better than others, and a text too.
 
         Pairs of one class do not count against each other.
+
+        Args:
+            image: Images [N, H, W, C] in [-1, 1].
+            condition: Bags of words, [N, condition_dim].
+            label: Class numbers [N].
         """
         text = self.text_encoder(condition, training=True)
         fit = tf.matmul(self.image_encoder(image, training=True), text, transpose_b=True)  # [N, N]
@@ -307,18 +312,18 @@ class StackGAN(LatentModel):
         return mean + tf.exp(log_deviation) * draw, mean, log_deviation
 
     def divergence(self, mean, log_deviation):
-        """KL(N(mean, deviation^2) || N(0, 1)), a mean over dimensions and images."""
+        """KL(N(mean, exp(log_deviation)^2) || N(0, 1)), a mean over dimensions and images."""
         square = tf.square(mean) + tf.exp(2.0 * log_deviation)
         return tf.reduce_mean(0.5 * (square - 1.0) - log_deviation)
 
     def sketch(self, latents, text, training=False):
-        """Stage I: small images, and the mean and log deviation of their condition."""
+        """Stage I of `latents` and a `text`: small images, mean and log deviation of conditions."""
         z, draw, _ = self.parts(latents)
         c, *moments = self.augmented(self.augmentation_1, text, draw)
         return self.generator_1([z, c], training=training), moments
 
     def refined(self, latents, text, training=False):
-        """Stage II: images, and the mean and log deviation of their condition.
+        """Stage II of `latents` and a `text`: images, mean and log deviation of their condition.
 
         Stage I makes its part as in use, and no gradient reaches it.
         """
@@ -327,7 +332,7 @@ class StackGAN(LatentModel):
         return self.generator_2([tf.stop_gradient(sketch), c], training=training), moments
 
     def parts(self, latents):
-        """z and the draws of the two augmentations."""
+        """z and the draws of the two augmentations, which `latents` hold."""
         return tf.split(latents, [self.noise_dim, self.augmented_dim, self.augmented_dim], axis=1)
 
     def discriminator_loss(self, discriminator, make, real, wrong, text):
@@ -378,7 +383,7 @@ class StackGAN(LatentModel):
         return self.refined(z, self.embed(condition))[0]
 
     def stage1(self, z, condition):
-        """Small images of stage I, [N, H / ratio, W / ratio, C] in [-1, 1]; arguments of `call`."""
+        """Small images of stage I of z and a `condition`, [N, H / ratio, W / ratio, C]."""
         return self.sketch(z, self.embed(condition))[0]
 
     def outputs(self, batch):
@@ -396,7 +401,7 @@ class StackGAN(LatentModel):
         return tf.stack(rows + [self(z, condition)] if self.stage == IMAGE else rows)
 
     def text_to_image(self, condition, seed):
-        """Images for texts, with latents that a seed draws."""
+        """Images for the texts of a `condition`, with latents that a seed draws."""
         with drawing(seed):
             return self(random.normal([tf.shape(condition)[0], self.latent_dim]), condition)
 

@@ -201,7 +201,7 @@ class StarGAN(TranslationModel):
         return tf.split(label, [self.first_classes, self.second_classes, 2], axis=1)
 
     def reading_error(self, logits, label):
-        """The cross-entropy of the label: summed over attributes, averaged over the batch.
+        """Cross-entropy of `logits` and a `label`: summed over attributes, averaged over images.
 
         With two data sets each image counts with the part that is known of it.
         """
@@ -229,7 +229,7 @@ class StarGAN(TranslationModel):
         }
 
     def gradient_penalty(self, real, fake):
-        """Mean of (|gradient of the sum of D's patches| - 1)^2 between each image and its fake."""
+        """Mean of (|gradient of the sum of D's patches| - 1)^2 between a `real` and its `fake`."""
         image = between(real, fake, random.uniform([real.shape[0], 1, 1, 1]))
         gradient = input_gradient(
             lambda x: self.discriminator(x, training=True)[0], image, [self.discriminator]

@@ -7,7 +7,10 @@ the constructor's arguments, and files that prove to be whole.
 
 import inspect
 import itertools
+import json
 import math
+import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -250,7 +253,7 @@ class Stepping(keras.Model):
             y: Labels, for a model with classes and an array x.
             batch_size: Examples of one batch of an array. A step takes `batches_per_step` of them;
                 a rest that fills no step is left out until the next shuffle.
-            epochs: As in Keras, and so are all others.
+            epochs, verbose, callbacks: As in Keras, and so are all others.
 
         Raises:
             BadInput: The data do not fit the model; or an argument that a game does not have, such
@@ -273,6 +276,10 @@ class Stepping(keras.Model):
 
     def train_on_batch(self, x, y=None, **more):
         """Makes one training step on a batch: `batches_per_step` times as many examples.
+
+        Args:
+            x: A batch as `fit`'s data sets hold them, or its images.
+            y: Its labels, for a model with classes and an x of images.
 
         Returns:
             The terms, name -> number.
@@ -335,6 +342,25 @@ class Stepping(keras.Model):
         """Path -> SHA-256 of the networks that losses look through; None if one is not loaded."""
         return {network.path: network.sha256 or network.expected for network in self._frozen}
 
+    def copy_frozen(self, folder):
+        """Copies the given networks that uses of the model need into the folder of a release."""
+        for network in self._frozen:
+            if network.in_use:
+                network.load()
+                folder.mkdir(exist_ok=True)
+                shutil.copyfile(network.file, folder / network.copy)
+
+    def find_frozen(self, folder):
+        """Says in which folder of a release the copies of given networks lie."""
+        for network in self._frozen:
+            network.folder = folder
+
+    def without_paths(self, config: str) -> str:
+        """The `config`, JSON of this model, with the names of given networks for their paths."""
+        for network in self._frozen:
+            config = config.replace(json.dumps(network.path), json.dumps(network.name))
+        return config
+
     def compile_from_config(self, config):
         for network in self._frozen:
             network.expected = config.get("frozen", {}).get(network.path)
@@ -363,20 +389,34 @@ class Frozen:
         path: The file of its weights.
         build: Path -> a function of tensors, its weights included.
         find: `path` -> the file.
+        in_use: Uses of the model need it too.
 
     Attributes:
+        file: The file, once it is loaded.
         sha256: Hash of the file, once it is loaded.
         expected: Hash that it must have, for a training that goes on; None for any.
+        folder: Folder of a release with a copy of the file; None outside of a release.
     """
 
-    def __init__(self, path, build, find):
-        self.path, self.build, self.find = str(path), build, find
-        self.network = self.sha256 = self.expected = None
+    def __init__(self, path, build, find, in_use):
+        self.path, self.build, self.find, self.in_use = str(path), build, find, in_use
+        self.network = self.file = self.sha256 = self.expected = self.folder = None
+
+    @property
+    def copy(self):
+        """Name of the copy in the folder of a release."""
+        return f"{self.sha256 or self.expected}.keras"
+
+    @property
+    def name(self):
+        """The last part of the path: a release does not tell where its files once lay."""
+        return pathlib.PurePath(self.path).name
 
     def load(self):
         """Loads the network, once. Raises BadInput where it is another one than before."""
         if self.network is None:
-            file = self.find(self.path)
+            copied = self.folder is not None and (self.folder / self.copy).is_file()
+            file = self.folder / self.copy if copied else pathlib.Path(self.find(self.path))
             self.sha256 = durable.sha256(file)
             if self.expected not in (None, self.sha256):
                 raise BadInput(
@@ -384,7 +424,7 @@ class Frozen:
                     f"SHA-256 was {self.expected[:16]}..., and is {self.sha256[:16]}... Put the "
                     "first one back, or begin a new run."
                 )
-            self.network = self.build(file)
+            self.network, self.file = self.build(file), file
 
     def __call__(self, *args, **kwargs):
         if self.network is None:

@@ -446,7 +446,7 @@ class StyleGAN(LatentModel):
         return self.growth.fade(self.stage, self.step)
 
     def fakes(self, n, label):
-        """Images of new latents at the resolution of this stage, some of them mixed."""
+        """n images of new latents and a `label`, of this stage's resolution, some of them mixed."""
         zs = [self.latents(n) for _ in range(2 if self.style_mixing else 1)]
         active = 2 * self.level + 2  # layers of the resolutions that are there already
         mixing, decay = self.style_mixing, self.w_avg_decay
@@ -454,7 +454,7 @@ class StyleGAN(LatentModel):
         return self.generator.synthesis.images(ws, self.level, self.fade)
 
     def score(self, image, label):
-        """D's scores [N, 1]; with labels those of the classes."""
+        """D's scores of an image, [N, 1]; with a label those of its class."""
         scores = self.discriminator(image, fade=self.fade)
         return scores if label is None else tf.reduce_sum(scores * label, 1, keepdims=True)
 
@@ -467,7 +467,7 @@ class StyleGAN(LatentModel):
         }
 
     def r1_penalty(self, real, label):
-        """Mean of |gradient of D|^2 at the real images."""
+        """Mean of |gradient of D|^2 at `real` images of a label."""
         gradient = input_gradient(lambda x: self.score(x, label), real, [self.discriminator])
         penalty = tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]))
         # One pixel here is the mean of 4^k of a full-size image, each with 1 / 4^k of its gradient.
@@ -504,7 +504,12 @@ class StyleGAN(LatentModel):
         return self.generator_ema(z, label=self.one_hot(label), **options)
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
-        """As `LatentModel.sample`, with the truncation psi: a number, or one for each image."""
+        """As `LatentModel.sample`, with the truncation.
+
+        Args:
+            truncation: The truncation psi: a number, or one for each image; without it 1, no
+                truncation.
+        """
         return super().sample(n, seed, labels=labels, truncation=truncation)
 
     def preview(self, batch):

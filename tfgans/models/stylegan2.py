@@ -415,13 +415,13 @@ class StyleGAN2(LatentModel):
         return {"generator": g, "discriminator": d}
 
     def training_styles(self, n, label):
-        """Styles for n images: moves w_avg, mixes two latents with probability `style_mixing`."""
+        """Styles for n images of a label: moves w_avg, mixes two latents by `style_mixing`."""
         zs = [self.latents(n) for _ in range(2 if self.style_mixing else 1)]
         mixing, decay, num_ws = self.style_mixing, self.w_avg_decay, self.generator.synthesis.num_ws
         return self.generator.training_styles(zs, label, mixing, decay, active=num_ws)
 
     def score(self, image, label):
-        """D's scores of images, which are augmented where `augment` is set."""
+        """D's scores of an image and its label; the image is augmented where `augment` is set."""
         if self.augmentation is not None:
             image = self.augmentation(image)
         return self.discriminator(image, label=label)
@@ -477,7 +477,7 @@ class StyleGAN2(LatentModel):
         return logs
 
     def ema_decay(self, n):
-        """0.5^(batch / half-life), the half-life in images."""
+        """0.5^(batch / half-life), the half-life in images; n is a replica's part of the batch."""
         batch = n * tf.distribute.get_strategy().num_replicas_in_sync
         half_life = 1000.0 * self.ema_kimg
         if self.ema_rampup is not None:
@@ -499,7 +499,12 @@ class StyleGAN2(LatentModel):
         return self.generator_ema(z, label=self.one_hot(label), **options)
 
     def sample(self, n, seed=None, *, labels=None, truncation=None):
-        """As `LatentModel.sample`, with the truncation psi: a number, or one for each image."""
+        """As `LatentModel.sample`, with the truncation.
+
+        Args:
+            truncation: The truncation psi: a number, or one for each image; without it 1, no
+                truncation.
+        """
         return super().sample(n, seed, labels=labels, truncation=truncation)
 
     def endpoints(self):

@@ -54,7 +54,12 @@ class TranslationModel(BaseModel):
         return found[direction]
 
     def image_spec(self, name="image", channels=None):
-        """The TensorSpec of a batch of images, with another number of channels if given."""
+        """The TensorSpec of a batch of images, with another number of channels if given.
+
+        Args:
+            name: Name of the input.
+            channels: Their number; those of `image_shape` if not given.
+        """
         *size, own = self.image_shape
         return tf.TensorSpec([None, *size, channels or own], name=name)
 
@@ -86,7 +91,12 @@ class TranslationModel(BaseModel):
             return function(*inputs)
 
     def outputs(self, batch, direction=None):
-        """Translations of the inputs in a batch, [N, H, W, C] in [-1, 1]."""
+        """Translations of the inputs in a batch, [N, H, W, C] in [-1, 1].
+
+        Args:
+            batch: Key -> tensor, of the model's kind of data.
+            direction: A name of `directions`; the main one if not given.
+        """
         inputs, function = self._function_of(direction)
         return function(*(batch[key] for key in inputs))
 

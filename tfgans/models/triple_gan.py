@@ -301,16 +301,22 @@ class TripleGAN(LatentModel):
         return optimizers | ({"pretraining": Adam(3e-4)} if self.pretrain_steps else {})
 
     def best_label(self, logits):
-        """The most probable class as a label vector, [N, K]; it has no gradient."""
+        """The most probable class of `logits` as a label vector, [N, K]; it has no gradient."""
         return tf.one_hot(tf.argmax(logits, axis=1), self.num_classes)
 
     def for_classifier(self, *tensors):
-        """The rows of a batch that C takes."""
+        """The rows of the `tensors` of a batch that C takes."""
         need_multiple(tensors[0].shape[0], self.classifier_every, "classifier_every")
         return [x[:: self.classifier_every] for x in tensors]
 
     def real_pairs(self, image, label, unlabeled):
-        """Every k-th image with its label; in between images with C's labels: [N, ...], [N, K]."""
+        """Every k-th image with its label; in between images with C's labels: [N, ...], [N, K].
+
+        Args:
+            image: Labeled images [N, H, W, C].
+            label: Their vectors [N, K].
+            unlabeled: Other images, [N, H, W, C].
+        """
         n = image.shape[0]
         need_multiple(n, self.labeled_every, "labeled_every")
         guess = self.best_label(self.classifier(unlabeled, training=True))
@@ -324,7 +330,14 @@ class TripleGAN(LatentModel):
         return self.generator([self.latents(n), label], training=True), label
 
     def discriminator_loss(self, image, label, unlabeled, others):
-        """D's terms: real pairs of a batch, generated pairs, C's pairs of the other batch."""
+        """D's terms: real pairs of a batch, generated pairs, C's pairs of the other batch.
+
+        Args:
+            image: Labeled images [N, H, W, C].
+            label: Their vectors [N, K].
+            unlabeled: Other images, [N, H, W, C].
+            others: Images of the other batch, for C.
+        """
         (others,) = self.for_classifier(others)
         guess = self.best_label(self.classifier(others, training=True))
         real_score = self.discriminator(self.real_pairs(image, label, unlabeled), training=True)
@@ -341,7 +354,14 @@ class TripleGAN(LatentModel):
         return {"fake": 0.5 * tf.reduce_mean(tf.nn.softplus(-score))}
 
     def learn(self, image, label, unlabeled, balance_weight):
-        """The terms of C without D and G, and its logits for the images without labels."""
+        """The terms of C without D and G, and its logits for the images without labels.
+
+        Args:
+            image: Labeled images [N, H, W, C].
+            label: Their vectors [N, K].
+            unlabeled: Other images, [N, H, W, C].
+            balance_weight: Weight of the term that wants all classes equally often; 0 for none.
+        """
         terms = {"classes": cross_entropy(label, self.classifier(image, training=True))}
         logits = self.classifier(unlabeled, training=True)
         answer = tf.nn.softmax(logits)

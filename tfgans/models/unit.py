@@ -232,7 +232,7 @@ class UNIT(TranslationModel):
         return {player: Adam(1e-4, beta_1=0.5) for player in self.players()}
 
     def mean(self, image, domain, training=True):
-        """The mean of the codes of images of a domain, [N, H / 4, W / 4, 4 width]."""
+        """The mean of the codes of an image of a domain, "a" or "b", [N, H / 4, W / 4, 4 width]."""
         encoder = self.encoder_a if domain == "a" else self.encoder_b
         return self.encoder_shared(encoder(image, training=training), training=training)
 
@@ -249,7 +249,7 @@ class UNIT(TranslationModel):
         return self.decoder_a(maps, training=True), self.decoder_b(maps, training=True)
 
     def crossed(self, a, b):
-        """The means of both batches, reconstructions a and b, translations to a and to b."""
+        """The means of `a` and `b`, reconstructions a and b, translations to a and to b."""
         means = self.mean(a, "a"), self.mean(b, "b")
         in_a, in_b = self.decoded(*means)
         same_a, fake_a = tf.split(in_a, 2)
@@ -257,7 +257,7 @@ class UNIT(TranslationModel):
         return means, (same_a, same_b), (fake_a, fake_b)
 
     def discriminators_loss(self, a, b):
-        """Only translations are fakes; reconstructions are not judged."""
+        """The terms on `a` and `b`: only translations are fakes; reconstructions are not judged."""
         _, _, (fake_a, fake_b) = self.crossed(a, b)
         terms = {}
         for word, judge, real, fake in (

@@ -64,12 +64,12 @@ class VAE(LatentModel):
         return {"autoencoder": Adam(5e-5, beta_1=0.5)}
 
     def posterior(self, image, training=False):
-        """q(z | x): the mean and the deviation of each latent, both [N, latent_dim]."""
+        """q(z | x) of an image: the mean and the deviation of each latent, both [N, latent_dim]."""
         mean, x = tf.split(self.encoder(image, training=training), 2, axis=1)
         return mean, 1e-6 + tf.nn.softplus(x)
 
     def reconstruction(self, image, logits):
-        """-log p(x | z): each pixel of each channel is black or white, independent of the others.
+        """-log p(x | z) of an image by `logits`: pixels are black or white, independent of others.
 
         Summed over pixels and channels, averaged over the batch.
         """

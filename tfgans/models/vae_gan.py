@@ -166,11 +166,11 @@ class VAEGAN(LatentModel):
         return "no discriminator" if no_d else "no decoder"
 
     def posterior(self, image, training=False):
-        """q(z | x): the mean and the log variance of each latent, both [N, latent_dim]."""
+        """q(z | x) of an image: mean and log variance of each latent, both [N, latent_dim]."""
         return tf.split(self.encoder(image, training=training), 2, axis=1)
 
     def divergence(self, mean, log_variance):
-        """KL(N(mean, variance) || N(0, 1)), summed over latents, averaged over the batch."""
+        """KL(N(mean, exp(log_variance)) || N(0, 1)), summed over latents, averaged over N."""
         kl = 0.5 * (tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance)
         return tf.reduce_mean(tf.reduce_sum(kl, axis=1))
 
@@ -180,7 +180,7 @@ class VAEGAN(LatentModel):
         return 0.5 * tf.reduce_mean(tf.reduce_sum(squares, axis=range(1, squares.shape.rank)))
 
     def losses(self, real):
-        """The terms of all players that move, and D's costs of each image (eq. 5 to 8)."""
+        """The terms on `real` of all players that move; D's costs of each image (eq. 5 to 8)."""
         n = real.shape[0]
         mean, log_variance = self.posterior(real, training=True)
         z = mean + tf.exp(0.5 * log_variance) * random.normal(mean.shape)

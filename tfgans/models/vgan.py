@@ -188,7 +188,7 @@ class VGAN(LatentModel):
         return self(self.starts(batch["video"]))
 
     def cross_entropy(self, video, real):
-        """The cost of D's answers, with real 1 for clips of the data and 0 for generated ones."""
+        """Cost of D's answers to `video`; `real` is 1 for clips of the data, 0 for made ones."""
         logits = self.discriminator(video, training=True)  # of real, of generated
         truth = tf.fill([logits.shape[0]], 1 - real)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits))

@@ -271,7 +271,7 @@ class Vid2Vid(BaseModel):
         return self.plan[stage][1]
 
     def chunks(self, length):
-        """The first and the last frame, exclusively, of each move on a clip."""
+        """The first and the last frame, exclusively, of each move on a clip of a `length`."""
         return [(t, min(t + self.chunk, length)) for t in range(PAST, length, self.chunk)]
 
     def networks(self, scale):
@@ -340,7 +340,7 @@ class Vid2Vid(BaseModel):
         return pooled(found, self.times)
 
     def features(self, labels, past, scale, training):
-        """The findings of the networks up to a scale: those of the generator, of the foreground."""
+        # The findings of the networks up to a scale: those of the generator, of the foreground.
         inputs, features = [labels, past], []
         if scale:
             coarse, front = self.features(mean_pool(labels), mean_pool(past), scale - 1, training)
@@ -402,7 +402,7 @@ class Vid2Vid(BaseModel):
         return terms | {self.mover: g | self.flow_terms(frames)}, made[begin:]
 
     def compare(self, judges, seen, reals, fakes):
-        """The terms of discriminators and of the generator; each fake counts against the real."""
+        # The terms of discriminators and of the generator; each fake counts against the real.
         real = judged(judges, seen, reals)
         d, g = {"real": 0.0, "fake": 0.0}, {"fake": 0.0, "features": 0.0}
         share = self.matching_weight * 4 / (self.halvings + 1) / len(judges)
@@ -425,7 +425,7 @@ class Vid2Vid(BaseModel):
         return {"discriminators": d}, g
 
     def film_terms(self, real, made, flow, found, scale):
-        """The terms of three frames `3^scale` apart, with the true flow between them."""
+        # The terms of three frames 3^scale apart, with the true flow between them.
 
         def beside(frames):
             whole = [tf.concat([frames[t] for t in triple], axis=-1) for triple in found]
@@ -440,7 +440,7 @@ class Vid2Vid(BaseModel):
         return d, {f"film_{name}": value for name, value in g.items()}
 
     def flow_terms(self, frames):
-        """The terms of the flow, and of the blend."""
+        """The terms of the flow, and of the blend, of `frames`."""
         real, before, true = (over_frames(frames, x) for x in ("real", "real_before", "true_flow"))
         sure = confidence(real, before, true)
         flow = over_frames(frames, "flow")
@@ -457,7 +457,7 @@ class Vid2Vid(BaseModel):
         return terms
 
     def clip_of(self, data):
-        """Semantics, frames and flow of a batch: lists of frames of the size of this stage."""
+        """Semantics, frames and flow in `data`: lists of frames of the size of this stage."""
         length = self.stage_length(self.stage)  # unknown in the batches
         labels, video, flow = (
             tf.unstack(data[k], length, axis=1) for k in ("map", "video", "flow")

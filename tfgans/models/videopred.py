@@ -187,7 +187,7 @@ class VideoPred(BaseModel):
         return [shrunk(frames, times) for times in reversed(range(self.scales))]
 
     def parts(self, video):
-        """The given frames as channels [N, H, W, given * C], and the next frame [N, H, W, C]."""
+        """Given frames of `video` as channels [N, H, W, given * C]; the next one [N, H, W, C]."""
         return side_by_side(video[:, : self.given], self.given), video[:, self.given]
 
     def clips(self, frames, nexts):
@@ -195,7 +195,13 @@ class VideoPred(BaseModel):
         return [tf.concat(x, axis=-1) for x in zip(self.sizes_of(frames), nexts, strict=True)]
 
     def answers(self, frames, nexts, true):
-        """Cross-entropies of D's answers, summed over the sizes: that the next frame is true."""
+        """Cross-entropies of D's answers, summed over the sizes: that the next frame is true.
+
+        Args:
+            frames: Given frames as channels, [N, H, W, given * C].
+            nexts: A next frame at each size, a list.
+            true: True for frames of the data, False for made ones.
+        """
         logits = self.discriminator(self.clips(frames, nexts), training=True)  # [N, scales]
         costs = tf.nn.softplus(-logits if true else logits)
         return tf.reduce_sum(tf.reduce_mean(costs, axis=0))

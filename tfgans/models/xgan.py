@@ -210,7 +210,7 @@ class XGAN(TranslationModel):
         return {player: Adam(rate, beta_1=0.5) for player, rate in rates.items()}
 
     def codes(self, a, b):
-        """The codes of images of both domains, [N, code_dim] each, in training.
+        """The codes of images `a` and `b`, [N, code_dim] each, in training.
 
         The shared layers see both in one batch, as their averages do, which use takes.
         """
@@ -218,7 +218,7 @@ class XGAN(TranslationModel):
         return tf.split(self.encoder_shared(tf.concat(maps, axis=0), training=True), 2)
 
     def crossed(self, code_a, code_b):
-        """Reconstructions (a, b) and translations (to a, to b), in training."""
+        """Reconstructions (a, b) and translations (to a, to b) of `code_a` and `code_b`."""
         codes = tf.concat([code_a, code_b], axis=0)
         maps = self.decoder_shared(codes, training=True)
         same_a, fake_a = tf.split(self.decoder_a(maps, training=True), 2)
@@ -226,7 +226,7 @@ class XGAN(TranslationModel):
         return (same_a, same_b), (fake_a, fake_b)
 
     def domain_loss(self, code_a, code_b):
-        """The critic's cross-entropy, whose gradient comes to the codes reversed."""
+        """The critic's cross-entropy of `code_a` and `code_b`, which get its gradient reversed."""
         logits = [
             self.domain_critic(self.reverse(code), training=True) for code in (code_a, code_b)
         ]
@@ -235,7 +235,12 @@ class XGAN(TranslationModel):
         )
 
     def semantic_loss(self, code_a, code_b, again_a, again_b):
-        """The distance of codes from those of their translations; the codes are the goals."""
+        """The distance of codes from those of their translations; the codes are the goals.
+
+        Args:
+            code_a, code_b: Codes [N, code_dim], the goals, without a gradient.
+            again_a, again_b: Codes of their translations.
+        """
         return l1_distance(tf.stop_gradient(code_a), again_a) + l1_distance(
             tf.stop_gradient(code_b), again_b
         )
@@ -254,7 +259,7 @@ class XGAN(TranslationModel):
         return terms
 
     def losses(self, a, b):
-        """The terms of the generators and of the critic, from one forward pass."""
+        """The terms of the generators and of the critic on `a` and `b`, from one forward pass."""
         code_a, code_b = self.codes(a, b)
         (same_a, same_b), (fake_a, fake_b) = self.crossed(code_a, code_b)
         # A translation to A has the code of an image of B, and the other way round.
@@ -310,7 +315,7 @@ class XGAN(TranslationModel):
         )
 
     def domain_accuracy(self, a, b):
-        """The share of images whose domain the critic reads from their codes; 0.5 is chance."""
+        """Share of `a` and `b` whose domain the critic reads from their codes; 0.5 is chance."""
         right = [
             self.domain_critic(self.encode(a, "a")) < 0,
             self.domain_critic(self.encode(b, "b")) > 0,

@@ -37,5 +37,10 @@ def attend(query, key, value, most=MOST):
 
 
 def attention_weights(query, key):
-    """How much each query takes of each value, float32 [N, Q, K]; rows sum to 1."""
+    """Share of each value for each query, float32 [N, Q, K]; rows sum to 1.
+
+    Args:
+        query: [N, Q, D].
+        key: [N, K, D].
+    """
     return tf.nn.softmax(tf.cast(tf.matmul(query, key, transpose_b=True), "float32"), axis=-1)

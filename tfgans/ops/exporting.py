@@ -12,6 +12,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import functools
+import inspect
 
 import keras
 import tensorflow as tf
@@ -62,6 +63,7 @@ def own_gradient(function):
         return function(*tensors)[0] if is_exporting() else with_gradient(*tensors)
 
     del call.__wrapped__  # else autograph would convert and call the wrapped function
+    call.__signature__ = inspect.signature(function)  # for `help`
     return tf.autograph.experimental.do_not_convert(call)
 
 

@@ -47,7 +47,7 @@ def rgb_to_lab(images):
 
 
 def lab_to_rgb(lab):
-    """L, a, b, [..., 3] -> sRGB images [..., 3] in [-1, 1]; colors outside of sRGB are cut."""
+    """CIELAB `lab` [..., 3] -> sRGB images [..., 3] in [-1, 1]; colors outside of sRGB are cut."""
     lightness, a, b = tf.unstack(lab, axis=-1)
     y = (lightness + 16.0) / 116.0
     x = tf.stack([y + a / 500.0, y, y - b / 200.0], axis=-1)

@@ -57,7 +57,12 @@ def objects(instances):
 
 
 def means(features, instances):
-    """Each pixel gets the mean of its object: [N, H, W, C] -> [N, H, W, C]."""
+    """Each pixel gets the mean of its object: [N, H, W, C] -> [N, H, W, C].
+
+    Args:
+        features: [N, H, W, C].
+        instances: Number of the object of each pixel, int32 [N, H, W].
+    """
     place, count = objects(instances)
     rows = tf.reshape(features, [-1, features.shape[-1]])
     mean = tf.math.unsorted_segment_mean(rows, place, count)
@@ -65,7 +70,12 @@ def means(features, instances):
 
 
 def of_objects(values, instances):
-    """Each pixel gets the value of the first pixel of its object: [N, H, W] -> [N, H, W]."""
+    """Each pixel gets the value of the first pixel of its object: [N, H, W] -> [N, H, W].
+
+    Args:
+        values: [N, H, W].
+        instances: Number of the object of each pixel, int32 [N, H, W].
+    """
     place, count = objects(instances)
     pixels = tf.size(place)
     first = tf.math.unsorted_segment_min(tf.range(pixels), place, count)

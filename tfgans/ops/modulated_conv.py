@@ -99,6 +99,12 @@ def filtered_conv(x, kernel, up=1, down=1):
 
     Equals: conv(x, kernel); upfirdn(conv(zeros inserted into x, kernel)) to double the resolution;
     conv(upfirdn(x), kernel) with stride 2 to halve it.
+
+    Args:
+        x: [N, H, W, I].
+        kernel: [k, k, I, O]; k is 1 or 3.
+        up: 2 to double the resolution, else 1.
+        down: 2 to halve it, else 1.
     """
     k, _, _, filters = kernel.shape
     kernel = prepared(_arranged, kernel, x.dtype, up)

@@ -15,7 +15,7 @@ BINOMIAL = (1, 3, 3, 1)
 
 
 def fir_kernel(taps=BINOMIAL, gain=1.0):
-    """Two-dimensional kernel [k, k] of a one-dimensional low-pass filter; its sum is `gain`."""
+    """Two-dimensional kernel [k, k] of a low-pass filter of k `taps` numbers; its sum is `gain`."""
     kernel = np.outer(taps, taps).astype("float32")
     return kernel * np.float32(gain / kernel.sum())
 
@@ -82,7 +82,7 @@ def _forward(x, kernel, up, down, padding):
 
 
 def upsample(x):
-    """Doubles the resolution with the binomial filter: [N, H, W, C] -> [N, 2H, 2W, C]."""
+    """Doubles the resolution of x with the binomial filter: [N, H, W, C] -> [N, 2H, 2W, C]."""
     height, width, channels = x.shape[1:]
     kernel = fir_kernel(gain=4.0)
     if channels > 4:
@@ -94,7 +94,7 @@ def upsample(x):
 
 
 def downsample(x):
-    """Halves the resolution with the binomial filter: [N, H, W, C] -> [N, H/2, W/2, C]."""
+    """Halves the resolution of x with the binomial filter: [N, H, W, C] -> [N, H/2, W/2, C]."""
     return upfirdn(x, fir_kernel(), down=(2, 2), padding=(1, 1, 1, 1))
 
 
@@ -116,14 +116,14 @@ def mean_pool(x):
 
 
 def pooled(x, times):
-    """Halves the resolution several times by `mean_pool`."""
+    """Halves the resolution of x [N, H, W, C] so many `times` by `mean_pool`."""
     for _ in range(times):
         x = mean_pool(x)
     return x
 
 
 def enlarged(x, times):
-    """Doubles the resolution several times: each pixel of [..., H, W, C] becomes four."""
+    """Doubles the resolution so many `times`: each pixel of x [..., H, W, C] becomes four."""
     for axis in (-3, -2):
         x = tf.repeat(x, 2**times, axis)
     return x

@@ -47,7 +47,13 @@ def warp(image, flow):
 
 
 def around(place, side):
-    """The two whole places around each one [N, H, W], and the weight [N, H, W, 1] of the second."""
+    """The two whole places around each one [N, H, W], and the weight [N, H, W, 1] of the second.
+
+    Args:
+        place: [N, H, W], float32, along one axis of an image, in pixels from the center of the
+            first; places outside become the nearest inside.
+        side: Length of the axis.
+    """
     place = tf.clip_by_value(place, 0.0, tf.cast(side - 1, "float32"))
     first = tf.floor(place)
     share = (place - first)[..., tf.newaxis]
@@ -72,7 +78,12 @@ def confidence(image, before, flow):
 
 
 def masked_l1(mask, a, b):
-    """Mean of |mask a - mask b| over all pixels and channels, those of mask 0 included."""
+    """Mean of |mask a - mask b| over all pixels and channels, those of mask 0 included.
+
+    Args:
+        mask: [N, H, W, 1].
+        a, b: [N, H, W, C].
+    """
     return tf.reduce_mean(tf.abs(mask * a - mask * b))
 
 

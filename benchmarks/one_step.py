@@ -1,11 +1,12 @@
 """One training step of ImageNet's networks at batch 1: `python benchmarks/one_step.py [NAMES]`.
 
 Each configuration is built at its published size in a process of its own, traced in its last stage,
-and makes two steps on one synthetic example (S3GAN: eight); the second is timed. Steps that differ, as with lazy
-penalties, count by their share of a period. Printed are the trained parameters, the operations of
-the step (two for each multiplication of matrix products and convolutions), its seconds, and the
-memory of the process: as `tfgans.memory` estimates it, and the largest resident set. `--limit`
-leaves out what is estimated to need more memory: it is traced and counted, and makes no step.
+and makes two steps on one synthetic example (S3GAN: eight); the second is timed. Steps that differ,
+as with lazy penalties, count by their share of a period. Printed are the trained parameters, the
+operations of the step (two for each multiplication of matrix products and convolutions), its
+seconds, and the memory of the process: as `tfgans.memory` estimates it, and the largest resident
+set. `--limit` leaves out what is estimated to need more memory: it is traced and counted, and makes
+no step.
 """
 
 import argparse

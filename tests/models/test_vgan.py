@@ -192,7 +192,7 @@ def onward():
 
 
 def weights(kernel, inputs, outputs, norm=True):
-    """Of a convolution with a bias, and of the gain and offset of a normalization after it."""
+    """Those of a convolution with a bias, and of a normalization with gain and offset after it."""
     return math.prod(kernel) * inputs * outputs + outputs + 2 * outputs * norm
 
 

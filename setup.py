@@ -61,7 +61,11 @@ setup(
             "array_record>=0.6",
             "importlib_resources",
         ],
-        "hf": ["datasets>=4", "huggingface_hub>=1"],  # sets by name, releases on the hub
+        "hf": [  # sets by name, releases on the hub
+            "datasets>=4",
+            "huggingface_hub>=1",
+            "numpy>=2",  # pyarrow, which datasets brings, needs it and does not say so
+        ],
         "notebooks": ["ipykernel>=6", "nbclient>=0.10", "scikit-image>=0.22"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.29"],
         "dev": [

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pages import python_of, run
 
 import tfgans
 
@@ -79,19 +80,6 @@ def test_a_wrong_word_is_noticed(capsys):
     assert not is_taken(tool, words, capsys)[0]
 
 
-def python_of(page):
-    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def run(code, names, **changes):
-    """Runs a block after changes of its sizes, all of which must be there."""
-    for old, new in changes.items():
-        assert old in code, old
-        code = code.replace(old, new)
-    exec(compile(code, "page", "exec"), names)
-
-
 @pytest.mark.thorough
 def test_python_of_the_page_on_keras(monkeypatch):
     first, loop = python_of("keras")
@@ -110,7 +98,7 @@ def test_python_of_the_page_on_keras(monkeypatch):
 
 
 def test_python_of_the_page_on_metrics(tmp_path, monkeypatch):
-    """The second block needs weights of VGG16, which nobody may pass on with this package."""
+    """The second block is that of VGG16's weights, see tests/features/test_vgg.py."""
     monkeypatch.chdir(tmp_path)
     numbers, _, network = python_of("metrics")
     run(numbers, {}, **{"1000, 16": "500, 8"})
@@ -143,3 +131,55 @@ def test_python_of_the_page_on_latents(tmp_path, monkeypatch):
     }
     run(search, names, **{"images, features)": "images, features, steps=1)"})
     assert names["search"].ws.shape[0] == 1 and (tmp_path / "latents.npz").exists()
+
+
+def test_python_of_the_page_on_scale(two_replicas):
+    """On two devices, of which this machine's other tests have the strategy already."""
+    (code,) = python_of("scale")
+    dataset = tf.data.Dataset.from_tensors({"image": np.zeros([4, 8, 8, 1], "float32")}).repeat()
+    names = {"tf": tf, "tfgans": tfgans, "dataset": dataset, "two_replicas": two_replicas}
+    changes = {
+        "tf.distribute.MirroredStrategy()": "two_replicas",
+        '"stylegan2")(image_shape=(256, 256, 3))': '"gan")(image_shape=(8, 8, 1))',
+        "10_000": "2",
+    }
+    run(code, names, **changes)
+    assert names["model"].step == 2
+
+
+def test_python_of_the_page_on_serving():
+    """The request goes through gRPC to a server that answers with the release's SavedModel.
+
+    TensorFlow Serving's own binary is not to be had as a package; it takes the same messages.
+    """
+    import concurrent.futures
+
+    import grpc
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    release = tf.saved_model.load(str(ROOT / "saved_models" / "stylegan2-fashion" / "1"))
+
+    class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):
+            given = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+            assert request.model_spec.name == "stylegan2-fashion"
+            function = release.signatures[request.model_spec.signature_name]
+            reply = predict_pb2.PredictResponse()
+            made = function(**{name: tf.constant(value) for name, value in given.items()})
+            for name, value in made.items():
+                reply.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+            return reply
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Server(), server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        names = {}
+        (code,) = python_of("serving")
+        run(code, names, **{"localhost:8500": f"127.0.0.1:{port}", "timeout=10": "timeout=120"})
+        names["channel"].close()
+        server.stop(0)
+    given = {name: value.astype("float32") for name, value in names["inputs"].items()}
+    wanted = tfgans.models.load("stylegan2-fashion")(given.pop("z"), **given)
+    np.testing.assert_allclose(names["images"], wanted, atol=1e-5)

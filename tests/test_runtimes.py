@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
+from pages import python_of, run
 
 from tfgans import models, storage, training
 from tfgans.config import Config
@@ -54,6 +55,17 @@ def test_the_files_make_the_images_of_keras_from_latents_and_seeds(exported):
     seed, n = np.int64(2**40 - 3), np.int64(4)
     found = interpreted(folder / "tflite" / "sample.tflite", seed=seed, n=n)["image"]
     np.testing.assert_allclose(found, model.sample(4, seed=2**40 - 3), rtol=0, atol=1e-7)
+
+
+def test_python_of_the_page_on_run_times(exported, monkeypatch):
+    """The block of TFLite; that of ONNX is run by tests/extras/test_onnx.py."""
+    folder, _ = exported
+    monkeypatch.chdir(folder.parents[2])
+    names = {"np": np}
+    with warnings.catch_warnings(action="ignore"):  # that the interpreter moves to a package
+        run(python_of("runtimes")[1], names, **{"dcgan/1": "d/1"})
+    wanted = models.load(folder).sample(16, seed=0)
+    np.testing.assert_allclose(names["images"], wanted, rtol=0, atol=1e-7)
 
 
 def test_noise_of_a_translation_follows_its_seed(tmp_path):

@@ -28,7 +28,7 @@ def of_file(path) -> tuple:
     if (path.parent / FILE).is_file():
         found = json.loads((path.parent / FILE).read_text(encoding="utf-8"))
         return next(((tuple(names), kind) for kind, names in found.items()), ((), "classes"))
-    return of_run(path.parent.parent)
+    return of_run(path.parent.parent) if path.parent.name == "snapshots" else ((), "classes")
 
 
 def of_run(run) -> tuple:

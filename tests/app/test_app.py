@@ -1,7 +1,9 @@
 """The page of tools/app.py by HTTP: what it offers, what it makes, what it refuses."""
 
+import csv
 import json
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -391,7 +393,15 @@ def run(tmp_path_factory, tool):
 
 def test_a_run_has_curves_and_samples(run, tmp_path):
     served = Served(str(run), tmp_path)
-    assert runs.curves(run) == [str(run / "curves.png")]
+    found = runs.curves(run)
+    table = [*csv.DictReader((run / "log.csv").open())]
+    assert {*found} == {name for name in table[0] if "/" in name}
+    for name, points in found.items():
+        assert points == [(int(row["step"]), float(row[name])) for row in table]
+    chosen = runs.first_shown(found)
+    assert {name.partition("/")[2] for name in chosen} == {"real", "fake"}
+    points = runs.drawn(found, chosen)
+    assert len(points) == len(chosen) * len(table) and {*points["curve"]} == {*chosen}
     (path, name), *_ = runs.samples(run)
     assert name == "step 20" and path.endswith("00000020.png")
     line = runs.state(served)
@@ -399,11 +409,39 @@ def test_a_run_has_curves_and_samples(run, tmp_path):
     assert list(tabs(served))[:2] == ["Training", "Generate"]
 
 
+def test_curves_are_read_again(run, tmp_path):
+    """A choice of curves stays; the menu is left alone until there is a new curve."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    page = build(Served(str(copy), tmp_path))
+    look = next(fn.fn for fn in page.fns.values() if fn.name == "look")
+    _, menu, names, plot, *_ = look([], [])
+    first = menu.value
+    assert {*names} == {*runs.curves(run)} and {*first} == {*runs.first_shown(names)}
+    one = first[:1]
+    _, menu, _, plot, *_ = look(one, names)
+    assert not isinstance(menu, gr.Dropdown)
+    assert {row[2] for row in plot.value["data"]} == {*one} and plot.visible
+    (copy / "metrics.csv").write_text("step,images,metrics/fid\n10,80,9.5\n20,160,nan\n")
+    _, menu, names, plot, *_ = look(one, names)
+    assert menu.value == one and names[-1] == "metrics/fid"
+    _, _, _, plot, *_ = look(["metrics/fid"], names)
+    rows = [list(row) for row in plot.value["data"]]  # without the value that is not finite
+    assert rows == [[10, 9.5, "metrics/fid"]]
+
+
+def test_a_long_run_has_some_of_its_points(tmp_path):
+    rows = [f"{k},{8 * k},{k / 10}" for k in range(1, 2001)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,images,generator/fake", *rows]))
+    points = runs.curves(tmp_path)["generator/fake"]
+    assert len(points) == runs.POINTS and points[1] == (5, 0.5)
+
+
 def test_a_run_uses_its_newest_snapshot_on_demand(run, tmp_path):
     served = Served(str(run), tmp_path)
     page, before = build(served), served.model
     load = next(fn.fn for fn in page.fns.values() if fn.name == "load")
-    load()
+    load([], [])
     assert served.model is not before and int(served.model.step.numpy()) == 20
 
 
@@ -415,8 +453,28 @@ def test_a_run_names_its_classes(run, tmp_path):
         page = build(Served(str(run), tmp_path))
     finally:
         facts.write_text(before)
+    assert classes_of(page) == [controls.IN_TURN, "cat", "dog", "fox"]
+
+
+def classes_of(page):
+    """The words in the list of classes."""
     lists = [block for block in page.blocks.values() if isinstance(block, gr.Dropdown)]
-    assert [name for name, _ in lists[0].choices] == [controls.IN_TURN, "cat", "dog", "fox"]
+    return [name for block in lists if block.label == "Class" for name, _ in block.choices][:4]
+
+
+def test_a_release_names_its_classes(run, tmp_path):
+    folder = tmp_path / "release"
+    folder.mkdir()
+    shutil.copy(storage.snapshots(run)[-1], folder / "model.keras")
+    numbered = classes_of(build(Served(str(folder), tmp_path)))
+    assert numbered == [controls.IN_TURN, "0", "1", "2"]
+    (folder / "labels.json").write_text('{"classes": ["cat", "dog", "fox"]}')
+    named = classes_of(build(Served(str(folder), tmp_path)))
+    assert named == [controls.IN_TURN, "cat", "dog", "fox"]
+    (folder / "labels.json").write_text('{"attributes": ["cat", "dog", "fox"]}')
+    page = build(Served(str(folder), tmp_path))
+    boxes = [block for block in page.blocks.values() if isinstance(block, gr.CheckboxGroup)]
+    assert [name for name, _ in boxes[0].choices] == ["cat", "dog", "fox"]
 
 
 def test_a_run_without_a_snapshot_shows_its_curves(run, tmp_path):

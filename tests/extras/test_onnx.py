@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import tensorflow as tf
+from pages import python_of
 from tiny import assert_same_use, inputs, new
 
 from tfgans import storage
@@ -48,6 +49,21 @@ def test_a_stranger_gets_what_keras_makes(name, tmp_path):
     assert_same_use(dict(np.load(tmp_path / "made.npz")), wanted, atol=1e-5)
     for path in (folder / "onnx").iterdir():
         onnx.checker.check_model(path, full_check=True)
+
+
+def test_python_of_the_page_on_run_times(tmp_path):
+    """The block of ONNX, in a process without TensorFlow, makes the images of Keras."""
+    model, _, _ = new("dcgan")
+    storage.release(model, "dcgan", tmp_path / "saved_models", to=["onnx"])
+    hidden = "import sys\nsys.modules['tfgans'] = sys.modules['tensorflow'] = None\n"
+    code = hidden + python_of("runtimes")[0] + "np.save('images.npy', images)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(
+        np.load(tmp_path / "images.npy"), model.sample(16, seed=0), rtol=0, atol=1e-5
+    )
 
 
 def test_any_number_of_rows(tmp_path):

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from made_weights import weight
+from pages import python_of, run
 from torch_files import write_state_dict
 
-from tfgans import features
+from tfgans import features, metrics
 from tfgans.errors import BadInput
 from tfgans.features import vgg
 
@@ -59,6 +60,14 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lpips(files):
     return vgg.LPIPS(files / "vgg16-397923af.pth", files / "vgg.pth")
+
+
+def test_python_of_the_page_on_metrics(files, monkeypatch):
+    """The block of VGG16, with random weights: nobody may pass on the real ones."""
+    monkeypatch.chdir(files)
+    names = {"np": np, "metrics": metrics}
+    run(python_of("metrics")[1], names, **{"50_000": "8"})
+    assert names["length"] > 0 and names["labels"].tolist() == [*range(8)]
 
 
 def test_numbers_of_its_own_code(lpips):

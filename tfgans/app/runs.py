@@ -1,9 +1,11 @@
 """The tab of a run: its curves and newest samples, read again every few seconds."""
 
+import math
 import pathlib
 import time
 
 import gradio as gr
+import pandas as pd
 
 from tfgans import storage
 from tfgans.app.results import caption, gallery
@@ -11,7 +13,8 @@ from tfgans.callbacks import read_rows
 from tfgans.config import Config
 
 EVERY = 5.0  # seconds between two looks
-CURVES = ("curves.png", "metrics.png")
+TABLES = ("log.csv", "metrics.csv")
+POINTS = 500  # of a curve, at most
 END = 2**62  # above the number of any step
 
 
@@ -20,9 +23,30 @@ def is_run(path) -> bool:
     return (pathlib.Path(path).expanduser() / "config.yaml").is_file()
 
 
-def curves(run) -> list:
-    """The pictures that the run draws of its losses and of its metrics, as far as there are any."""
-    return [str(path) for name in CURVES if (path := run / name).is_file()]
+def curves(run) -> dict:
+    """Name -> points (step, value) of each loss term, norm and metric, in the order of the log.
+
+    A long run gives every k-th point; those that are not finite are left out.
+    """
+    found = {}
+    for table in TABLES:
+        rows = read_rows(run / table, END)
+        for row in rows[:: -(-len(rows) // POINTS) or 1]:
+            for name in row:
+                if "/" in name and math.isfinite(value := float(row[name])):
+                    found.setdefault(name, []).append((int(row["step"]), value))
+    return found
+
+
+def first_shown(names) -> list:
+    """The curves that a page shows until a person chooses others: the terms of the losses."""
+    return [name for name in names if not name.endswith("/gradient")]
+
+
+def drawn(found, chosen) -> pd.DataFrame:
+    """The points of the chosen curves as rows of step, value and curve."""
+    rows = [(*point, name) for name in chosen for point in found.get(name, ())]
+    return pd.DataFrame(rows, columns=["step", "value", "curve"])
 
 
 def samples(run) -> list:
@@ -67,13 +91,25 @@ def show(served):
     """Builds the tab; returns the function that reads the run, its inputs and its outputs."""
     run = served.run
 
-    def look():
-        text = text_of(run)
-        return state(served), curves(run), samples(run), gr.Textbox(text, visible=bool(text))
+    def look(chosen, known):
+        text, found = text_of(run), curves(run)
+        names, menu = list(found), gr.skip()
+        if names != known:  # else an open menu would close
+            chosen = [name for name in chosen if name in names] or first_shown(names)
+            menu = gr.Dropdown(names, value=chosen, multiselect=True)
+        points = drawn(found, chosen)
+        return (
+            state(served),
+            menu,
+            names,
+            gr.LinePlot(points, visible=len(points) > 0),
+            samples(run),
+            gr.Textbox(text, visible=bool(text)),
+        )
 
-    def load():
+    def load(chosen, known):
         served.load()
-        return look()
+        return look(chosen, known)
 
     with gr.Tab("Training"):
         with gr.Row():
@@ -87,12 +123,21 @@ def show(served):
             )
         with gr.Row():
             with gr.Column(scale=3):
-                drawn = gallery("Losses", sharp=False)
+                menu = gr.Dropdown([], value=[], multiselect=True, label="Curves")
+                names = gr.State([])
+                plot = gr.LinePlot(
+                    x="step",
+                    y="value",
+                    color="curve",
+                    label="Losses and metrics",
+                    elem_classes="curves",
+                )
             with gr.Column(scale=2):
                 pictures = gallery("Samples", served.sharp)
                 text = gr.Textbox(label="Sample", visible=False, lines=12)
-        event = look, None, [line, drawn, pictures, text]
+        event = look, [menu, names], [line, menu, names, plot, pictures, text]
         options = {"api_visibility": "private", "show_progress": "hidden"}
         gr.Timer(EVERY).tick(*event, **options)
+        menu.input(*event, **options)
         newest.click(load, *event[1:], api_visibility="private", concurrency_id="model")
     return event

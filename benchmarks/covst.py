@@ -1,8 +1,9 @@
 """Flicker of a style, frame by frame and steady: `python benchmarks/covst.py RUN [options]`.
 
 The run is of a `covst`. It paints synthetic films with exact flow that no training has seen, with
-noise on each frame if wanted. For each way: the temporal error (`metrics/temporal.py`), and the
-distance to the style of each frame alone, so that a smear would show. --flow measures the network
+noise on each frame if wanted. For each way: the temporal error (`metrics/temporal.py`), the mean
+change of pixels that rest, and the distance to the style of each frame alone, so that a smear would
+show. --flow measures the network
 of `tools/data.py flow` against the exact flow in place of it.
 """
 
@@ -23,9 +24,10 @@ from tfgans.data.motion import SyntheticSquares  # noqa: E402
 from tfgans.metrics.temporal import temporal_error  # noqa: E402
 
 
-def films(side, length, count, noise=0.0):
+def films(side, length, count, noise=0.0, resting=False):
     """New films [n, T, H, W, 3] in [-1, 1], their flow, and where it leads to what is seen."""
     source = SyntheticSquares((side, side), length, first=10 * TRAINED_ON)
+    source.resting = resting
     found = [source.read(i, np.arange(length)) for i in range(count)]
     video, flow, visible = (np.stack([f[k] for f in found]) for k in ("video", "flow", "visible"))
     video = video.astype("float32") / 127.5 - 1.0
@@ -75,6 +77,7 @@ def main():
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--noise", type=float, default=0.0, help="deviation, of frames in [-1, 1]")
+    parser.add_argument("--resting", action="store_true", help="the ground rests in all films")
     parser.add_argument("--picture", help="OUT.png and OUT.gif: film, frame by frame, steady")
     parser.add_argument("--flow", type=int, metavar="STEPS", help="measure learned flow instead")
     parser.add_argument("--memory", type=int, metavar="FRAMES", help="measure memory instead")
@@ -86,8 +89,8 @@ def main():
     if args.memory:
         measure_memory(model, args.side, args.memory)
         return
-    video, flow, _ = films(args.side, args.length, args.films, args.noise)
-    clean, _, _ = films(args.side, args.length, args.films)
+    video, flow, _ = films(args.side, args.length, args.films, args.noise, args.resting)
+    clean, _, _ = films(args.side, args.length, args.films, resting=args.resting)
     ways = {"the film": [], "frame by frame": [], "steady": []}
     for film in video:
         made = model.per_frame(tf.constant(film[None]))[0], model.stylize(film[None])[0]
@@ -95,8 +98,12 @@ def main():
             way.append(np.asarray(frames))
     for name, way in ways.items():
         errors = [temporal_error(a, b, f) for a, b, f in zip(way, clean, flow, strict=True)]
-        apart = np.mean(np.abs(np.stack(way) - np.stack(ways["frame by frame"])))
-        print(f"{name}: temporal error {np.mean(errors):.4f}, {apart:.4f} from frame by frame")
+        way, alone = np.stack(way), np.stack(ways["frame by frame"])
+        change = np.abs(way[:, 1:] - way[:, :-1])[np.all(flow[:, 1:] == 0, axis=-1)]
+        print(
+            f"{name}: temporal error {np.mean(errors):.4f}, change at rest {np.mean(change):.4f}, "
+            f"{np.mean(np.abs(way - alone)):.4f} from frame by frame"
+        )
     if args.picture:
         rows = np.stack([way[0] for way in ways.values()])
         chosen = np.linspace(args.length // 2, args.length - 1, 6).round().astype(int)

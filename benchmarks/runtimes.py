@@ -52,7 +52,7 @@ def speed(name) -> dict:
     fashion = name == "stylegan2-fashion"
     model = models.load(name) if fashion else training.build(Config.load(name))
     function, signature = model.endpoints()["serving_default"]
-    given = runtimes.random_inputs(signature, 1)
+    given = serving.random_inputs(signature, 1)
     tensors = {key: tf.constant(value) for key, value in given.items()}
     with tempfile.TemporaryDirectory() as folder:
         for plain in (False, True):

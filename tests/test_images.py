@@ -74,13 +74,13 @@ def test_gif_of_pictures_that_come_one_by_one(tmp_path):
     keys = np.random.RandomState(0)
     frames = [keys.randint(0, 256, [6, 8, 3]).astype("uint8") for _ in range(3)]
     frames.insert(1, frames[0])
-    pictures = (Image.fromarray(frame) for frame in frames)
-    assert images.stream_gif(pictures, tmp_path / "film.gif", rate=20) == 4
+    timed = ((Image.fromarray(frame), 10 * k + 50) for k, frame in enumerate(frames))
+    assert images.stream_gif(timed, tmp_path / "film.gif") == 4
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 4 and film.info["loop"] == 0
         for k, frame in enumerate(frames):
             film.seek(k)
-            assert film.info["duration"] == 50
+            assert film.info["duration"] == 10 * k + 50
             found = np.asarray(film.convert("RGB")).astype(int)
             assert np.abs(found - frame).max() <= 4
 

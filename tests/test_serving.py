@@ -9,10 +9,12 @@ import exported
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from tfgans import images, models, random, storage, training
 from tfgans.config import Config
+from tfgans.models import serving
 
 SAMPLE = pathlib.Path(__file__).parent.parent / "tools" / "sample.py"
 
@@ -213,3 +215,48 @@ def test_the_release_that_comes_with_the_package(tmp_path, monkeypatch):
     found = served(seed=tf.constant(0, "int64"), n=tf.constant(20, "int64"))["image"]
     np.testing.assert_allclose(np.clip(found, -1, 1), pictures, atol=1e-5)
     assert sum(path.stat().st_size for path in folder.rglob("*")) < 8_000_000
+
+
+def compiled_by_xla(folder):
+    """Names of the functions in a SavedModel that XLA must compile."""
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    return [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
+
+
+@pytest.mark.parametrize("name", ["sngan", "pix2pix"])  # pix2pix draws inside, by dropout
+def test_an_export_for_a_gpu_is_compiled_as_a_whole(name, tmp_path):
+    model = training.build(Config.load(name, "tiny"))
+    model.export(tmp_path, machine="gpu")
+    endpoint = "sample" if name == "sngan" else "translate"
+    _, signature = model.endpoints()[endpoint]
+    served = tf.saved_model.load(str(tmp_path)).signatures[endpoint]
+    for n in (3, 1):  # any number of rows
+        given = serving.random_inputs(signature, n)
+        made = served(**{word: tf.constant(value) for word, value in given.items()})["image"]
+        wanted = model.endpoints()[endpoint][0](*map(tf.constant, given.values()))["image"]
+        assert len(made) == n
+        np.testing.assert_allclose(made, wanted, atol=1e-5)
+    assert len(compiled_by_xla(tmp_path)) >= len(model.endpoints())
+    assert (tmp_path / "machine.txt").read_text().startswith("gpu: each endpoint compiled by XLA")
+
+
+def test_an_endpoint_that_xla_cannot_have_stays_as_it_is_and_is_named(tmp_path, capsys):
+    z = tf.TensorSpec([None, 2], name="z")
+    endpoints = {
+        "twice": (lambda z: {"image": 2.0 * z}, [z]),
+        "text": (lambda z: {"text": tf.strings.as_string(z)}, [z]),
+    }
+    serving.export(endpoints, tmp_path, made_for="gpu")
+    assert "text: not compiled for a GPU, XLA says: " in capsys.readouterr().out
+    assert (tmp_path / "machine.txt").read_text().endswith("; not compiled: text\n")
+    served = tf.saved_model.load(str(tmp_path)).signatures
+    assert served["text"](z=tf.ones([1, 2]))["text"].numpy().tolist() == [[b"1.000000"] * 2]
+    np.testing.assert_array_equal(served["twice"](z=tf.ones([0, 2]))["image"], np.ones([0, 2]))
+    assert len(compiled_by_xla(tmp_path)) == 1
+
+
+def test_a_release_says_for_which_machine_it_is_made(released):
+    _, folder = released
+    assert (folder / "machine.txt").read_text().startswith("cpu: runs at once on every machine")
+    assert "machine.txt" in (folder / "model.keras.sha256").read_text()

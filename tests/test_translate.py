@@ -248,6 +248,28 @@ def test_a_gif_becomes_a_gif(restorer, run, tmp_path, capsys):
     assert made == pytest.approx(change(expected), abs=0.006)
     assert input_change == pytest.approx(change(frames / 127.5 - 1), abs=0.006)
     assert error == pytest.approx(made - input_change, abs=0.011)
+    with pytest.raises(BadInput, match="written over itself: choose another --out"):
+        run("translate", release, tmp_path / "walk.gif", "--out", tmp_path)
+    with Image.open(tmp_path / "walk.gif") as file:
+        assert file.n_frames == 4
+
+
+def test_a_gif_is_written_frame_by_frame(tmp_path):
+    """A frame is in the file before the next one is made; without loops it has none."""
+    frames = [Image.fromarray(square(t)) for t in range(4)]
+    frames[0].save(tmp_path / "walk.gif", save_all=True, append_images=frames[1:], duration=70)
+    out, sizes = tmp_path / "out" / "walk.gif", []
+
+    def made():
+        noise = np.random.RandomState(0)
+        for i in range(4):
+            sizes.append(out.stat().st_size if i else 0)
+            yield i, noise.randint(0, 256, [120, 160, 3], "uint8")  # more than a buffer holds
+
+    assert films.open_film(tmp_path / "walk.gif").save(made(), tmp_path / "out") == out
+    assert sizes == sorted({*sizes})
+    with Image.open(out) as file:
+        assert (file.n_frames, file.info["duration"]) == (4, 70) and "loop" not in file.info
 
 
 def test_an_mp4_becomes_an_mp4_with_its_sound(restorer, run, tmp_path, capsys):

@@ -225,6 +225,18 @@ def test_films_are_read_and_written(tmp_path):
     ],
 )
 def test_the_command_for_the_main_use(inputs, words):
+    assert use.command(offering(inputs), "my cats") == f"tfgans {words}"
+
+
+def offering(inputs, **more):
+    """A model with endpoints alone, and their inputs."""
     found = {name: (None, [tf.TensorSpec([None], name=n) for n in i]) for name, i in inputs.items()}
-    model = types.SimpleNamespace(endpoints=lambda: found)
-    assert use.command(model, "my cats") == f"tfgans {words}"
+    return types.SimpleNamespace(endpoints=lambda: found, **more)
+
+
+def test_the_command_for_films():
+    """A model that streams gets a film; one that makes films of images gets these."""
+    streams = offering({"serving_default": ["video"]}, stream=lambda frames: frames)
+    assert use.command(streams, "my cats") == "tfgans translate 'my cats' FILM"
+    makes = offering({"serving_default": ["image"]}, makes="video")
+    assert use.command(makes, "my cats") == "tfgans use 'my cats' serving_default image=IMAGES"

@@ -71,7 +71,7 @@ CHOICES = {
         "blobs",
     ),
     "data.direction": ("a_to_b", "b_to_a"),
-    "data.drawn": ("scenes", "turned", "cartoons", "digits"),
+    "data.drawn": ("scenes", "turned", "cartoons", "noisy", "digits"),
     "data.broken": ("skip", "fail"),
     "train.precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "train.on_nan": ("stop", "reload"),

@@ -21,6 +21,7 @@ FILES = (  # of a release
     labels.FILE,
     "saved_model.pb",
     "fingerprint.pb",
+    "machine.txt",
     "variables/*",
     "assets/*",
     "frozen/*",

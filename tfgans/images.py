@@ -159,27 +159,29 @@ def write_gif(pictures, file, rate):
     first.save(file, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
 
 
-def stream_gif(pictures, file, rate):
+def stream_gif(frames, file, loop=0):
     """Writes pictures as they come: a GIF of any length in the memory of one picture.
 
     Each has 256 colors of its own, and none is left out, so the file is larger than that of
     `write_gif`.
 
     Args:
-        pictures: Iterable of PIL images of one size.
+        frames: Iterable of pairs: a PIL image, all of one size, and for how many milliseconds it
+            is seen, in tens.
         file: Path.
-        rate: Images per second; durations are rounded to hundredths of a second.
+        loop: Number of repetitions: 0 without end, None for none.
 
     Returns:
         The number of pictures.
     """
-    count, about = 0, {"duration": round(1000 / rate), "include_color_table": True}
+    count, header = 0, {"duration": 1} | ({} if loop is None else {"loop": loop})
     with open(file, "wb") as out:
-        for picture in pictures:
-            image = picture.convert("RGB").quantize(256)
+        for picture, duration in frames:
+            image = on_checkers(picture).convert("RGB").quantize(256)
             if not count:
-                parts, _ = GifImagePlugin.getheader(image, info={"loop": 0, "duration": 0})
+                parts, _ = GifImagePlugin.getheader(image, info=header)
                 out.write(b"".join(parts))
+            about = {"duration": duration, "include_color_table": True}
             out.write(b"".join(GifImagePlugin.getdata(image, **about)))
             count += 1
         out.write(b";")

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfgans.ops import philox
 from tfgans.ops.exporting import is_plain
+from tfgans.ops.machine import is_whole
 
 _here = threading.local()  # a distribution strategy runs each replica in its own thread
 
@@ -83,7 +84,7 @@ def normal(shape, dtype="float32"):
         shape: Shape of the result; its first axis is cut where a draw is a slice of a larger one.
         dtype: A type of floats.
     """
-    draw = philox.stateless_normal if is_plain() else tf.random.stateless_normal
+    draw = philox.stateless_normal if is_plain() or is_whole() else tf.random.stateless_normal
     return _draw(draw, shape, dtype=dtype)
 
 
@@ -96,5 +97,5 @@ def uniform(shape, minval=0, maxval=1, dtype="float32"):
         maxval: The bound that no value reaches.
         dtype: A type of floats or integers.
     """
-    draw = philox.stateless_uniform if is_plain() else tf.random.stateless_uniform
+    draw = philox.stateless_uniform if is_plain() or is_whole() else tf.random.stateless_uniform
     return _draw(draw, shape, minval=minval, maxval=maxval, dtype=dtype)

@@ -190,7 +190,7 @@ def writing(run):
         ) from error
 
 
-def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
+def release(model, name, root="saved_models", more=None, to=(), machine="cpu"):
     """Writes a model as the next version of a release: SavedModel and `model.keras` in one folder.
 
     The folder appears under its number only when it is whole, so a server may watch the release.
@@ -204,6 +204,7 @@ def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
         root: Folder that holds all releases.
         more: Endpoints beyond the model's own, as `BaseModel.endpoints` gives them.
         to: Further run times, as `BaseModel.export` takes them.
+        machine: The one that will serve it, "cpu" or "gpu", as `BaseModel.export` takes it.
 
     Returns:
         The folder <root>/<name>/<version>.
@@ -218,7 +219,7 @@ def release(model, name, root="saved_models", more=None, to=()) -> pathlib.Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        model.export(partial, more, to)
+        model.export(partial, more, to, machine)
         model.save(partial / "whole.keras")
         with zipfile.ZipFile(partial / "whole.keras") as whole:  # Keras stores without compressing
             with zipfile.ZipFile(partial / "model.keras", "w", zipfile.ZIP_DEFLATED) as packed:

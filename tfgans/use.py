@@ -112,8 +112,12 @@ def command(model, name) -> str:
     inputs = {spec.name for spec in signature} - {"seed"}
     if "sample" in endpoints:
         words = ["sample", name]
+    elif inputs == {"image"} and getattr(model, "makes", "image") == "video":
+        words = ["use", name, "serving_default", "image=IMAGES"]
     elif inputs == {"image"}:
         words = ["translate", name, "IMAGES"]
+    elif inputs == {"video"} and hasattr(model, "stream"):
+        words = ["translate", name, "FILM"]
     elif inputs == {WAVE}:
         words = ["translate", name, "SOUNDS"]
     elif inputs == {"image", "source", "target"}:

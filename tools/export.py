@@ -1,7 +1,8 @@
 """Exports a run or a `.keras` file as a release: `python tools/export.py runs/stylegan2 faces`.
 
 A release holds a SavedModel. With `--to onnx tflite` it also holds a file for each endpoint that
-these run times can have; the other endpoints are listed with the reason. With `--push USER/MODEL`
+these run times can have; the other endpoints are listed with the reason. With `--machine gpu` XLA
+compiles each endpoint as a whole where the SavedModel is served. With `--push USER/MODEL`
 the release goes to the hub of Hugging Face, with a model card that tells the run's settings and
 metrics; NAME may be left out then. The login is that of `hf auth login`.
 """
@@ -14,7 +15,7 @@ import _start  # noqa: F401
 
 from tfgans import card, hub, models, storage
 from tfgans.errors import BadInput, as_typed, run_tool
-from tfgans.models import runtimes
+from tfgans.models import runtimes, serving
 
 
 def arguments():
@@ -25,6 +26,8 @@ def arguments():
     add("--root", default="saved_models", metavar="DIR", help="folder of releases")
     add("--to", nargs="+", default=[], choices=runtimes.RUN_TIMES, metavar="WORD",
         help="further run times: onnx, tflite")  # fmt: skip
+    add("--machine", default="cpu", choices=serving.MACHINES,
+        help="the machine that will serve it (default cpu, which every machine runs)")  # fmt: skip
     add("--push", metavar="USER/MODEL", help="upload it to this repository of the hub")
     return parser
 
@@ -38,7 +41,9 @@ def main():
         hub.create(args.push)
     with tempfile.TemporaryDirectory() as scratch:
         root = args.root if args.name else scratch
-        folder = storage.release(model, args.name or "release", root, to=args.to)
+        name = args.name or "release"
+        folder = storage.release(model, name, root, to=args.to, machine=args.machine)
+        print(f"Made for {(folder / serving.MACHINE).read_text().strip()}.")
         if args.name:
             print(f"Written: {folder}")
         if args.push:

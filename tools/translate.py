@@ -12,7 +12,7 @@ A model of label maps, such as GauGAN, gets files of class numbers (docs/data.md
 files of the same names if it takes them, and --style with a photograph if the endpoint takes one.
 
 A model of films that hands something on from frame to frame, such as CoVST, gets a film: its frames
-are read, translated and written one after the other, so an MP4 or a folder may have any length.
+are read, translated and written one after the other, so it may have any length.
 A model of films of label maps, such as vid2vid, gets a folder of such files, those of one film in
 the order of their numbers, and --first with a film that begins as the wanted one, if the model does
 not make the first frames. It writes a GIF, or with --film a folder of frames. Maps are read and
@@ -53,7 +53,7 @@ from tfgans.errors import BadInput, as_typed, command, nearest, run_tool, seed, 
 from tfgans.metrics import hidden
 
 SHOWN = 8  # rows of the picture of hidden details
-RATE = 10  # frames per second of a film of label maps
+DURATION = 100  # milliseconds of a frame of a film of label maps
 INPUTS = {  # of endpoints that this tool offers: the main one -> all that may stand beside it
     "image": {"image", "seed", "source", "target"},
     "map": {"map", "instances", "style", "seed"},
@@ -334,7 +334,7 @@ def make_film(model, path, args):
     else:
         out.mkdir(parents=True, exist_ok=True)
         out = out / f"{path.stem}.gif"
-        images.stream_gif(map(images.picture, frames()), out, RATE)
+        images.stream_gif(((images.picture(x), DURATION) for x in frames()), out)
     print(f"Written: {error.frames} frames to {out}. {error}")
 
 

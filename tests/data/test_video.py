@@ -12,7 +12,7 @@ from tfgans import images
 from tfgans.config import Config, Data
 from tfgans.data import DataError, batches, resolve
 from tfgans.data.label_maps import palette
-from tfgans.data.motion import SyntheticDigits, SyntheticSquares, glyph, walk
+from tfgans.data.motion import NoisySquares, SyntheticDigits, SyntheticSquares, glyph, walk
 from tfgans.data.unpaired import resolve as resolve_unpaired
 from tfgans.data.video import FilmFiles, FrameFolders, Strips, open_films, sampled
 from tfgans.errors import BadInput
@@ -334,6 +334,24 @@ def test_squares_have_their_own_textures_and_labels():
     assert len(palette(3)) == len(source.legend)
     again = SyntheticSquares((48, 48, 3), 3, first=7).read(0, [1, 2])
     np.testing.assert_array_equal(again["video"], source.read(7, [1, 2])["video"])
+
+
+def test_noise_is_new_in_each_frame(monkeypatch):
+    """A ground at rest, and squares that move; a frame has the same noise whenever it is read."""
+    noisy = NoisySquares((48, 48, 3), 4).read(0, range(4))
+    assert not noisy["flow"][noisy["map"] == 0].any() and noisy["flow"].any()
+    monkeypatch.setattr(SyntheticSquares, "resting", True)
+    clean = SyntheticSquares((48, 48, 3), 4).read(0, range(4))
+    for key in ("flow", "visible", "map"):
+        np.testing.assert_array_equal(clean[key], noisy[key])
+    assert noisy["video"].dtype == np.uint8
+    noise = noisy["video"].astype(float) - clean["video"]
+    inside = (clean["video"] > 80).all(axis=0) & (clean["video"] < 175).all(axis=0)  # not clipped
+    found = np.corrcoef(noise[:, inside])
+    assert noise[:, inside].std() == pytest.approx(20, rel=0.05)
+    np.testing.assert_allclose(found, np.eye(4), atol=0.1)
+    again = NoisySquares((48, 48, 3), 4).read(0, [2])
+    np.testing.assert_array_equal(again["video"][0], noisy["video"][2])
 
 
 def test_a_mirrored_flow_still_leads_back():

@@ -17,6 +17,7 @@ from tfgans.data.synthetic import polygons
 from tfgans.errors import BadInput
 from tfgans.features import own_small
 from tfgans.images import to_uint8
+from tfgans.ops import machine
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools" / "evaluate.py"
 
@@ -96,6 +97,15 @@ def test_values_are_those_of_the_whole_sets_at_once(model, evaluator, real):
     assert result["values"]["own_fid"]["mean"] == pytest.approx(np.mean(runs))
     assert result["values"]["own_fid"]["std"] == pytest.approx(np.std(runs, ddof=1))
     assert runs[0] != runs[1]
+
+
+def test_many_images_are_made_under_xla_on_a_gpu(model, evaluator, monkeypatch, capsys):
+    here = evaluator(metrics=["fid"])(model, {})["values"]["own_fid"]["runs"]
+    monkeypatch.setenv("TFGANS_MACHINE", "gpu")
+    monkeypatch.setattr(machine, "MANY", 6)  # two seeds of three batches
+    there = evaluator(metrics=["fid"])(model, {})["values"]["own_fid"]["runs"]
+    assert there == pytest.approx(here, rel=1e-3)
+    assert "6 calls with one shape: XLA compiles all as one." in capsys.readouterr().out
 
 
 def test_numbers_have_their_names(evaluator, real):

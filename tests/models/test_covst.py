@@ -144,6 +144,33 @@ def test_terms(planted):
     assert float(masked_squares(half, tf.ones([1, 4, 8, 3]), 0.0)) == pytest.approx(0.5)
 
 
+def test_longer_clips_show_what_is_handed_on(planted, monkeypatch):
+    """A mask of 1 and no flow: all frames keep the first one's style; their terms are means."""
+    model = planted(1, [0.0, 0.0])
+    monkeypatch.setattr(model, "length", 4)
+    nothing, all_seen = tf.zeros([2, 4, 16, 16, 2]), tf.ones([2, 4, 16, 16, 1])
+    style = model.per_frame(VIDEO).numpy()
+    apart = [np.mean((style[:, 0] - style[:, t]) ** 2) for t in range(4)]
+    terms = model.losses(VIDEO[:, :4], nothing, all_seen)["mask"]
+    assert float(terms["temporal"]) == pytest.approx(1e5 * np.mean(apart[:3]), rel=1e-4)
+    terms = model.losses(VIDEO[:, :4], nothing, 0.0 * all_seen)["mask"]
+    assert float(terms["style"]) == pytest.approx(2e4 * np.mean(apart[1:]), rel=1e-4)
+
+
+def test_the_flow_learns_from_all_neighbors():
+    """Stage 0 sees each frame of a clip but the first, beside the one before it."""
+    model = small(length=3)
+    model.compile(run_eagerly=True)
+    model.update = lambda player, loss, *tensors: moves.append((player, loss, tensors)) or {}
+    true, moves = tf.random.stateless_normal([2, 3, 16, 16, 2], [0, 1]), []
+    model.train_on_batch({"video": VIDEO[:, :3], "flow": true, "visible": true[..., :1]})
+    ((player, loss, (frame, before, flow)),) = moves
+    assert player == "flow" and loss == model.flow_loss
+    np.testing.assert_array_equal(frame, tf.concat([VIDEO[0, 1:3], VIDEO[1, 1:3]], 0))
+    np.testing.assert_array_equal(before, tf.concat([VIDEO[0, :2], VIDEO[1, :2]], 0))
+    np.testing.assert_array_equal(flow, tf.concat([true[0, 1:], true[1, 1:]], 0))
+
+
 def test_moves():
     """Stage 0 moves the flow alone; the generator never moves, in 20 steps."""
     model, settings, source = new("covst", eager=False)
@@ -217,9 +244,13 @@ def test_a_given_generator(cyclegan, tmp_path):
         small(generator="nowhere")(VIDEO)
 
 
-def test_generators_that_cannot_be_cut():
+def test_generators_that_cannot_be_cut(tmp_path):
     with pytest.raises(BadInput, match="no residual blocks"):
         halves_of(build_unet((16, 16, 3), 3, 2))
+    maps, _, _ = new("pix2pixhd")
+    storage.save(maps, tmp_path / "maps.keras")
+    with pytest.raises(BadInput, match="paints label maps.*vid2vid"):
+        small(generator=str(tmp_path / "maps.keras"))(VIDEO)
 
 
 def test_a_film_as_a_stream(model):

@@ -1,4 +1,4 @@
-"""VGAN: sizes and weights, a mask of 0 is a still, gradients of the background, the game."""
+"""VGAN: sizes and weights, a mask of 0 is a still, gradients of the background, first frames."""
 
 import math
 
@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 from tiny import trainable, without_numbers
 
+from tfgans import images, use
 from tfgans.errors import BadInput
 from tfgans.models.vgan import VGAN, build_discriminator
 
 CONTRACT = {
+    "games": [{}, {"from_frame": True}],
     # D's two answers: real and generated.
     "replace_score": lambda rows, outputs, score: tf.concat([score, tf.zeros_like(score)], axis=1),
 }
@@ -174,6 +176,121 @@ def test_layers_are_clips(model):
     blend = share * made["foreground"] + (1.0 - share) * made["background"]
     np.testing.assert_allclose(made["video"], blend, atol=1e-6)
     np.testing.assert_allclose(made["video"], model.sample(2, seed=3), atol=1e-6)
+
+
+# The version that continues a first frame.
+
+FRAMES = tf.constant(np.random.RandomState(1).uniform(-1, 1, [3, 16, 16, 3]), "float32")
+
+
+@pytest.fixture(scope="module")
+def onward():
+    keras.utils.set_random_seed(2)
+    found = small(from_frame=True)
+    found.compile(run_eagerly=True)
+    return found
+
+
+def weights(kernel, inputs, outputs, norm=True):
+    """Of a convolution with a bias, and of the gain and offset of a normalization after it."""
+    return math.prod(kernel) * inputs * outputs + outputs + 2 * outputs * norm
+
+
+def test_the_networks_from_a_frame():
+    """As in the authors' code for beaches, layer by layer: 128 channels, a code of 4x4x1024."""
+    with without_numbers():
+        model = VGAN(from_frame=True, width=128)
+    found = [x for x in model.generator.layers if "conv" in x.name]
+    down = [x for x in found if type(x) is keras.layers.Conv2D]
+    assert [x.output.shape[1:] for x in down] == [
+        (32, 32, 128), (16, 16, 256), (8, 8, 512), (4, 4, 1024),
+    ]  # fmt: skip
+    three = [x for x in found if isinstance(x, keras.layers.Conv3DTranspose)]
+    assert [x.output.shape[1:] for x in three] == [
+        (2, 4, 4, 1024), (4, 8, 8, 512), (8, 16, 16, 256), (16, 32, 32, 128),
+    ]  # fmt: skip
+    assert three[0].kernel_size == (2, 1, 1) and three[1].kernel_size == (4, 4, 4)
+    two = [x for x in found if isinstance(x, keras.layers.Conv2DTranspose)]
+    assert [x.output.shape[1:] for x in two] == [(8, 8, 512), (16, 16, 256), (32, 32, 128)]
+    assert model.generator.output["video"].shape[1:] == (32, 64, 64, 3)
+    square, cube = (4, 4), (4, 4, 4)
+    encoder = weights(square, 3, 128, norm=False) + sum(
+        weights(square, n, 2 * n) for n in (128, 256, 512)
+    )
+    background = sum(weights(square, 2 * n, n) for n in (512, 256, 128))
+    foreground = weights((2, 1, 1), 1024, 1024) + sum(
+        weights(cube, 2 * n, n) for n in (512, 256, 128)
+    )
+    heads = weights(square, 128, 3, norm=False) + weights(cube, 128, 4, norm=False)
+    assert trainable(model.generator) == encoder + background + foreground + heads
+    judge = weights(cube, 3, 128, norm=False) + sum(
+        weights(cube, n, 2 * n) for n in (128, 256, 512)
+    )
+    judge += weights((2, 4, 4), 1024, 2, norm=False)
+    assert trainable(model.discriminator) == judge
+    norms = [x for x in model.generator.layers if "normalization" in x.name]
+    assert [x.gamma.shape[0] for x in norms if x.epsilon == 1e-3] == [256, 512, 1024]
+
+
+def test_the_first_frame_is_held_and_no_mask(onward, monkeypatch):
+    """10 * mean |v_1 - x_1| of the first frame alone; the mask costs nothing."""
+    assert {*onward.generator_loss(FRAMES)} == {"fake", "first"}
+    given = np.random.RandomState(2).uniform(-1, 1, [3, 4, 16, 16, 3]).astype("float32")
+    given[:, 0] = FRAMES - 0.3
+    monkeypatch.setattr(onward, "generator", lambda frames, training: {"video": given})
+    assert float(onward.generator_loss(FRAMES)["first"]) == pytest.approx(3.0, rel=1e-5)
+    given[:, 0] = FRAMES
+    assert float(onward.generator_loss(FRAMES)["first"]) == 0.0
+    assert {*small(from_frame=True, two_streams=False).generator_loss(FRAMES)} == {"fake", "first"}
+
+
+@pytest.mark.parametrize("term", ["fake", "first"])
+def test_each_term_reaches_the_encoder(onward, term):
+    """All of it, its first layer too, and the heads of both streams."""
+    network = onward.generator
+    with tf.GradientTape() as tape:
+        cost = onward.generator_loss(FRAMES)[term]
+    found = tape.gradient(cost, [w.value for w in network.trainable_variables])
+    assert all(gradient is not None and np.any(gradient) for gradient in found)
+
+
+def test_different_frames_make_different_clips(onward):
+    """D's clips and G's begin with the frames of the batch, and nothing is drawn."""
+    moves, video = [], tf.stack(4 * [FRAMES], axis=1) * [[[[[1.0]]], [[[0.5]]], [[[0.0]]], [[[0]]]]]
+    onward.update = lambda player, loss, *tensors: moves.append((player, tensors)) or {}
+    onward.train_on_batch({"video": video})
+    del onward.update
+    (first, (real, start)), (second, (again,)) = moves
+    assert (first, second) == ("discriminator", "generator")
+    np.testing.assert_array_equal(real, video)
+    for frames in (start, again):
+        np.testing.assert_array_equal(frames, FRAMES)
+    made = onward.outputs({"video": video.numpy()}).numpy()
+    assert made.shape == (3, 4, 16, 16, 3) and np.ptp(made, axis=0).max() > 0
+    np.testing.assert_array_equal(made, onward(FRAMES))
+    shown = np.asarray(onward.preview({"video": video}))
+    assert shown.shape == (10, 4, 16, 16, 3)  # of two samples
+    np.testing.assert_array_equal(shown[0], video[0])
+
+
+def test_a_frame_is_continued_in_use(onward, tmp_path):
+    """From a file to a film, and in an export without tfgans."""
+    export = tmp_path / "export"
+    onward.export(export)
+    served = tf.saved_model.load(str(export)).signatures
+    np.testing.assert_allclose(
+        served["serving_default"](image=FRAMES)["video"], onward(FRAMES), atol=2e-6
+    )
+    assert {*served["layers"](image=FRAMES)} == {"video", "foreground", "mask", "background"}
+    images.save_grid(FRAMES[:1], tmp_path / "still.png")
+    made, found, _ = use.call(onward, "serving_default", {"image": str(tmp_path / "still.png")})
+    assert made["video"].shape == (1, 4, 16, 16, 3)
+    files = use.write(made, found, tmp_path / "onward")
+    assert [file.name for file in files] == ["onward.gif", "onward.png"]
+    with pytest.raises(BadInput, match="serving_default takes image=FILE"):
+        onward.sample(2, seed=0)
+    with pytest.raises(BadInput, match="draws nothing at random"):
+        use.call(onward, "sample", {})
 
 
 def test_settings_that_do_not_fit():

@@ -11,6 +11,7 @@ from tfgans.ops.exporting import exporting
 from tfgans.ops.machine import kind
 from tfgans.ops.pointwise import (
     biased_leaky_relu,
+    choose,
     clip,
     scale_channels,
     styled_activation,
@@ -34,6 +35,10 @@ def plain_styled(x, scale, noise, bias):
     return tf.nn.leaky_relu(x * scale[:, None, None, :] + noise + bias, 0.2)
 
 
+def limited(function):
+    return lambda *tensors: tf.clip_by_value(function(*tensors), -0.4, 0.4)
+
+
 def derivatives(function, *tensors):
     """The value, its gradients, and the gradients of the squared norm of these gradients."""
     weights = numbers(*tensors[0].shape, seed=9)
@@ -48,10 +53,18 @@ def derivatives(function, *tensors):
     return [y, *first, *outer.gradient(size, tensors)]
 
 
+SIDES = tf.constant([True, False])[:, None, None, None]
 CASES = [
     (scale_channels, plain_scale, [(2, 3)]),
     (biased_leaky_relu, plain_activation, [(3,)]),
+    (functools.partial(biased_leaky_relu, limit=0.4), limited(plain_activation), [(3,)]),
+    (
+        functools.partial(styled_activation, limit=0.4),
+        limited(plain_styled),
+        [(2, 3), (2, 4, 5, 1), (3,)],
+    ),
     (functools.partial(clip, limit=0.7), lambda x: tf.clip_by_value(x, -0.7, 0.7), []),
+    (functools.partial(choose, SIDES), functools.partial(tf.where, SIDES), [(2, 4, 5, 3)]),
     (styled_activation, plain_styled, [(2, 3), (2, 4, 5, 1), (3,)]),
     (styled_activation, plain_styled, [(2, 3), (1, 4, 5, 1), (3,)]),
 ]
@@ -82,15 +95,17 @@ def test_half_precision_rounds_once():
 def test_the_machine_decides_what_is_compiled(monkeypatch):
     """The graph holds calls of compiled functions, or it does not."""
 
-    def launches(machine, dtype):
+    def launches(machine, dtype, function=lambda x: scale_channels(x, tf.ones([2, 3]))):
         monkeypatch.setenv("TFGANS_MACHINE", machine)
         x = tf.TensorSpec([2, 4, 5, 3], dtype)
-        step = tf.function(lambda x: scale_channels(x, tf.ones([2, 3])))
+        step = tf.function(lambda x: function(x))
         calls = step.get_concrete_function(x).graph.get_operations()
         return any("PartitionedCall" in call.type for call in calls)
 
     assert [launches("cpu", "float32"), launches("cpu", "bfloat16")] == [False, True]
     assert [launches("gpu", "float32"), launches("plain", "bfloat16")] == [True, False]
+    one = functools.partial(biased_leaky_relu, bias=tf.zeros([3], "bfloat16"))
+    assert [launches("gpu", "bfloat16", one), launches("cpu", "bfloat16", one)] == [True, False]
     with exporting():  # as for a CPU
         assert [launches("gpu", "float32"), launches("gpu", "bfloat16")] == [False, True]
     monkeypatch.setenv("TFGANS_MACHINE", "abacus")

@@ -109,16 +109,27 @@ class GIF(Images):
         return f"{self.path}, frame {i}"
 
     def save(self, frames, folder):
-        made, durations = [], []
-        for i, frame in frames:
-            made.append(images.on_checkers(images.picture(frame)).convert("RGB"))
-            self.file.seek(i)
-            durations.append(self.file.info.get("duration", 0))
-        loop = {"loop": self.file.info["loop"]} if "loop" in self.file.info else {}
-        folder.mkdir(parents=True, exist_ok=True)
-        out = folder / self.path.name
-        made[0].save(out, save_all=True, append_images=made[1:], duration=durations, **loop)
+        def timed():
+            for i, frame in frames:
+                self.file.seek(i)
+                yield images.picture(frame), self.file.info.get("duration", 0)
+
+        out = beside(self.path, folder, self.path.suffix)
+        images.stream_gif(timed(), out, self.file.info.get("loop"))
         return out
+
+
+def beside(path, folder, ending) -> pathlib.Path:
+    """The file in a folder, which is made, that is named as the film `path`.
+
+    Raises:
+        BadInput: It is that film, which is read while the other one is written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    out = folder / f"{path.stem}{ending}"
+    if out.exists() and out.samefile(path):
+        raise BadInput(f"{out} would be written over itself: choose another --out.")
+    return out
 
 
 class MP4(Images):
@@ -163,8 +174,7 @@ class MP4(Images):
         return f"{self.path}, frame {i}"
 
     def save(self, frames, folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        out = folder / f"{self.path.stem}.mp4"
+        out = beside(self.path, folder, ".mp4")
         sound = self.file if "audio_codec" in self.about else None
         images.write_mp4((images.picture(x) for _, x in frames), out, self.about["fps"], sound)
         return out

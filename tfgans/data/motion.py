@@ -1,4 +1,4 @@
-"""Synthetic films: textured squares with their exact flow, and digits that bounce.
+"""Synthetic films: textured squares with their exact flow, also noisy, and digits that bounce.
 
 Both move as the digits of Moving MNIST do: one step, then back to the wall that was passed, where
 the velocity turns round.
@@ -14,6 +14,7 @@ from tfgans.data.scenes import mix
 CLASSES = [["ground", [120, 120, 120]], ["striped", [220, 60, 50]], ["checkered", [50, 70, 200]]]
 FASTEST = 2  # pixels per frame, of squares
 GRAIN = 10  # deviation of the brightness of a texture
+NOISE = 20  # deviation of the noise of a camera, of 255
 SIDES = (0.25, 0.4)  # of squares, beside the shorter side of the frame
 DIGIT = 28 / 64  # side of a digit beside the shorter side of the frame
 STEP = 0.1  # way of a digit in one frame, in lengths of its room
@@ -61,7 +62,7 @@ class SyntheticSquares(SyntheticFilms):
     Velocities are whole pixels, so the flow is exact.
     """
 
-    legend = CLASSES
+    legend, resting = CLASSES, False
 
     def read(self, i, frames):
         """Frames of film i.
@@ -84,7 +85,7 @@ class SyntheticSquares(SyntheticFilms):
         velocity[range(2), keys.integers(0, 2, 2)] *= keys.integers(0, 2, 2)  # some go straight
         length = int(self.lengths[i])
         places = walk(keys.integers(0, room, endpoint=True), velocity, room, length)
-        drift = keys.integers(-1, 2, 2) * keys.integers(0, 2)
+        drift = keys.integers(-1, 2, 2) * keys.integers(0, 2) * (not self.resting)
         shifts = np.arange(length)[:, None] * drift
         ground = texture(keys, *size, kind=0)
         squares = [
@@ -110,6 +111,20 @@ class SyntheticSquares(SyntheticFilms):
             "flow": flow[..., ::-1].astype("float32"),
             "visible": seen_before(layer, flow).astype("float32"),
         }
+
+
+class NoisySquares(SyntheticSquares):
+    """The same over a ground at rest, as a poor camera sees them: other noise in each frame."""
+
+    resting = True
+
+    def read(self, i, frames):
+        found = super().read(i, frames)
+        for frame, image in zip(frames, found["video"], strict=True):
+            keys = np.random.default_rng([self.first + i, frame])
+            noisy = image + keys.normal(0, NOISE, image.shape)
+            image[:] = np.rint(np.clip(noisy, 0, 255))
+        return found
 
 
 def walk(place, velocity, room, length) -> np.ndarray:

@@ -19,7 +19,8 @@ class Data:
             corner more each.
         drawn: Synthetic images of two domains: "scenes", drawings and pictures; "turned", bars and
             spindles in random directions; or "cartoons", photographs and cartoons. Synthetic films:
-            "scenes", textured squares; or "digits".
+            "scenes", textured squares; "noisy", the same over a ground at rest, with noise; or
+            "digits".
         every_nth: Distance of the frames of a clip in their film, where that is long enough.
         flip: If true, images are mirrored with probability 1/2, both images of a pair alike.
         jitter: Number of pixels. Images are resized to this much more than the model's height and

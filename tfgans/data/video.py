@@ -31,14 +31,14 @@ from tfgans.data.flow import find_flow, followed
 from tfgans.data.images import common_shape, read_whole, report_conversion
 from tfgans.data.label_maps import LEGEND, Numbers, counted, crop_nearest, numbered, read_legend
 from tfgans.data.layouts import match, two_folders
-from tfgans.data.motion import SyntheticDigits, SyntheticSquares
+from tfgans.data.motion import NoisySquares, SyntheticDigits, SyntheticSquares
 from tfgans.data.settings import Data
 from tfgans.data.source import BrokenImage, DataError, in_parallel
 from tfgans.errors import command
 from tfgans.images import ffmpeg
 from tfgans.ops.warp import ALIKE
 
-DRAWN = {"scenes": SyntheticSquares, "digits": SyntheticDigits}
+DRAWN = {"scenes": SyntheticSquares, "noisy": NoisySquares, "digits": SyntheticDigits}
 STRIP = 4  # frames of a strip, at least
 IMAGE_ORDER = 1  # stream of the order of single frames
 WANTED = (

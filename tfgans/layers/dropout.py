@@ -28,7 +28,8 @@ class Dropout(keras.layers.Layer):
         if self.whole_maps:
             shape = tf.stack([shape[0], 1, 1, shape[3]])
         kept = random.uniform(shape) >= self.rate
-        return tf.where(kept, x / (1.0 - self.rate), 0.0)
+        # No `tf.where`: with its scalar zero, TensorFlow's layout optimizer on a GPU gives up.
+        return x / (1.0 - self.rate) * tf.cast(kept, x.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -5,6 +5,7 @@ Images stream through `Statistics` in batches, so a set never lies in memory as 
 
 import contextlib
 import inspect
+import math
 import pathlib
 from hashlib import sha256
 
@@ -21,6 +22,7 @@ from tfgans.metrics.ppl import check_space
 from tfgans.metrics.registry import METRICS, OF_MODEL, PATHS, WITH_NETWORK
 from tfgans.metrics.statistics import Statistics
 from tfgans.models.translation import TranslationModel
+from tfgans.ops.machine import for_many
 from tfgans.version import __version__
 
 DEFINITION = 1  # grows when a metric or the order of images changes the meaning of a number
@@ -122,7 +124,9 @@ class Evaluator:
             seeds, samples = [0], min(self.samples, len(subject))
         else:
             seeds, samples = list(range(self.seeds)), self.samples
-        runs, counts = zip(*(self.measure(subject, samples, seed) for seed in seeds), strict=True)
+        make = for_many(self.maker(subject), len(seeds) * math.ceil(samples / BATCH))
+        found = (self.measure(subject, make, samples, seed) for seed in seeds)
+        runs, counts = zip(*found, strict=True)
         samples = counts[0]
         values = {}
         for name in runs[0]:
@@ -205,17 +209,18 @@ class Evaluator:
         table.flush()
         durable.publish(partial, path)
 
-    def measure(self, subject, samples, seed) -> tuple:
+    def measure(self, subject, make, samples, seed) -> tuple:
         """Measures one set of generated images: name -> number, and the number of images.
 
         Args:
             subject: A model, or `Images`.
+            make: `maker` of the model.
             samples: Number of images to make, or to take of a set.
             seed: Whole number: decides latents, labels and order.
         """
         fake = Statistics(self.needs, self.extractor, seed=[seed, 1])
         if self.needs - set(OF_MODEL):
-            for images, labels in self.fake_batches(subject, samples, seed):
+            for images, labels in self.fake_batches(subject, make, samples, seed):
                 fake.add(images, labels)
             samples = fake.count  # fewer where images are broken
         values = {}
@@ -248,11 +253,31 @@ class Evaluator:
             return None
         return self.source.labels[generator.integers(len(self.source), size=n)]
 
-    def fake_batches(self, subject, samples, seed):
+    def maker(self, model):
+        """A function that makes a batch of images: of a seed and labels, or of a seed and inputs.
+
+        The seed is a pair of int64, as the two first arguments of `random.scope`.
+
+        Args:
+            model: A model, or `Images`, for which nobody calls the function.
+        """
+        options = {} if self.truncation is None else {"truncation": self.truncation}
+
+        def sample(seed, **labels):
+            return model.sample(BATCH, seed[0], **labels, **options)
+
+        def translate(seed, **batch):
+            with random.scope(seed[0], seed[1]):
+                return model.outputs(batch)
+
+        return sample if self.inputs is None else translate
+
+    def fake_batches(self, subject, make, samples, seed):
         """Yields generated images, uint8 [n, H, W, C], and their labels or None.
 
         Args:
             subject: A model, or `Images`.
+            make: `maker` of the model.
             samples: Number of images, at most.
             seed: As `measure`.
         """
@@ -261,27 +286,24 @@ class Evaluator:
             yield from ((images, None) for images, _ in self.read(subject, order))
             return
         if self.inputs is not None:
-            yield from self.translations(subject, samples, seed)
+            yield from self.translations(subject, make, samples, seed)
             return
-        options = {} if self.truncation is None else {"truncation": self.truncation}
         generator = np.random.default_rng([seed, 2])
         for begin in range(0, samples, BATCH):
             labels = self.labels_of_data(subject, generator, BATCH)
-            if labels is not None:
-                options["labels"] = labels
-            images = np.asarray(
-                subject.sample(BATCH, seed=(seed << 20) + begin // BATCH, **options)
-            )
+            given = {} if labels is None else {"labels": labels}
+            images = np.asarray(make(np.array([(seed << 20) + begin // BATCH, 0]), **given))
             if not np.isfinite(images).all():
                 raise BadInput("The model generates images with NaN or infinite pixels.")
             rows = slice(0, samples - begin)  # the last batch is cut
             yield to_uint8(images[rows]), None if labels is None else labels[rows]
 
-    def translations(self, model, samples, seed):
+    def translations(self, model, make, samples, seed):
         """Yields the model's outputs for inputs in random order, uint8 [n, H, W, C], and None.
 
         Args:
             model: A model that translates images.
+            make: `maker` of the model.
             samples: Number of outputs.
             seed: As `measure`.
         """
@@ -289,8 +311,7 @@ class Evaluator:
         last = len(model.stage_steps)
         batches = data.batches(model, self.inputs, settings, seed, stage=last)
         for begin, batch in zip(range(0, samples, BATCH), batches, strict=False):
-            with random.scope(seed, begin):
-                images = np.asarray(model.outputs(batch))
+            images = np.asarray(make(np.array([seed, begin]), **batch))
             yield to_uint8(images[: samples - begin]), None
 
     def protocol(self, subject, samples, seeds) -> dict:

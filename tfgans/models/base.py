@@ -308,16 +308,17 @@ class BaseModel(Stepping):
         label = labels_of(label, self.num_classes)
         return tf.one_hot(label, self.num_classes) if label.dtype.is_integer else label
 
-    def export(self, path, more=None, to=()):
+    def export(self, path, more=None, to=(), machine="cpu"):
         """Writes a SavedModel with all `endpoints`, to be served or loaded without tfgans.
 
         Args:
             path: Folder.
             more: Endpoints beyond the model's own, in the same form.
             to: Further run times, keys of `runtimes.RUN_TIMES`: <path>/onnx/<endpoint>.onnx.
+            machine: The one that will serve it, a key of `serving.MACHINES`.
         """
         runtimes.check(to)
-        serving.export(self.endpoints() | (more or {}), path)
+        serving.export(self.endpoints() | (more or {}), path, made_for=machine)
         if to:
             runtimes.write(self, pathlib.Path(path), tuple(dict.fromkeys(to)))
 

@@ -84,7 +84,7 @@ def halves_of(generator):
 
     Args:
         generator: Images [N, H, W, C] -> images of the same size, a network with residual blocks
-            such as that of CycleGAN or of pix2pixHD.
+            such as that of CycleGAN.
 
     Raises:
         BadInput: It has no residual blocks, or something leads around them.
@@ -119,6 +119,12 @@ def open_halves(path, direction, image_channels, features):
         features: Wanted number of channels between the halves.
     """
     model = storage.read(path, compile=False)
+    if model.data_kind == "label_maps":
+        raise BadInput(
+            f"The {type(model).__name__} in {path} paints label maps, and CoVST gets films of "
+            "images: give a translator of images such as cyclegan, in model.generator. For films "
+            "of label maps there is vid2vid."
+        )
     ways = model.directions() if hasattr(model, "directions") else {}
     if direction and direction not in ways:
         raise BadInput(nearest(f"direction of {type(model).__name__}", direction, ways))
@@ -144,6 +150,11 @@ def scaled(flow, size):
     """A flow [N, H, W, 2] in pixels as one of another size (height, width), in its pixels."""
     times = tf.cast(size, "float32") / tf.cast(tf.shape(flow)[1:3], "float32")
     return tf.image.resize(flow, size) * times[::-1]  # the horizontal part is first
+
+
+def merged(clips):
+    """The frames of all clips: [N, T, ...] -> [N T, ...]."""
+    return tf.reshape(clips, [-1, *tf.unstack(tf.shape(clips))[2:]])
 
 
 def masked_squares(mask, a, b):
@@ -303,13 +314,13 @@ class CoVST(BaseModel):
     def train_step(self, data):
         video, true, visible = (data[word] for word in ("video", "flow", "visible"))
         if self.stage == 0:
-            return self.update("flow", self.flow_loss, video[:, 1], video[:, 0], true[:, 1])
+            pairs = (merged(x) for x in (video[:, 1:], video[:, :-1], true[:, 1:]))
+            return self.update("flow", self.flow_loss, *pairs)
         return self.update_together(self.losses, video, true, visible)
 
     def per_frame(self, video):
         """The style of each frame of `video` [N, T, H, W, C] alone, as the generator paints it."""
-        frames = tf.reshape(video, [-1, *tf.unstack(tf.shape(video))[2:]])
-        return tf.reshape(self.decode(self.encode(frames)), tf.shape(video))
+        return tf.reshape(self.decode(self.encode(merged(video))), tf.shape(video))
 
     def first_frame(self, frame):
         """The style of first frames [N, H, W, C], and their features."""

@@ -31,6 +31,7 @@ from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.cyclegan import CycleGAN, decode, encode
 from tfgans.models.pix2pix import initializer
 from tfgans.models.translation import PREVIEW, TranslationModel
+from tfgans.ops.pointwise import choose
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved
 
@@ -98,7 +99,7 @@ class SetGenerator(keras.layers.Layer):
         each = tf.concat([of_mask, tf.repeat(common[:, None], count, axis=1)], axis=-1)
         made = by_mask(self.decode_mask(tf.reshape(each, [-1, *each.shape[2:]])), count)
         made = tf.transpose(made[..., 0], [0, 2, 3, 1])  # [N, H, W, M]
-        made = tf.where(read[:, None, None], made, masks)
+        made = choose(read[:, None, None], made, masks)
         return tf.concat([self.decode_image(common), made], axis=-1)
 
 
@@ -271,7 +272,7 @@ class InstaGAN(TranslationModel):
         """
         image, masks = self.apart(x)
         active = tf.reduce_any(present(masks), axis=1)
-        fake = tf.where(active[:, None, None, None], there(x, training=True), x)
+        fake = choose(active[:, None, None, None], there(x, training=True), x)
         fake_image, fake_masks = self.apart(fake)
         score = judge(self.shown(fake, before), training=True)
         returned, same = back(fake, training=True), back(x, training=True)

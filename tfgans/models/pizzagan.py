@@ -32,6 +32,7 @@ from tfgans.models.cyclegan import conv, encode, grown, l1, squared
 from tfgans.models.inputs import need_classes
 from tfgans.models.stargan import build_discriminator, of_attributes
 from tfgans.models.translation import PREVIEW, TranslationModel
+from tfgans.ops.pointwise import choose
 from tfgans.optimizers import Adam
 from tfgans.shapes import halved
 
@@ -129,7 +130,7 @@ class PizzaGAN(TranslationModel):
         """
         added = self.adders[k](image, training=training)
         removed = self.removers[k](image, training=training)
-        return composed(image, tf.where(there[:, None, None, None], removed, added))
+        return composed(image, choose(there[:, None, None, None], removed, added))
 
     def reading_error(self, logits, label):
         """Cross-entropy of `logits` and a `label`: summed over classes, averaged over images."""

@@ -19,7 +19,6 @@ from tfgans.models import serving
 
 OPSET = 18  # of ONNX, the first with operations on bits
 ROWS = 3, 1  # of the random inputs
-SIDE = 64  # of those that may have any size
 ROUNDING, RELATIVE = 1e-5, 1e-3  # limits of differences from Keras: a + b * largest value
 
 
@@ -92,23 +91,8 @@ def proved(word, folder, name, function, signature):
     """(content, difference) of a signature of a SavedModel. Raises Unconvertible."""
     convert, run = RUN_TIMES[word]
     content = convert(folder, name, signature)
-    inputs = [random_inputs(signature, n) for n in ROWS]
+    inputs = [serving.random_inputs(signature, n) for n in ROWS]
     return content, max(difference(function, run, content, given) for given in inputs)
-
-
-def random_inputs(signature, n):
-    """n rows for each input of an endpoint: name -> array."""
-    draw, given = np.random.RandomState(n), {}
-    for spec in signature:
-        shape = (n, *(SIDE if side is None else side for side in spec.shape[1:]))
-        if spec.shape.rank == 0:
-            value = {"seed": 7, "n": n, "frames": 2}[spec.name]
-        elif spec.dtype.is_floating:
-            value = draw.uniform(-1, 1, shape)
-        else:
-            value = draw.randint(0, 2, shape)
-        given[spec.name] = np.asarray(value, spec.dtype.as_numpy_dtype)
-    return given
 
 
 def difference(function, run, content, given) -> float:

@@ -55,11 +55,11 @@ def precision(level, levels):
     return None if level > max(levels - 4, 0) else "float32"
 
 
-def clamped(x, clamp=None, gain=1.0):
-    """Limits activations to +-clamp * gain."""
-    if clamp is None and x.dtype == tf.float16:
+def limit(clamp, dtype, gain=1.0):
+    """The largest absolute value of activations of a type, clamp * gain; None for none."""
+    if clamp is None and dtype == "float16":
         clamp = 256.0  # as the official code wherever it uses float16
-    return x if clamp is None else clip(x, clamp * gain)
+    return None if clamp is None else clamp * gain
 
 
 class Mapping(Network):
@@ -110,8 +110,8 @@ class Conv(Network):
         x = filtered_conv(tf.cast(x, dtype), kernel, self.up, self.down)
         if not self.use_bias:
             return x
-        x = biased_leaky_relu(x, tf.cast(self.bias * act_gain, dtype))
-        return clamped(x, self.clamp, gain)
+        bias = tf.cast(self.bias * act_gain, dtype)
+        return biased_leaky_relu(x, bias, limit(self.clamp, dtype, gain))
 
 
 class ModulatedConv2D(Network):
@@ -151,8 +151,8 @@ class StyledConv(Noisy, ModulatedConv2D):
         x = modulated_conv(x, kernel, style, demodulate=False, up=self.up)  # conv(x, w'), eq. 1
         scale = act_gain * demodulation(kernel, style)  # 1 / sqrt(sum w'^2 + 1e-8), eq. 3
         noise, bias = act_gain * (noise * self.noise_strength), act_gain * self.bias
-        x = styled_activation(x, scale, noise, bias)  # leaky_relu(scale x + noise + bias)
-        return clamped(x, self.clamp, gain)
+        largest = limit(self.clamp, self.compute_dtype, gain)
+        return styled_activation(x, scale, noise, bias, largest)  # leaky_relu(scale x + ...)
 
 
 class ToRGB(ModulatedConv2D):
@@ -166,7 +166,8 @@ class ToRGB(ModulatedConv2D):
     def call(self, x, w):
         style = self.affine(w) * self.scale
         x = modulated_conv(x, self.kernel, style, demodulate=False)  # conv(x, w'), eq. 1
-        return tf.cast(clamped(x + tf.cast(self.bias, x.dtype), self.clamp), "float32")
+        x, largest = x + tf.cast(self.bias, x.dtype), limit(self.clamp, x.dtype)
+        return tf.cast(x if largest is None else clip(x, largest), "float32")
 
 
 class Synthesis(Recomputing, Network):

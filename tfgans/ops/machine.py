@@ -6,23 +6,30 @@
 | `gpu` | compiled by XLA |
 | `plain` | single operations |
 
-The results are the same to rounding. The choice is `gpu` where TensorFlow sees one, else `cpu`;
-the environment variable TFGANS_MACHINE overrules it. It is made when a graph is built. An exported
-model does not know the machine that will serve it: its graphs are those for `cpu`, wherever it is
-written.
+On a `gpu` XLA also compiles a network as a whole where many batches of one shape are made and no
+gradients are needed (`for_many`). The results are the same to rounding. The choice is `gpu` where
+TensorFlow sees one, else `cpu`; the environment variable TFGANS_MACHINE overrules it. It is made
+when a graph is built. An exported model does not know the machine that will serve it: it is made
+for `cpu` wherever it is written, or as a whole for a `gpu` on demand (`models/serving.py`).
 
 On a CPU, TensorFlow's element-wise operations are slow in 16 bits; in 32 bits they work in place,
-and compiled ones do not. XLA never compiles a whole step: on a CPU that was sixty times slower.
-docs/performance.md has the measurements; a GPU was measured once.
+and compiled ones do not. XLA never compiles a whole training step: on a CPU that was sixty times
+slower. docs/performance.md has the measurements; a GPU was measured once.
 """
 
+import contextvars
 import functools
 import os
+import re
 
 import tensorflow as tf
 
 from tfgans.errors import BadInput
 from tfgans.ops.exporting import is_exporting
+
+MANY = 1000  # calls that save about the minute of compiling, see docs/performance.md
+CACHE = "tf_xla_persistent_cache_directory"  # TensorFlow's own setting
+_whole = contextvars.ContextVar("whole", default=False)
 
 KINDS = {
     "cpu": "element-wise groups compiled in 16 bits",
@@ -46,24 +53,97 @@ def kind() -> str:
 
 
 def describe() -> str:
-    """One line: the choice, and the variable that overrules it."""
-    return f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
+    """One line: the choice, the variable that overrules it, and where compiled code is kept."""
+    line = f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
+    return line if kind() == "plain" else f"{line} {cache()}"
 
 
-def compiled(function):
+def cache() -> str:
+    """A sentence: where XLA keeps what it compiles for later processes, by TensorFlow's setting."""
+    folder = re.search(f"--{CACHE}=(\\S+)", os.environ.get("TF_XLA_FLAGS", ""))
+    if folder:
+        return f"XLA keeps what it compiles in {folder[1]}."
+    return f"TF_XLA_FLAGS=--{CACHE}=DIR keeps what XLA compiles for later processes."
+
+
+def compiled(function, on_cpu=True):
     """Decorates a function of tensors that XLA compiles into one pass over memory.
 
     Equals: function(*tensors). It must be element-wise, because XLA's matrix products and
     convolutions are slow on a CPU. XLA compiles it once for each shape, at the first call.
+
+    Args:
+        function: The function.
+        on_cpu: On a `cpu` it is compiled in 16 bits; else never there.
     """
     by_xla = tf.function(function, jit_compile=True, autograph=False)
 
     @functools.wraps(function)
     def call(*tensors):
+        if is_whole():
+            return function(*tensors)
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
         here = "cpu" if is_exporting() and kind() == "gpu" else kind()
-        narrow = min(tensor.dtype.size for tensor in tensors) == 2
+        narrow = on_cpu and min(tensor.dtype.size for tensor in tensors) == 2
         return (by_xla if here == "gpu" or here == "cpu" and narrow else function)(*tensors)
 
     del call.__wrapped__  # else autograph would convert and call the wrapped function
     return tf.autograph.experimental.do_not_convert(call)
+
+
+def is_whole() -> bool:
+    """True while a graph is built that XLA compiles as a whole."""
+    return _whole.get()
+
+
+def whole(function, *tensors, **named):
+    """A function of tensors that XLA compiles as a whole: once for each shape, at its first call.
+
+    Equals: function. Random numbers in it are those of TensorFlow too (`ops/philox.py`), because
+    XLA's own are others for the same seed.
+
+    Args:
+        function: The function.
+        tensors: Examples of its arguments. XLA translates the function for them, without compiling
+            it, to find operations that it lacks and tensors whose size depends on values.
+        named: The same, by name.
+
+    Returns:
+        (the compiled function, ""); or (the function as it is, the reason why XLA cannot have it).
+    """
+
+    def traced(*tensors, **named):
+        before = _whole.set(True)
+        try:
+            return function(*tensors, **named)
+        finally:
+            _whole.reset(before)
+
+    compiled = tf.function(traced, jit_compile=True, autograph=False)
+    try:
+        compiled.experimental_get_compiler_ir(*tensors, **named)(stage="hlo")
+    except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
+        return function, (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return compiled, ""
+
+
+def for_many(function, calls):
+    """A function of tensors that will be called so many times, with one shape.
+
+    Equals: function. On a `gpu`, from MANY calls, XLA compiles it as a whole. A line says so; or
+    that XLA cannot, and then it stays as it is.
+    """
+    if kind() != "gpu" or calls < MANY:
+        return function
+    made = None
+
+    def call(*tensors, **named):
+        nonlocal made
+        tensors, named = tf.nest.map_structure(tf.convert_to_tensor, (tensors, named))
+        if made is None:
+            made, reason = whole(function, *tensors, **named)
+            way = f"not compiled, XLA says: {reason}" if reason else "XLA compiles all as one"
+            print(f"{calls:,} calls with one shape: {way}. {cache()}", flush=True)
+        return made(*tensors, **named)
+
+    return call

@@ -7,6 +7,8 @@ on a CPU in float32 are two to four times as fast as `tf.reduce_sum`. The gradie
 differentiable operations, so penalties on gradients can be trained.
 """
 
+import functools
+
 import tensorflow as tf
 
 from tfgans.ops.exporting import own_gradient
@@ -44,17 +46,42 @@ def _product(a, b):
     return a * b
 
 
-@compiled
-def _activation(x, scale, noise, bias):
-    # Computed in float32 and rounded once, at the end.
-    y = tf.cast(x, "float32") * scale[:, None, None, :] + noise
-    return tf.cast(tf.nn.leaky_relu(tf.nn.bias_add(y, bias), SLOPE), x.dtype)
+# One function for each limit of activations, None for none.
 
 
-@compiled
-def _slope_times(dy, y):
-    # y and the input of the activation have the same sign.
-    return tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=SLOPE)
+def _limited(y, limit):
+    return y if limit is None else tf.clip_by_value(y, -limit, limit)
+
+
+@functools.cache
+def _styled(limit):
+    def activation(x, scale, noise, bias):
+        # Computed in float32 and rounded once, at the end.
+        y = tf.cast(x, "float32") * scale[:, None, None, :] + noise
+        y = tf.nn.leaky_relu(tf.nn.bias_add(y, bias), SLOPE)
+        return tf.cast(_limited(y, limit), x.dtype)
+
+    return compiled(activation)
+
+
+@functools.cache
+def _biased(limit):
+    def activation(x, bias):
+        return _limited(tf.nn.leaky_relu(tf.nn.bias_add(x, bias), SLOPE), limit)
+
+    return compiled(activation, on_cpu=False)  # oneDNN fuses all but the limit with a convolution
+
+
+@functools.cache
+def _slope_times(limit):
+    def product(dy, y):
+        # y and the input of the activation have the same sign.
+        dx = tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=SLOPE)
+        if limit is None:
+            return dx
+        return tf.where(tf.abs(y) < tf.cast(limit, y.dtype), dx, tf.zeros_like(dx))
+
+    return compiled(product)
 
 
 @own_gradient
@@ -77,42 +104,53 @@ def scale_channels(x, scale):
     return _times(x, scale), gradient
 
 
-@own_gradient
-def leaky_relu_gradient(dy, y):
-    """Gradient of a leaky ReLU from its output y.
+def leaky_relu_gradient(dy, y, limit=None):
+    """Gradient of a leaky ReLU, and of a limit after it, from its output y.
 
-    Equals: where(y > 0, dy, 0.2 * dy).
+    Equals: where(y > 0, dy, 0.2 * dy), and 0 where |y| is the limit.
 
     Args:
         dy: Upstream gradient, [N, H, W, C].
         y: Output of the activation, [N, H, W, C].
+        limit: Largest absolute value of y; None for none.
 
     Returns:
         [N, H, W, C].
     """
-    return _slope_times(dy, y), lambda ddy: (leaky_relu_gradient(ddy, y), None)
+
+    @own_gradient
+    def product(dy, y):
+        return _slope_times(limit)(dy, y), lambda ddy: (leaky_relu_gradient(ddy, y, limit), None)
+
+    return product(dy, y)
 
 
-@own_gradient
-def biased_leaky_relu(x, bias):
-    """Bias and leaky ReLU.
+def biased_leaky_relu(x, bias, limit=None):
+    """Bias, leaky ReLU, and a limit of the result.
 
-    Equals: leaky_relu(x + bias), slope 0.2.
+    Equals: clip_by_value(leaky_relu(x + bias), -limit, limit), slope 0.2. No more than the result
+    is kept for the gradient.
 
     Args:
         x: [N, H, W, C].
         bias: [C].
+        limit: Number above 0; None for none.
 
     Returns:
         [N, H, W, C].
     """
-    y = tf.nn.leaky_relu(tf.nn.bias_add(x, bias), SLOPE)  # oneDNN fuses both with a convolution
 
-    def gradient(dy):
-        dx = leaky_relu_gradient(dy, y)
-        return dx, sum_over_batch_and_pixels(dx)
+    @own_gradient
+    def activated(x, bias):
+        y = _biased(limit)(x, bias)
 
-    return y, gradient
+        def gradient(dy):
+            dx = leaky_relu_gradient(dy, y, limit)
+            return dx, sum_over_batch_and_pixels(dx)
+
+        return y, gradient
+
+    return activated(x, bias)
 
 
 @compiled
@@ -159,30 +197,54 @@ def clip(x, limit):
     return clipped(x)
 
 
-@own_gradient
-def styled_activation(x, scale, noise, bias):
+def choose(condition, a, b):
+    """Takes numbers of a or of b.
+
+    Equals: where(condition, a, b) of finite numbers. The gradient of TensorFlow's own holds a
+    scalar zero, which its layout optimizer on a GPU cannot take, as in `clip`.
+
+    Args:
+        condition: Boolean, of a shape that broadcasts to those of a and b.
+        a: [N, H, W, C].
+        b: [N, H, W, C].
+
+    Returns:
+        [N, H, W, C].
+    """
+    share = tf.cast(condition, a.dtype)
+    return share * a + (1.0 - share) * b
+
+
+def styled_activation(x, scale, noise, bias, limit=None):
     """The operations after a modulated convolution.
 
-    Equals: leaky_relu(scale[:, None, None, :] * x + noise + bias), slope 0.2.
+    Equals: leaky_relu(scale[:, None, None, :] * x + noise + bias), slope 0.2, between -limit and
+    limit.
 
     Args:
         x: [N, H, W, C].
         scale: [N, C], float32.
         noise: [N or 1, H, W, 1], float32.
         bias: [C], float32.
+        limit: Number above 0; None for none.
 
     Returns:
         [N, H, W, C] of x's dtype.
     """
-    y = _activation(x, scale, noise, bias)
 
-    def gradient(dy):
-        dz = leaky_relu_gradient(dy, y)
-        dnoise = tf.cast(sum_over_channels(dz), "float32")
-        if noise.shape[0] == 1:
-            dnoise = tf.reduce_sum(dnoise, axis=0, keepdims=True)
-        dbias = tf.cast(sum_over_batch_and_pixels(dz), "float32")
-        dscale = tf.cast(sum_over_pixels(_product(dz, x)), "float32")
-        return scale_channels(dz, scale), dscale, dnoise, dbias
+    @own_gradient
+    def activated(x, scale, noise, bias):
+        y = _styled(limit)(x, scale, noise, bias)
 
-    return y, gradient
+        def gradient(dy):
+            dz = leaky_relu_gradient(dy, y, limit)
+            dnoise = tf.cast(sum_over_channels(dz), "float32")
+            if noise.shape[0] == 1:
+                dnoise = tf.reduce_sum(dnoise, axis=0, keepdims=True)
+            dbias = tf.cast(sum_over_batch_and_pixels(dz), "float32")
+            dscale = tf.cast(sum_over_pixels(_product(dz, x)), "float32")
+            return scale_channels(dz, scale), dscale, dnoise, dbias
+
+        return y, gradient
+
+    return activated(x, scale, noise, bias)

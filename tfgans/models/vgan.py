@@ -170,7 +170,7 @@ class VGAN(LatentModel):
         }
 
     def call(self, start):
-        """Makes clips, [N, T, H, W, C] in [-1, 1], of z [N, latent_dim], or of first frames, of a `start`."""
+        """Clips [N, T, H, W, C] in [-1, 1] of a `start`: z [N, latent_dim], or first frames."""
         return self.generator(start, training=False)["video"]
 
     def latents(self, n):

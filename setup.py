@@ -57,7 +57,7 @@ setup(
         "onnx": ONNX,
         "video": VIDEO,
         "tfds": [  # sets by name; tensorflow-datasets needs the last one and does not say so
-            "tensorflow-datasets>=4.9.9",
+            "tensorflow-datasets>=4.9.10",  # the one before fails with protobuf 7
             "array_record>=0.6",
             "importlib_resources",
         ],

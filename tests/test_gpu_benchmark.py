@@ -15,6 +15,7 @@ import gpu  # noqa: E402
 FORMS = ["depthwise", "planes", "full", "slices", "slices, XLA"]
 
 
+@pytest.mark.thorough
 def test_a_part_of_it_writes_records_and_a_table(tmp_path):
     command = [sys.executable, BENCHMARKS / "gpu.py", "--tiny", "--only", "fir", "--json", "found"]
     done = subprocess.run([*map(str, command)], cwd=tmp_path, capture_output=True, text=True)

@@ -192,7 +192,7 @@ def onward():
 
 
 def weights(kernel, inputs, outputs, norm=True):
-    """Of a convolution with a bias, and of the gain and offset of a normalization after it."""
+    """Number of weights of a convolution with a bias, and of a normalization after it."""
     return math.prod(kernel) * inputs * outputs + outputs + 2 * outputs * norm
 
 

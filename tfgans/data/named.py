@@ -185,7 +185,7 @@ class HubRows(Rows):
         return len(self.source)
 
     def file(self, i, column):
-        found = self.source[i][column]
+        found = self.source[int(i)][column]  # datasets 4.0 refuses integers of NumPy
         if found is None:
             raise ValueError("there is no image")
         if found["bytes"] is None:

@@ -170,7 +170,7 @@ class VGAN(LatentModel):
         }
 
     def call(self, start):
-        """Makes clips, [N, T, H, W, C] in [-1, 1], of z [N, latent_dim], or of first frames."""
+        """Clips [N, T, H, W, C] in [-1, 1] of a `start`: z [N, latent_dim], or first frames."""
         return self.generator(start, training=False)["video"]
 
     def latents(self, n):
@@ -179,7 +179,7 @@ class VGAN(LatentModel):
         return super().latents(n)
 
     def starts(self, video):
-        """The beginnings of clips like those given: their first frames, or new latents."""
+        """The beginnings of clips like those of `video`: their first frames, or new latents."""
         if self.from_frame:
             return tf.convert_to_tensor(video)[:, 0]
         return self.latents(video.shape[0])

@@ -53,9 +53,9 @@ def kind() -> str:
 
 
 def describe() -> str:
-    """One line: the choice, the variable that overrules it, and where compiled code is kept."""
+    """One line: the choice, what overrules it, and on a `gpu` where compiled code is kept."""
     line = f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
-    return line if kind() == "plain" else f"{line} {cache()}"
+    return f"{line} {cache()}" if kind() == "gpu" else line
 
 
 def cache() -> str:

@@ -184,6 +184,20 @@ def test_a_start_that_fails_shows_its_log(tmp_path):
     assert "a line of the library" in done.stderr and "no such processor" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["-c", "import tfgans"], [str(TOOLS / "train.py"), "--list"]])
+@pytest.mark.parametrize("given, found", [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
+def test_one_dnn_is_on_when_tensorflow_starts(words, given, found, tmp_path):
+    """TensorFlow reads it while it is imported; a value that was given stays."""
+    broken = BROKEN.replace("no such", "oneDNN {os.environ['TF_ENABLE_ONEDNN_OPTS']} no such")
+    broken = broken.replace('("oneDNN', '(f"oneDNN')
+    (tmp_path / "tensorflow.py").write_text(broken, encoding="utf-8")
+    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"} | given
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(TOOLS.parent)])
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and f"oneDNN {found} no such processor" in done.stderr
+
+
 def test_the_page_tells_how_to_get_gradio(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)  # not installed
     with pytest.raises(BadInput, match=r'pip install "tfgans\[app\]"'):

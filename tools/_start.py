@@ -3,6 +3,8 @@
 While it starts, TensorFlow writes lines about processors and drivers to the terminal, and obeys
 TF_CPP_MIN_LOG_LEVEL only later. So that part of its log goes to a temporary file, which is shown
 where the start fails. With TF_CPP_MIN_LOG_LEVEL=0, 1 or 2, nothing is held back.
+
+oneDNN is on, as `import tfgans` has it (`tfgans/keras_settings.py`).
 """
 
 import os
@@ -30,5 +32,6 @@ def start():
             os.close(screen)
 
 
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and sys.stderr is not None:
     start()

@@ -114,7 +114,7 @@ def test_a_file_that_does_other_than_keras_is_refused(planted, tmp_path, monkeyp
     def endpoints(self):
         return {"serving_default": own(self)["serving_default"]}
 
-    def wrong(given, path, plain=False):
+    def wrong(given, path, plain=False, made_for="cpu"):
         def changed(function):
             def of(*given):
                 made = function(*given)["image"]

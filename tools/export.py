@@ -43,7 +43,8 @@ def main():
         root = args.root if args.name else scratch
         name = args.name or "release"
         folder = storage.release(model, name, root, to=args.to, machine=args.machine)
-        print(f"Made for {(folder / serving.MACHINE).read_text().strip()}.")
+        made_for = (folder / serving.MACHINE).read_text(encoding="utf-8").strip()
+        print(f"Made for {made_for}.")
         if args.name:
             print(f"Written: {folder}")
         if args.push:

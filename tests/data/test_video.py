@@ -291,7 +291,7 @@ def test_resolve(folder):
     source = resolve(Config("gan", {"length": 6}, data=data), Plain)
     assert isinstance(source, SyntheticDigits) and source.lengths[0] == 18
     assert source.shape == (36, 36, 1)
-    with pytest.raises(DataError, match="data.drawn is 'turned', .* one of: scenes, digits"):
+    with pytest.raises(DataError, match="data.drawn is 'turned', .* one of: scenes, noisy, digits"):
         resolve(Config("gan", {}, data=Data(path="synthetic", drawn="turned")), Plain)
     with pytest.raises(DataError, match="data.drawn is 'digits', .* one of: scenes, turned"):
         resolve_unpaired(Data(path="synthetic", drawn="digits"), {}, {"image_shape": (8, 8, 3)})

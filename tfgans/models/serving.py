@@ -51,7 +51,7 @@ def export(endpoints, path, plain=False, made_for="cpu"):
         archive.write_out(str(path), verbose=False)
     line = f"{made_for}: {MACHINES[made_for]}"
     line += f"; not compiled: {', '.join(left)}" if left else ""
-    pathlib.Path(path, MACHINE).write_text(line + "\n")
+    pathlib.Path(path, MACHINE).write_text(line + "\n", encoding="utf-8")
 
 
 def random_inputs(signature, n):

@@ -11,6 +11,7 @@ import os
 import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import numpy as np  # noqa: E402
 from trained import held_out, own_fid, train  # noqa: E402

@@ -15,6 +15,7 @@ import argparse
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import numpy as np  # noqa: E402
 from trained import TRAINED_ON, in_parts  # noqa: E402

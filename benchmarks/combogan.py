@@ -18,6 +18,7 @@ import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402

@@ -12,6 +12,7 @@ import os
 import resource
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402

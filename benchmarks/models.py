@@ -14,6 +14,7 @@ import pathlib
 import statistics
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import keras  # noqa: E402
 import record  # noqa: E402

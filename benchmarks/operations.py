@@ -15,6 +15,7 @@ import pathlib
 from concurrent.futures import ProcessPoolExecutor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import record  # noqa: E402
 import tensorflow as tf  # noqa: E402

@@ -22,6 +22,7 @@ import time
 import record
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 SIDE, LARGE = 256, (480, 640)
 COUNT = 64  # images of each set

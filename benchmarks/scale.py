@@ -12,6 +12,7 @@ import os
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import numpy as np  # noqa: E402
 import scipy.ndimage  # noqa: E402

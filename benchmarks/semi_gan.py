@@ -10,6 +10,7 @@ import os
 import statistics
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import numpy as np  # noqa: E402
 from trained import classes_of, held_out, train  # noqa: E402

@@ -21,6 +21,7 @@ import time
 import record
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 HERE = pathlib.Path(__file__).resolve().parent
 WIDE = "model.channel_max=128 model.channel_base=16384"  # the setting of benchmarks/stylegan2.py

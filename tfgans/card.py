@@ -12,7 +12,7 @@ import tempfile
 
 import yaml
 
-from tfgans import catalog, config, images, metrics, models, resuming, use
+from tfgans import catalog, config, images, labels, metrics, models, use
 from tfgans.hub import ADDRESS
 from tfgans.models.latent import LatentModel
 from tfgans.models.translation import TranslationModel
@@ -110,7 +110,7 @@ def training(model, run, path) -> str:
     if run is None:
         return f"{steps}; a release does not say on which data. The settings of the model:"
     told = ""
-    if facts := resuming.kept_facts(run):
+    if facts := labels.kept_facts(run):
         counts = " and ".join(f"{count:,}" for count in facts["images"])
         classes = f"; classes: {', '.join(facts['classes'])}" if facts["classes"] else ""
         told = f" ({counts} examples{classes})"

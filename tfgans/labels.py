@@ -33,14 +33,22 @@ def of_file(path) -> tuple:
 
 def of_run(run) -> tuple:
     """The same of the folder of a run."""
-    settings, facts = pathlib.Path(run) / "config.yaml", pathlib.Path(run) / "data.json"
+    settings = pathlib.Path(run) / "config.yaml"
     if settings.is_file():
         parts = yaml.safe_load(settings.read_text(encoding="utf-8"))
         if attributes := (parts.get("data") or {}).get("attributes"):
             return tuple(attributes), "attributes"
-    if facts.is_file():  # a run of version 0.2 or older has none
-        return tuple(json.loads(facts.read_text(encoding="utf-8"))["classes"]), "classes"
-    return (), "classes"
+    facts = kept_facts(run)
+    return tuple(facts["classes"] if facts else ()), "classes"
+
+
+def kept_facts(run) -> dict | None:
+    """What a run has kept of its data, as `resuming.facts_of` gives it.
+
+    None for a new run, or one of version 0.2 or older.
+    """
+    path = pathlib.Path(run) / "data.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def write(model, folder):

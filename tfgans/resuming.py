@@ -14,6 +14,7 @@ import re
 import keras
 
 from tfgans import config, durable, models, storage
+from tfgans.labels import kept_facts
 from tfgans.models.stepping import plain
 from tfgans.storage import Refused
 from tfgans.strategy import is_chief
@@ -135,12 +136,6 @@ def facts_of(source, settings) -> dict:
     sets = getattr(source, "sets", [source])
     classes = getattr(source, "label_names", None) if settings.data.labels else None
     return {"images": [len(part) for part in sets], "classes": list(classes or [])}
-
-
-def kept_facts(run) -> dict | None:
-    """The facts that a run has kept; None for a new one, or one of version 0.2 or older."""
-    path = pathlib.Path(run) / "data.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def check_data(run, facts, force):

@@ -20,6 +20,7 @@ import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # off without AVX-512 otherwise
 
 import fastapi  # noqa: E402
 import numpy as np  # noqa: E402

@@ -43,7 +43,7 @@ def of_run(run) -> tuple:
 
 
 def kept_facts(run) -> dict | None:
-    """What a run has kept of its data, as `resuming.facts_of` gives it.
+    """The facts of its data that a run has kept, as `resuming.facts_of` gives them.
 
     None for a new run, or one of version 0.2 or older.
     """

@@ -48,19 +48,23 @@ def paper_of(model) -> tuple:
     return name, title, found and f"https://arxiv.org/abs/{found[1]}"
 
 
-def settings_of(name) -> list:
-    """The names of all configurations of a model, its own first."""
-    found = [word for word in config.names() if config.Config.load(word).architecture == name]
-    return sorted(found, key=lambda word: (word != name, word))
+def configurations() -> dict:
+    """{model: the names of all its configurations, its own first}."""
+    found = {name: [] for name in models.MODELS}
+    for word in config.names():
+        found[config.Config.load(word).architecture].append(word)
+    return {
+        name: sorted(words, key=lambda word: (word != name, word)) for name, words in found.items()
+    }
 
 
 def catalog() -> str:
     """All models: name, paper, kind of data, and their configurations."""
-    lines = []
+    lines, names_of = [], configurations()
     for name, model in models.MODELS.items():
         _, title, link = paper_of(model)
         paper = f", {link}" if link else ""
-        settings = " ".join(settings_of(name))
+        settings = " ".join(names_of[name])
         lines.append(f"{name}: {title}{paper}; data: {model.data_kind}")
         lines.append(textwrap.fill(settings, 100, initial_indent="    ", subsequent_indent="    "))
     return "\n".join(lines)
@@ -78,20 +82,23 @@ def table() -> str:
         "says by which numbers its implementation is checked. (Written by "
         "`python -m tfgans.catalog`.)",
     ]
+    names_of = configurations()
     kinds = [*FAMILIES, *sorted({m.data_kind for m in models.MODELS.values()} - {*FAMILIES})]
     for kind in kinds:
-        rows = [row(name, m) for name, m in models.MODELS.items() if m.data_kind == kind]
+        rows = [
+            row(name, m, names_of[name]) for name, m in models.MODELS.items() if m.data_kind == kind
+        ]
         if rows:
             lines += ["", f"## {FAMILIES.get(kind, kind)}", "", f"Data of the kind `{kind}`.", ""]
             lines += ["| model | paper | configurations | checked |", "|---|---|---|---|", *rows]
     return "\n".join(lines) + "\n"
 
 
-def row(name, model) -> str:
-    """One line of the table."""
+def row(name, model, names) -> str:
+    """One line of the table, with the names of the model's configurations."""
     short, title, link = paper_of(model)
     paper = f"[{title}]({link})" if link else title
-    configs = ", ".join(f"[{word}](../configs/{word}.yaml)" for word in settings_of(name))
+    configs = ", ".join(f"[{word}](../configs/{word}.yaml)" for word in names)
     test = ROOT / "tests" / "models" / f"test_{name}.py"
     checked = ast.get_docstring(ast.parse(test.read_text("utf-8"))).splitlines()[0]
     checked = checked.split(": ", 1)[-1].rstrip(".")

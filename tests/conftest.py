@@ -77,8 +77,9 @@ def pytest_collection_modifyitems(config, items):
         if only:
             wanted = name == only
         else:
+            few = item.get_closest_marker("covering")
             quick = not item.get_closest_marker("thorough") and (
-                name in {None, *COVERING}
+                name in {None, *(few.args if few else COVERING)}
                 or bool(item.get_closest_marker("of_all_models"))
                 or bool(changed & touching(name))
             )

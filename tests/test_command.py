@@ -45,6 +45,7 @@ def test_an_unknown_tool_is_refused_with_the_list():
     assert done.returncode == 1 and "no tool 'trian'" in done.stderr and "train" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_tool_gets_its_words_and_speaks_of_the_command(tmp_path):
     done = tfgans("sample", "no such model", folder=tmp_path)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1

@@ -70,6 +70,7 @@ def test_numbers_go_to_the_file_store_of_mlflow(tmp_path, monkeypatch):
         mlflow.end_run()
 
 
+@pytest.mark.thorough
 def test_callbacks_of_a_file_beside_the_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_callbacks.py").write_text(OWN, encoding="utf-8")

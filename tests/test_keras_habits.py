@@ -63,7 +63,9 @@ def test_forms_of_a_batch(data):
     same(fit(model(), data), wanted)
 
 
-@pytest.mark.parametrize("name", ["sngan", "progan", "stylegan2"])
+@pytest.mark.parametrize(
+    "name", ["sngan", "progan", pytest.param("stylegan2", marks=pytest.mark.thorough)]
+)
 def test_forms_of_labels(name):
     data = {"image": X, "label": Y.astype("int32")}
     vectors = np.eye(3)[Y]
@@ -135,6 +137,7 @@ def test_paired_and_unpaired_batches_are_tuples_too():
             inputs.batch_of(made, arrays[0])
 
 
+@pytest.mark.thorough
 def test_arrays_are_cut_into_whole_steps():
     made = model(n_critic=3)
     history = made.fit(X, batch_size=2, epochs=2, verbose=0).history  # 6 of 8 in each epoch

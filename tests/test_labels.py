@@ -36,6 +36,7 @@ def test_a_release_keeps_the_names_of_its_run(folder):
     assert kept == {"classes": list(NAMES)}
 
 
+@pytest.mark.thorough
 def test_a_release_of_a_release_keeps_them_too(folder, tool):
     done = tool(folder, "export", "cgan", "again", "--root", "other")
     assert done.returncode == 0, done.stderr

@@ -87,6 +87,7 @@ def test_each_stage_has_graphs_of_its_own():
     assert len(graphs) == 1 + 2 + 2
 
 
+@pytest.mark.thorough
 def test_parts_take_less_memory():
     settings = Config.load("began", "tiny", ["data.batch_size=64"])
     whole = estimate(training.build(settings), settings).step

@@ -112,6 +112,7 @@ def test_python_of_the_page_on_metrics(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.thorough
 def test_python_of_the_page_on_latents(tmp_path, monkeypatch):
     """The last block is that of the exported edit, see tests/latents/test_edits.py."""
     monkeypatch.chdir(tmp_path)

@@ -68,6 +68,7 @@ def test_python_of_the_page_on_run_times(exported, monkeypatch):
     np.testing.assert_allclose(names["images"], wanted, rtol=0, atol=1e-7)
 
 
+@pytest.mark.thorough
 def test_noise_of_a_translation_follows_its_seed(tmp_path):
     model = tiny("pix2pix")
     model.export(tmp_path, to=["tflite"])
@@ -83,12 +84,14 @@ def test_noise_of_a_translation_follows_its_seed(tmp_path):
     assert np.abs(made[0]["image"] - made[1]["image"]).max() > 1e-3
 
 
+@pytest.mark.thorough
 def test_half_precision_becomes_float32():
     model = tiny("dcgan", "train.precision=mixed_bfloat16")
     found = list(runtimes.converted(model, ["tflite"]))
     assert [content is not None for _, _, content, _ in found] == [True] * 3
 
 
+@pytest.mark.thorough
 def test_an_endpoint_that_cannot_be_had_is_named_and_the_rest_written(
     tmp_path, monkeypatch, capsys
 ):

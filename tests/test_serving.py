@@ -19,7 +19,14 @@ from tfgans.models import serving
 SAMPLE = pathlib.Path(__file__).parent.parent / "tools" / "sample.py"
 
 
-@pytest.fixture(scope="module", params=["plain", "labels", "half"])
+RELEASED = [  # the one with most inputs is part of `make test`
+    pytest.param("plain", marks=pytest.mark.thorough),
+    "labels",
+    pytest.param("half", marks=pytest.mark.thorough),
+]
+
+
+@pytest.fixture(scope="module", params=RELEASED)
 def released(request, tmp_path_factory):
     """A release of a small StyleGAN2, and the model it was made of."""
     changes = {
@@ -96,7 +103,7 @@ def test_a_fresh_process_without_tfgans_gets_the_images_of_keras(released, tmp_p
     assert exported.stored(folder) == exported.served(model.generator_ema)
 
 
-@pytest.mark.parametrize("released", ["labels"], indirect=True)  # the one with most inputs
+@pytest.mark.parametrize("released", ["labels"], indirect=True)
 def test_saved_model_cli_runs_it(released, tmp_path):
     """It loads a SavedModel as the servers do."""
     model, folder = released
@@ -224,7 +231,9 @@ def compiled_by_xla(folder):
     return [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
 
 
-@pytest.mark.parametrize("name", ["sngan", "pix2pix"])  # pix2pix draws inside, by dropout
+@pytest.mark.parametrize(  # pix2pix draws inside, by dropout
+    "name", ["sngan", pytest.param("pix2pix", marks=pytest.mark.thorough)]
+)
 def test_an_export_for_a_gpu_is_compiled_as_a_whole(name, tmp_path):
     model = training.build(Config.load(name, "tiny"))
     model.export(tmp_path, machine="gpu")

@@ -144,6 +144,7 @@ def test_other_settings_are_refused_with_the_differences(whole, tool):
     assert (folder / "run" / "config.yaml").read_text() == before
 
 
+@pytest.mark.thorough
 def test_force_goes_on_with_other_settings(tool, tmp_path):
     for extra in ([], ["--set", "data.flip=true", "--set", "train.steps=30", "--force"]):
         done = tool(tmp_path, "train", *GAN, "--run", "run", *extra)
@@ -211,6 +212,7 @@ def test_each_setting_of_the_model_and_its_optimizers_counts(two_steps):
         assert resuming.unlike(two_steps[1], settings) == unlike, change
 
 
+@pytest.mark.thorough
 def test_new_settings_take_effect_on_all_replicas(two_steps, a_run, two_replicas):
     settings = Config.load("wgan_gp", "tiny", ["model.penalty_weight=3.0"])
     with two_replicas.scope():

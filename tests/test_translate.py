@@ -225,6 +225,7 @@ def write_gif(path, frames, durations):
     first.save(path, save_all=True, append_images=rest, duration=durations, loop=3)
 
 
+@pytest.mark.thorough
 def test_a_gif_becomes_a_gif(restorer, run, tmp_path, capsys):
     """Frames, durations and loops stay; the error is that of the formula."""
     model, release = restorer
@@ -295,6 +296,7 @@ def test_an_mp4_becomes_an_mp4_with_its_sound(restorer, run, tmp_path, capsys):
         assert "Written: 5 of 5 frames" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_film_in_a_steady_style(run, tmp_path, capsys):
     """A model that hands features on gets the frames of a folder one after the other."""
     settings = Config.load("covst", "tiny")
@@ -324,6 +326,7 @@ def test_a_film_in_a_steady_style(run, tmp_path, capsys):
         run("translate", "steady.keras", "nothing")
 
 
+@pytest.mark.thorough
 def test_a_folder_of_frames_becomes_one(restorer, run, tmp_path, capsys):
     """Frame 10 comes after frame 9; without --film the folder is a set of images."""
     model, release = restorer
@@ -374,6 +377,7 @@ def test_the_temporal_error_is_what_a_translation_adds():
     assert str(one) == "One frame has no temporal error."
 
 
+@pytest.mark.thorough
 def test_films_that_are_none(restorer, run, tmp_path, monkeypatch):
     model, release = restorer
     Image.fromarray(square(0)).save(tmp_path / "one.png")
@@ -408,6 +412,7 @@ def test_any_translator_takes_a_film(released, run, tmp_path, capsys):
     assert "center-cropped and resized" in said and "Written: 3 of 3 frames" in said
 
 
+@pytest.mark.thorough
 def test_a_broken_frame_is_left_out(restorer, run, tmp_path, capsys):
     (tmp_path / "clip").mkdir()
     for t in range(3):
@@ -420,6 +425,7 @@ def test_a_broken_frame_is_left_out(restorer, run, tmp_path, capsys):
     assert outputs(tmp_path / "translated") == ["0.png", "2.png"]
 
 
+@pytest.mark.thorough
 def test_label_maps_become_photographs(run, tmp_path, capsys):
     """Beside their maps in colors, or as frames in the order of their numbers."""
     settings = Config.load("gaugan", "tiny")

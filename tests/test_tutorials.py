@@ -37,7 +37,13 @@ def run(tool, folder, line):
     assert done.returncode == wanted, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def of(page):
+    """Pages on which models are trained are left to `make test-rest`."""
+    slow = page.stem in {"first-model", "own-images", "resume", "evaluate"}
+    return pytest.param(page, id=page.stem, marks=[pytest.mark.thorough] * slow)
+
+
+@pytest.mark.parametrize("page", [of(page) for page in PAGES])
 def test_a_tutorial_runs(page, tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos(tmp_path / "photos")

@@ -11,7 +11,6 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-from scipy import signal
 from scipy.io import wavfile
 from tensorboard.plugins.image import metadata
 
@@ -66,6 +65,8 @@ class Sound:
 
 def spectrograms(waves, rate) -> np.ndarray:
     """Waves [n, T] -> pictures [n, H, W, 1] in [-1, 1]: high tones above, loud ones white."""
+    from scipy import signal  # takes half a second to import
+
     window = min(512, waves.shape[1])
     _, _, power = signal.spectrogram(waves, rate, nperseg=window, noverlap=3 * window // 4, axis=1)
     loudness = 10.0 * np.log10(power + 1e-12)  # [n, H, W]

@@ -45,6 +45,7 @@ def test_exported_model_does_the_same(trained, tmp_path):
 
 
 @ALL
+@pytest.mark.covering("sngan", "cyclegan", "seqgan", "stylegan2")
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_stays_finite(name, precision):
     model, settings, source = new(name, precision)
@@ -153,6 +154,7 @@ def assert_same_training(name, model, logs, but=()):
 
 
 @ALL
+@pytest.mark.covering("wgan_gp", "seqgan", "stylegan2")
 def test_two_replicas_are_one_device(name, two_replicas):
     """Three steps with the same draws end with the same weights and report the same losses.
 
@@ -213,6 +215,7 @@ def test_a_step_is_traced_once_for_each_shape_and_counted_when_it_has_a_batch(mo
 
 
 @ALL
+@pytest.mark.covering("lapgan", "cyclegan", "stylegan2")
 def test_a_batch_in_two_parts_is_the_whole_batch(name):
     """Nothing is patched: the parts draw what the whole batch draws."""
     if on_one_device(name)[2]:

@@ -37,7 +37,13 @@ main()
 """
 
 
-@pytest.mark.parametrize("end", ["globals()['kept'] = both", "raise KeyError(both)"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "globals()['kept'] = both",
+        pytest.param("raise KeyError(both)", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_process_ends_while_data_are_read(end):
     done = subprocess.run(
         [sys.executable, "-c", SLOW.replace("END", end)],

@@ -314,6 +314,7 @@ def test_a_damaged_record_is_one_broken_image(tmp_path, folder):
 # The command line.
 
 
+@pytest.mark.thorough
 def test_command_line_in_a_shell(folder, pictures):
     Image.fromarray(pictures[2]).save(folder / "dog" / "twin.png")
     result = subprocess.run(

@@ -171,7 +171,7 @@ def test_learning_lowers_the_loss():
     assert estimated(later, video[1][:27, :30], video[0][:27, :30]).shape == (27, 30, 2)
 
 
-@pytest.mark.parametrize("ending", ["", ".gif"])
+@pytest.mark.parametrize("ending", ["", pytest.param(".gif", marks=pytest.mark.thorough)])
 def test_flow_is_written_beside_films(tmp_path, ending):
     root = tmp_path / "films"
     for i in range(2):

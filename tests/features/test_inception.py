@@ -69,6 +69,7 @@ def test_size_of_the_network(network, state):
     assert sum("conv.weight" in name for name in state) == 94
 
 
+@pytest.mark.thorough
 def test_logits_are_without_the_bias(extractor, state):
     images = np.full([1, 8, 8, 1], 200, "uint8")
     pool = extractor(images)

@@ -112,6 +112,7 @@ def test_vgg19_from_a_file(vgg19):
         look(("block5_conv3",), path=vgg19, kind="VGG16")
 
 
+@pytest.mark.thorough
 def test_layers_before_their_relu(vgg19):
     """Where they are positive they are those after it; the stand-in's have a mean size of one."""
     for settings in ({"path": vgg19}, {}):

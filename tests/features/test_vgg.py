@@ -62,6 +62,7 @@ def lpips(files):
     return vgg.LPIPS(files / "vgg16-397923af.pth", files / "vgg.pth")
 
 
+@pytest.mark.thorough
 def test_python_of_the_page_on_metrics(files, monkeypatch):
     """The block of VGG16, with random weights: nobody may pass on the real ones."""
     monkeypatch.chdir(files)
@@ -151,6 +152,7 @@ def test_the_examples_of_the_documentation(files, monkeypatch):
     assert len(examples) == 3 and space["length"] > 0
 
 
+@pytest.mark.thorough
 def test_the_tool_measures_path_lengths(run, files, tmp_path, capsys):
     draw = np.random.default_rng(3)
     images, labels = draw.integers(0, 256, [20, 32, 32, 1], "uint8"), np.arange(20) % 10

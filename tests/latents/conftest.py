@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfgans import latents
-from tfgans.models import StyleGAN2
+from tfgans.models import DCGAN, BigGAN, StyleGAN, StyleGAN2
 
 
 def small_stylegan2(side):
@@ -81,3 +81,28 @@ class LinearSpace:
 @pytest.fixture
 def linear_space():
     return LinearSpace
+
+
+def build(name):
+    if name == "dcgan":
+        return DCGAN(image_shape=(8, 8, 3), latent_dim=6, width=4)
+    if name == "biggan":
+        return BigGAN(
+            image_shape=(16, 16, 1),
+            num_classes=3,
+            latent_dim=6,
+            embedding_dim=4,
+            generator_channels=(8, 8, 8),
+            discriminator_channels=(4, 8, 8),
+            discriminator_downs=2,
+            generator_attention=8,
+            discriminator_attention=8,
+        )
+    sizes = {"mapping_layers": 2, "channel_base": 64, "channel_max": 8}
+    return StyleGAN(image_shape=(8, 8, 1), latent_dim=6, style_dim=5, **sizes)
+
+
+@pytest.fixture
+def model_of():
+    """Name -> a small model: dcgan, biggan or stylegan."""
+    return build

@@ -26,7 +26,7 @@ def models():
     )
 
 
-@pytest.fixture(params=[0, 1], ids=["sagan", "biggan"])
+@pytest.fixture(params=[0, pytest.param(1, marks=pytest.mark.thorough)], ids=["sagan", "biggan"])
 def model(request):
     keras.utils.set_random_seed(0)
     model = list(models())[request.param]
@@ -100,6 +100,7 @@ def test_weights_that_do_not_fit(model):
         collage.blend(space, z, 2.0 * halves())
 
 
+@pytest.mark.thorough
 def test_a_tool_writes_a_collage(model, run, tmp_path):
     model.save(tmp_path / "m.keras")
     for words in (["classes", "--classes", "0", "2"], ["blend", "--seeds", "3", "4"]):

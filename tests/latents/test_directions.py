@@ -7,7 +7,8 @@ import pytest
 from tfgans import latents
 from tfgans.errors import BadInput
 from tfgans.latents import attributes, find, ganspace, interfacegan, sefa, tlgan
-from tfgans.models import DCGAN, BigGAN, ProGAN, StyleGAN
+from tfgans.layers.conditional_norm import LinearConditionalNorm
+from tfgans.models import ProGAN
 
 
 def unit(rng, d):
@@ -190,12 +191,41 @@ def test_sefa_of_a_generator(space):
     assert np.sum((a @ others.T) ** 2, axis=0).max() < values[0]
 
 
-def test_sefa_of_other_generators():
+def test_sefa_of_other_generators(model_of):
     progan = ProGAN(image_shape=(8, 8, 3), latent_dim=8, channel_base=64, channel_max=8)
     weights = sefa.first_weights(latents.Space(progan), [0])
     np.testing.assert_array_equal(weights, progan.generator_ema.dense.kernel.numpy().T)
-    dcgan = DCGAN(image_shape=(8, 8, 3), latent_dim=6, width=4)
+    dcgan = model_of("dcgan")
     assert sefa.first_weights(latents.Space(dcgan), [0]).shape[1] == 6
+
+
+def test_sefa_of_stylegan(model_of):
+    """A holds the gains and the biases of AdaIN, for the chosen layers and no other."""
+    space = latents.Space(model_of("stylegan"))
+    layers = space.generator.synthesis.convs[1:3]
+    weights = sefa.first_weights(space, [1, 2])
+    n = np.random.RandomState(0).randn(1, 5).astype("float32")
+    outputs = [layer.affine(n) - layer.affine(0 * n) for layer in layers]
+    wanted = weights @ n[0] / 5**0.5  # the layer's equalized learning rate
+    np.testing.assert_allclose(np.concatenate(outputs, axis=1)[0], wanted, atol=1e-5)
+
+
+def test_sefa_of_biggan(model_of):
+    """A step of z moves the first layer, and all gains and biases, by A times the step."""
+    space = latents.Space(model_of("biggan"), 0)
+    weights = space.model.weights_on_z()
+    generator = space.generator
+    norms = [n for n in generator.layers if isinstance(n, LinearConditionalNorm)]
+    seen = keras.Model(
+        generator.inputs,
+        [generator.get_layer("first").output]
+        + [layer(norm.input[1]) for norm in norms for layer in (norm.to_gamma, norm.to_beta)],
+    )
+    label = np.eye(3, dtype="float32")[:1]
+    step = np.random.RandomState(0).randn(1, 6).astype("float32")
+    outputs = [np.ravel(a - b) for a, b in zip(
+        seen([step, label]), seen([0 * step, label]), strict=True)]  # fmt: skip
+    np.testing.assert_allclose(np.concatenate(outputs), weights @ step[0], atol=1e-5)
 
 
 # GANSpace.
@@ -226,30 +256,11 @@ def test_components_of_w_are_those_of_untruncated_w(space):
     np.testing.assert_allclose(deviations, (w @ components.T).std(axis=0), rtol=1e-3)
 
 
-def small(name):
-    if name == "dcgan":
-        return DCGAN(image_shape=(8, 8, 3), latent_dim=6, width=4)
-    if name == "biggan":
-        return BigGAN(
-            image_shape=(16, 16, 1),
-            num_classes=3,
-            latent_dim=6,
-            embedding_dim=4,
-            generator_channels=(8, 8, 8),
-            discriminator_channels=(4, 8, 8),
-            discriminator_downs=2,
-            generator_attention=8,
-            discriminator_attention=8,
-        )
-    sizes = {"mapping_layers": 2, "channel_base": 64, "channel_max": 8}
-    return StyleGAN(image_shape=(8, 8, 1), latent_dim=6, style_dim=5, **sizes)
-
-
 @pytest.mark.parametrize("name", ["stylegan", "biggan", "dcgan"])
-def test_ganspace_moves_one_deviation_along_the_component(name):
+def test_ganspace_moves_one_deviation_along_the_component(name, model_of):
     """By the paper's procedure: components of samples, and in z least squares on coordinates."""
     keras.utils.set_random_seed(0)
-    space = latents.Space(small(name), 0 if name == "biggan" else None)
+    space = latents.Space(model_of(name), 0 if name == "biggan" else None)
     for w in space.generator.weights:  # orthogonal at first: all components would be alike
         if len(w.shape) == 2 and not space.has_styles:
             w.assign(w * 2.0 ** -np.arange(w.shape[0], dtype="float32")[:, None])

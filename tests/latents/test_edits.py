@@ -302,6 +302,7 @@ def test_a_training_becomes_an_animation(run, tmp_path):
         run("walk", tmp_path, "training")
 
 
+@pytest.mark.thorough
 def test_project_writes_everything_and_goes_on(run, small, tmp_path, capsys):
     small.model.save(tmp_path / "small.keras")
     pictures = (small.images(small.of_seeds([0, 1])) * 127.5 + 127.5).clip(0, 255).astype("uint8")

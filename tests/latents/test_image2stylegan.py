@@ -13,6 +13,7 @@ def identity(images):
     return [images]
 
 
+@pytest.mark.thorough
 def test_every_layer_gets_its_own_w(linear_space):
     """W+ reaches an image that no common w reaches."""
     rng = np.random.RandomState(0)

@@ -174,6 +174,7 @@ def tiles(path):
     return np.stack(np.split(grid, grid.shape[1] // grid.shape[0], axis=1))
 
 
+@pytest.mark.thorough
 def test_repaint_finds_a_picture_and_follows_the_strokes(tool, tmp_path):
     model = dcgan()
     for w in model.generator.trainable_variables:  # an image that shows its z

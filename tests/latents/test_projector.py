@@ -87,6 +87,7 @@ def test_it_recovers_an_image_of_the_generator(small, own_image):
     assert np.abs(search.noise[0] - start.value).max() > 1e-3  # the optimizer reached it
 
 
+@pytest.mark.thorough
 def test_noise_is_kept_white(small, own_image):
     """Without the regularizer the noise images would encode some of the image."""
 

@@ -52,6 +52,21 @@ def test_loops_are_closed(space):
     np.testing.assert_allclose(w[1], 0.75 * w[0] + 0.25 * w[4], atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["biggan", "stylegan"])
+def test_a_walk_meets_the_images_of_its_seeds(name, model_of):
+    """In BigGAN the class stays on the way; z is drawn by seed, and made to images by the model."""
+    model = model_of(name)
+    label = np.eye(3, dtype="float32")[[1, 1]] if name == "biggan" else None
+    space = latents.Space(model, None if label is None else 1)
+    images = space.images(latents.walk(space, [3, 4], 4))
+    wanted = model(space.z([3, 4]), label)
+    np.testing.assert_allclose(images[::4], wanted, atol=1e-5)
+    assert np.abs(images[2] - images[0]).max() > 1e-4  # the middle is another image
+    halfway = latents.slerp(*space.z([3, 4]), 0.5)[None].astype("float32")
+    np.testing.assert_allclose(images[2:3], model(halfway, None if label is None else label[:1]),
+                               atol=1e-5)  # fmt: skip
+
+
 def test_smooth_loop():
     z = smooth_loop(240, [64], 10, seed=0)
     assert abs(np.mean(z**2) - 1) < 1e-6

@@ -187,6 +187,7 @@ print("agreed")
 """
 
 
+@pytest.mark.thorough
 def test_two_replicas_move_p_as_one_device():
     root = pathlib.Path(__file__).parents[2]
     run = subprocess.run(

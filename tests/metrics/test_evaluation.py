@@ -244,6 +244,7 @@ def test_labels_are_drawn_from_the_data_and_class_distances_need_them(tmp_path, 
         evaluator(metrics=["intra_fid"])
 
 
+@pytest.mark.thorough
 def test_metrics_without_a_network(saved, tmp_path):
     """SWD of two folders and the polygon study need no extractor."""
     images = np.random.default_rng(0).integers(0, 256, [2, 40, 16, 16, 3], "uint8")
@@ -375,6 +376,7 @@ def test_the_tool_prints_a_table_writes_json_and_compares(saved, real_path, tmp_
     assert "generated_images: 70 -> 50000" in refused.stderr
 
 
+@pytest.mark.thorough
 def test_a_result_names_the_network_of_a_perceptual_loss(tmp_path):
     """The stand-in for VGG too, with its hash in a training; a release knows the name alone."""
     settings = Config.load("gaugan", "tiny")

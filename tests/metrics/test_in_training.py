@@ -80,6 +80,7 @@ def test_a_run_measures_keeps_the_best_draws_and_resumes_to_the_same_end(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.thorough
 def test_training_stops_when_it_gets_no_better_and_stays_stopped(settings, tmp_path, capsys):
     frozen = ["optimizers.generator.learning_rate=0.0", "metrics.patience=2", "train.steps=1000"]
     run = tmp_path / "run"

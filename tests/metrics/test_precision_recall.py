@@ -33,6 +33,7 @@ def distances():
     return dict(zip(sets, parts, strict=True))
 
 
+@pytest.mark.thorough
 def test_triangles_are_found(distances):
     assert distances["clean"].max() < 0.05
     assert distances["study"].max() < 0.05  # drawn with the quirks of the study's code

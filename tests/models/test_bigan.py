@@ -110,6 +110,7 @@ def mlp(sizes, outputs, activation, bias="zeros"):
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], x)
 
 
+@pytest.mark.thorough
 def test_the_encoder_finds_back():
     """Eight prototypes in R^4: G(E(x)) is nearer to x than to another one.
 

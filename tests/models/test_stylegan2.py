@@ -363,6 +363,7 @@ def test_labels_reach_both_networks():
     np.testing.assert_array_equal(in_turn, model.sample(3, seed=0, labels=[0, 1, 2]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("image_shape", [(28, 28, 1), (16, 24, 4), (24, 16, 2), (8, 8, 6)])
 def test_any_shape_and_number_of_channels_trains(image_shape):
     model = small(image_shape=image_shape)
@@ -445,6 +446,7 @@ def test_every_preset_of_stylegan2_is_a_valid_configuration():
         assert batch % settings.model.get("minibatch_group", 4) == 0
 
 
+@pytest.mark.thorough
 def test_adaptive_augmentation_moves_p_in_training():
     model = small(augment="b")
     model.compile(run_eagerly=True)

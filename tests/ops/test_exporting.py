@@ -24,7 +24,7 @@ def build(name):
     return kind(**size, **settings)
 
 
-@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("within", [pytest.param(False, marks=pytest.mark.thorough), True])
 @pytest.mark.parametrize("name", MODELS)
 def test_an_export_gives_the_same_images_and_stores_nothing_twice(
     name, within, two_replicas, tmp_path

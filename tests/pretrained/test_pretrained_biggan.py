@@ -176,6 +176,7 @@ def test_deep_images_are_those_of_the_port(deep, truncation):
     np.testing.assert_allclose(made, expected, atol=2e-5)
 
 
+@pytest.mark.thorough
 def test_deep_model_trains_on(deep):
     batch = {"image": tf.zeros([4, 16, 16, 3]), "label": tf.range(4) % 3}
     deep.compile(run_eagerly=True)
@@ -327,6 +328,7 @@ def bigbigan_variables():
 SMALL = {"encoder_width": 2, "encoder_groups": [1], "head_width": 4, "joint_width": 4}
 
 
+@pytest.mark.thorough
 def test_images_of_a_bigbigan_module(tmp_path, capsys):
     """Each image has the one row of the embedding; statistics are those of the file."""
     stored, arrays = bigbigan_variables()

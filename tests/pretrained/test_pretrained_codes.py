@@ -362,6 +362,7 @@ def test_files_that_do_not_go_together(tmp_path):
         pretrained.load(paths["gen"], paths["gen"])
 
 
+@pytest.mark.thorough
 def test_the_tool_makes_a_release_of_two_files(tmp_path, tool):
     paths = [
         written(tmp_path / f"7-{word}.ckpt", arrays)

@@ -204,6 +204,7 @@ def test_a_generator_alone(tmp_path, capsys):
     same(model.photograph(*big).numpy()[:, ::2, ::2], wanted)
 
 
+@pytest.mark.thorough
 def test_training_goes_on_with_the_last_stage(tmp_path):
     """Generator and enhancer move; the run's first snapshot draws as the model."""
     path = written(tmp_path / "a.pth", hd_arrays(downs=1, blocks=1, local_blocks=1))
@@ -315,9 +316,21 @@ def official_spade(v, seg, upsampling, start, z=None):
     "seen, upsampling, shape, words",
     [
         (36, "more", (64, 128, 3), "Cityscapes: 35 classes, unlabeled=False, instances=True"),
-        (151, "normal", (64, 96, 3), "ADE20K: 150 classes, unlabeled=True, instances=False"),
-        (184, "normal", (32, 64, 3), "COCO-Stuff: 182 classes, unlabeled=True, instances=True"),
-        (5, "most", (128, 128, 3), "an unknown set with edges of objects: 4 classes"),
+        pytest.param(
+            *(151, "normal", (64, 96, 3)),
+            "ADE20K: 150 classes, unlabeled=True, instances=False",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            *(184, "normal", (32, 64, 3)),
+            "COCO-Stuff: 182 classes, unlabeled=True, instances=True",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            *(5, "most", (128, 128, 3)),
+            "an unknown set with edges of objects: 4 classes",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_a_generator_of_spade(seen, upsampling, shape, words, tmp_path, capsys):
@@ -337,6 +350,7 @@ def test_a_generator_of_spade(seen, upsampling, shape, words, tmp_path, capsys):
     assert "CC BY-NC-SA 4.0" in text and "no discriminators; new ones" in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("upsampling, start", [("normal", (1, 2)), ("more", (2, 2))])
 def test_a_generator_that_begins_with_a_code(upsampling, start, tmp_path, capsys):
     """The dense layer's outputs are [C, rows, columns]; the file says the first grid."""

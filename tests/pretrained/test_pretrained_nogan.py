@@ -216,6 +216,7 @@ def test_a_file_gives_the_official_answers(deep, tmp_path, capsys):
     np.testing.assert_array_equal(model.restore(x), model.restore_alone(x))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("deep", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_a_resnet_becomes_the_encoder(deep, tmp_path, capsys):
     """torchvision's file gives the encoder that DeOldify's file gives, and nothing else."""

@@ -101,6 +101,7 @@ def test_images_and_scores(g_case, d_case, form, protocol, tmp_path):
     assert model.w_avg_decay == 0.998
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["pytorch", "tensorflow"])
 @pytest.mark.parametrize("architecture", ["skip", "resnet"])
 def test_networks_with_an_alpha_channel(form, architecture, tmp_path):

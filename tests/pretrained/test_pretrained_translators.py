@@ -352,6 +352,7 @@ def test_arrays_that_share_their_numbers(tmp_path):
         pretrained.load(path)
 
 
+@pytest.mark.thorough
 def test_the_tool_makes_a_release_of_two_files(tmp_path, tool):
     there, back = resnet_arrays(), resnet_arrays(seed=1)
     paths = [written(tmp_path / f"{word}.pth", v) for word, v in (("ab", there), ("ba", back))]

@@ -127,6 +127,7 @@ def test_reload_takes_the_data_in_another_order():
     assert not np.array_equal(first[0], first[2])
 
 
+@pytest.mark.thorough
 def test_reload_gives_up_after_three_times(poison, tmp_path, capsys):
     poison("loss")
     with pytest.raises(FloatingPointError, match="At step 16"):
@@ -137,6 +138,7 @@ def test_reload_gives_up_after_three_times(poison, tmp_path, capsys):
     assert steps_and_weights(tmp_path)[0] == [10]
 
 
+@pytest.mark.thorough
 def test_reload_before_the_first_snapshot_begins_again(poison, tmp_path):
     poison("loss", until=0)
     done = settings("train.on_nan=reload", "train.tick=20", steps=20)

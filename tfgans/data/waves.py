@@ -14,7 +14,6 @@ import struct
 import wave
 
 import numpy as np
-from scipy import signal
 
 from tfgans.data.source import BrokenImage
 
@@ -120,6 +119,8 @@ class WaveFile:
 
     def resampled(self, start, count):
         """A part on the scale of 16 bits, at `rate`."""
+        from scipy import signal  # takes half a second to import
+
         if self.up == self.down:
             return self.stored(start, count)
         margin = REACH * max(self.up, self.down) // self.up + 2

@@ -207,3 +207,18 @@ def test_verdicts_need_three_ticks_and_are_said_once(capsys):
     for step in range(3):
         monitor.on_tick(step, winning)
     assert WON in capsys.readouterr().out
+
+
+def test_a_player_that_learns_alone_is_no_game(capsys):
+    """The samples are all alike, which is said three ticks after the generator has begun."""
+    model = models.GAN((8, 8, 1), latent_dim=4)
+    model.compile()
+    model.outputs = lambda batch: np.zeros(batch["image"].shape)
+    real = np.random.default_rng(0).normal(size=[8, 8, 8, 1])
+    monitor = callbacks.CollapseMonitor(1, {"image": real}, "image", 0)
+    monitor.set_model(model)
+    for step in range(10):
+        model.optimizers["discriminator"].iterations.assign_add(1)
+        model.optimizers["generator"].iterations.assign_add(int(step >= 5))
+        monitor.on_tick(step, {})
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == ["step 7"]

@@ -13,7 +13,8 @@ from tfgans.callbacks.on_tick import OnTick
 class CollapseMonitor(OnTick):
     """Says plainly when all samples look alike, the discriminator has won, or a gradient is gone.
 
-    A verdict needs three ticks in a row, and is said once, until it is no longer so.
+    A verdict needs three ticks in a row, and is said once, until it is no longer so. While one of
+    several players learns alone, as in a stage of preparation, samples and losses are not judged.
 
     Alike: the mean distance of two samples is less than a fifth of that of two real images.
     Won: its loss on real and on generated images is below a hundredth each, in which losses of
@@ -35,8 +36,29 @@ class CollapseMonitor(OnTick):
         self.real_distance = mean_distance(examples[real])
         self.ticks = collections.Counter()  # how many in a row, for each verdict
         self.greatest = collections.Counter()  # gradient of each player
+        self.moves = {}  # of each player until the last tick
 
     def on_tick(self, step, logs):
+        if self.is_game():
+            self.judge_samples(step, logs)
+        for player, norm in gradient_norms(self.model).items():
+            greatest = self.greatest[player] = max(norm, self.greatest[player])
+            share = norm / greatest if greatest else 1.0
+            self.note(
+                player, step, share < 1e-3,
+                f"The {player}'s gradient is gone: it is {share:.0e} of its greatest length, and "
+                "the weights hardly move. A network may be saturated: from an earlier snapshot, "
+                "try a lower learning rate of both players.",
+            )  # fmt: skip
+
+    def is_game(self):
+        """True if two players, or the only one, have moved since the last tick."""
+        moves = {p: int(optimizer.iterations) for p, optimizer in self.model.optimizers.items()}
+        moved = [player for player in moves if moves[player] != self.moves.get(player, 0)]
+        self.moves = moves
+        return len(moved) > 1 or len(moves) < 2
+
+    def judge_samples(self, step, logs):
         with random.scope(self.seed):
             fake = np.asarray(self.model.outputs(self.examples))
         variety = mean_distance(fake) / self.real_distance
@@ -53,15 +75,6 @@ class CollapseMonitor(OnTick):
             "the generator has little to learn from. Try a lower learning rate of the "
             "discriminator, a smaller one, or more of its penalty; with few data, augmentation.",
         )  # fmt: skip
-        for player, norm in gradient_norms(self.model).items():
-            greatest = self.greatest[player] = max(norm, self.greatest[player])
-            share = norm / greatest if greatest else 1.0
-            self.note(
-                player, step, share < 1e-3,
-                f"The {player}'s gradient is gone: it is {share:.0e} of its greatest length, and "
-                "the weights hardly move. A network may be saturated: from an earlier snapshot, "
-                "try a lower learning rate of both players.",
-            )  # fmt: skip
 
     def note(self, kind, step, bad, verdict):
         self.ticks[kind] = self.ticks[kind] + 1 if bad else 0

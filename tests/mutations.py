@@ -222,7 +222,8 @@ def check(name, part, parts):
     os.dup2(silence, 2)
     planted = f"{TESTS}/contract/test_planted.py::test_each_player_works_for_the_scores_it_wants"
     command = [
-        "-xqm", "not slow", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:hypothesispytest",
+        "-xqm", "not slow", "--every-model", "--assert=plain", "-p", "no:cacheprovider",
+        "-p", "no:hypothesispytest",
         f"{planted}[{name}]", str(TESTS / f"models/test_{name}.py"),
     ]  # fmt: skip
     results = []

@@ -32,7 +32,8 @@ class Steps:
     def __init__(self, settings):
         source = training.resolve(settings)
         self.model = training.build(settings)
-        self.batch = next(iter(data.batches(self.model, source, settings.data, seed=0)))
+        last = len(self.model.stage_steps)  # its images fit in all stages
+        self.batch = next(iter(data.batches(self.model, source, settings.data, 0, stage=last)))
         self.examples = settings.data.batch_size * self.model.batches_per_step
         first = sum(self.model.stage_steps)
         if first:

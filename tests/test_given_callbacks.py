@@ -1,6 +1,7 @@
 """train.callbacks: MLflow's file store, a callback of the user's own file, mistakes, going on."""
 
 import csv
+import sys
 
 import pytest
 
@@ -68,6 +69,23 @@ def test_numbers_go_to_the_file_store_of_mlflow(tmp_path, monkeypatch):
                 assert point.value == pytest.approx(float(row[term]), rel=1e-4)
     finally:
         mlflow.end_run()
+
+
+def test_a_function_that_its_beginning_replaces(tmp_path, monkeypatch):
+    """`wandb.log` refuses until `wandb.init` has put another function in its place."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "service.py").write_text(
+        "kept = []\n"
+        "def log(terms, step):\n"
+        "    raise RuntimeError('begin first')\n"
+        "def init(project):\n"
+        "    globals()['log'] = lambda terms, step: kept.append((project, step))\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = {"to": "service.log", "begin": "service.init", "project": "faces"}
+    assert training.train(settings({"class": "tfgans.callbacks.Send"} | words), tmp_path / "run")
+    assert sys.modules["service"].kept == [("faces", 2), ("faces", 4)]
 
 
 @pytest.mark.thorough

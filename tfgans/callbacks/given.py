@@ -61,11 +61,13 @@ class Send(OnTick):
 
     def __init__(self, tick, to, begin=None, **arguments):
         super().__init__(tick)
-        self.send, self.begin, self.arguments = imported(to), begin and imported(begin), arguments
+        self.to, self.send = to, imported(to)
+        self.begin, self.arguments = begin and imported(begin), arguments
 
     def on_train_begin(self, logs=None):
         if self.begin:
             self.begin(**self.arguments)
+            self.send = imported(self.to)  # `wandb.init` puts another `wandb.log` in its place
 
     def on_tick(self, step, logs):
         self.send(logs | self.model.watched(), step=step)

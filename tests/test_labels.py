@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -59,6 +60,19 @@ def test_a_name_is_its_number(folder, tool, name, number):
     assert latents.Space(model, name).label == number
 
 
+def test_small_and_capital_letters():
+    model = types.SimpleNamespace(label_names=("Pie", "pie", "Tart"))
+    found = [labels.number(model, word) for word in ("TART", "tart", "pie", "Pie")]
+    assert found == [2, 2, 1, 0]
+    with pytest.raises(BadInput, match="No label is 'PIE'"):
+        labels.number(model, "PIE")
+
+
+def test_the_release_that_comes_with_the_package_knows_clothes():
+    model = models.load("stylegan2-fashion")
+    assert labels.number(model, "ankle boot") == 9 and labels.number(model, "Bag") == 8
+
+
 def test_several_names(folder):
     model = models.load(folder / "cgan")
     spec = {spec.name: spec for spec in model.endpoints()["serving_default"][1]}["label"]
@@ -82,10 +96,11 @@ def test_an_unknown_name_gets_those_there_are(folder, tool):
         latents.Space(models.load(folder / "cgan"), ["coat", "0", "1"])
 
 
-def test_a_release_without_names_takes_numbers(tool, tmp_path):
-    model = models.load("stylegan2-fashion")
-    assert model.label_names == () and labels.number(model, 9) == 9
-    done = tool(tmp_path, "sample", "stylegan2-fashion", "--label", "boot")
+def test_a_file_without_names_takes_numbers(folder, tool, tmp_path):
+    shutil.copy(folder / "cgan" / "1" / "model.keras", tmp_path / "own.keras")
+    model = models.load(tmp_path / "own.keras")
+    assert model.label_names == () and labels.number(model, 2) == 2
+    done = tool(tmp_path, "sample", "own.keras", "--label", "boot")
     assert done.returncode == 1
     assert "'boot' is no number, and this model knows no names" in done.stderr
     assert not list(card.named(model, "hf://ada/fashion"))

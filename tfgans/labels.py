@@ -61,6 +61,8 @@ def write(model, folder):
 def number(model, word) -> int:
     """The number of a class or attribute of a model, by a word: its name, or its number as it is.
 
+    Small and capital letters are the same, unless two names differ by them alone.
+
     Raises:
         BadInput: There is no such name; the message has the names that there are.
     """
@@ -69,6 +71,9 @@ def number(model, word) -> int:
     names = list(getattr(model, "label_names", ()))
     if word in names:
         return names.index(word)
+    alike = [k for k, name in enumerate(names) if name.casefold() == word.casefold()]
+    if len(alike) == 1:
+        return alike[0]
     if not names:
         raise BadInput(f"{word!r:.40} is no number, and this model knows no names of its labels.")
     shown = ", ".join(f"{k} {name:.40}" for k, name in enumerate(names[:LISTED]))

@@ -73,7 +73,7 @@ def test_a_click_makes_another_picture(opened, visit):
 
     def choose_class():
         page.get_by_label("Class").first.click()
-        page.get_by_role("option", name="9", exact=True).click()
+        page.get_by_role("option", name="Ankle boot", exact=True).click()
 
     made = after(page, choose_class)  # a change of a control is enough
     np.testing.assert_array_equal(made, wanted(2, labels=9))

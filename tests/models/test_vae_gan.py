@@ -184,7 +184,8 @@ def test_the_draw_has_the_deviation_that_the_divergence_sees():
     decoder = model.decoder
     model.decoder = lambda z, training: seen.append(z.numpy()) or decoder(z, training=training)
     with random.scope(0):
-        model.losses(tf.zeros([2000, 8, 8, 1]))
+        losses, _ = model.losses(tf.zeros([2000, 8, 8, 1]))
+    assert float(losses["encoder"]["kl"]) == pytest.approx(3 * 0.818147, abs=1e-4)
     z, new = np.split(seen[0], 2)
     np.testing.assert_allclose(z.mean(axis=0), 1.0, atol=0.04)
     np.testing.assert_allclose(z.std(axis=0), 0.5, atol=0.03)

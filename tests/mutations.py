@@ -130,6 +130,12 @@ def is_score(node):
     return read and isinstance(name, str) and bool(SCORE.search(name))
 
 
+def is_square(call):
+    """True for `tf.square(x)`, and for `squared(x, 0.0)`, the mean square of x - 0."""
+    name, *others = ast.unparse(call.func), *map(ast.unparse, call.args[1:])
+    return name == "tf.square" or (name == "squared" and others == ["0.0"])
+
+
 def errors_in(source):
     """All errors that can be planted in the source of a model."""
     tree = ast.parse(source)
@@ -151,7 +157,7 @@ def errors_in(source):
         squared = [  # their sign changes nothing
             id(node.args[0])
             for node in ast.walk(function)
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "tf.square"
+            if isinstance(node, ast.Call) and is_square(node)
         ]
         for node in ast.walk(function):
             if is_score(node) and id(node) not in squared:

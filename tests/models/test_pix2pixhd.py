@@ -10,6 +10,7 @@ from tiny import trainable, without_numbers
 from tfgans import keras_settings, random
 from tfgans.errors import BadInput
 from tfgans.models.pix2pixhd import (
+    VGG_WEIGHTS,
     Pix2PixHD,
     Styles,
     build_enhancer,
@@ -153,6 +154,15 @@ def test_losses_are_sums_over_scales_and_means_of_features(scales):
     assert float(d["fake"]) == pytest.approx(scales * 0.5 * 0.25**2)
     assert float(g["fake"]) == pytest.approx(scales * 0.75**2)
     assert float(g["features"]) == pytest.approx(10 * 4 * 0.5, rel=1e-3)
+
+
+def test_the_distance_in_vgg():
+    model = small(perceptual_weight=7.0, enhancer=False)
+    model.look = lambda x: [tf.reduce_mean(x, axis=-1)] * 5
+    model.draw = lambda seen, training: tf.fill([2, 32, 32, 3], 0.1)
+    labels, objects, _ = places()
+    found, _ = model.losses(labels, objects, tf.zeros([2, 32, 32, 3]))
+    assert float(found["generator"]["perceptual"]) == pytest.approx(7.0 * sum(VGG_WEIGHTS) * 0.1)
 
 
 def test_feature_matching_pulls_fakes_alone():

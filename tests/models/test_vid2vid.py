@@ -178,7 +178,7 @@ def test_no_gradient_goes_back_in_time():
 def test_the_terms_of_the_flow_by_hand():
     """Means over all pixels: a mask over half of them halves a distance of 1."""
     model = small(own_first=True, flow_weight=3.0, smooth_weight=5.0)
-    ramp = tf.broadcast_to(0.5 + 0.0 * tf.range(8.0)[:, None], [1, 8, 8, 3])
+    ramp = tf.broadcast_to(0.05 * tf.range(8.0)[:, None], [1, 8, 8, 3])  # from left to right
     changed = tf.concat([ramp[:, :4], ramp[:, 4:] - 1.0], axis=1)  # not where it was, below
     frame = {
         "real": changed,
@@ -191,7 +191,8 @@ def test_the_terms_of_the_flow_by_hand():
     }
     terms = model.flow_terms([frame])
     found = {name: float(value) for name, value in terms.items()}
-    wanted = {"flow": 3.0 * 0.5, "warp": 0.0, "smooth": 5.0 * 0.25 * 0.5, "weight": 0.25}
+    wanted = {"flow": 3.0 * 0.5, "smooth": 5.0 * 0.25 * 0.5, "weight": 0.25}
+    wanted["warp"] = 3.0 * 0.5 * 0.05 * 7 / 8  # at the right border there is nothing to fetch
     assert found == pytest.approx(wanted)
     plain = small(smooth_weight=0.0)
     assert plain.flow_terms([frame]).keys() == {"flow", "warp"}
@@ -262,6 +263,19 @@ def test_losses_of_discriminators_by_hand(scales):
     share = 10.0 * 4 / (model.halvings + 1)  # and a mean over scales
     assert g["features"] == pytest.approx(2 * share * 0.5)
     assert g["film_features"] == pytest.approx(share * 0.1)
+
+
+def test_films_of_all_time_scales_count_for_the_generator():
+    model = small(length=9, first_length=9, chunk=7, time_scales=2)
+    model.of_films = [[score(0.75, 0.1)], [score(0.5, 0.2)]]
+    fixed(model)
+    batch = clip(9)
+    batch["video"] = tf.ones_like(batch["video"])
+    terms, _ = model.losses(*model.clip_of(batch), list(tf.zeros([2, 2, 8, 8, 3])), 2, 9)
+    g = terms["generator"]
+    assert float(g["film_fake"]) == pytest.approx(0.25**2 + 0.5**2)
+    share = 10.0 * 4 / (model.halvings + 1)
+    assert float(g["film_features"]) == pytest.approx(share * (0.1 + 0.2))
 
 
 def test_the_distance_in_vgg_counts_both_images():

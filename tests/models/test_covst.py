@@ -169,6 +169,8 @@ def test_the_flow_learns_from_all_neighbors():
     np.testing.assert_array_equal(frame, tf.concat([VIDEO[0, 1:3], VIDEO[1, 1:3]], 0))
     np.testing.assert_array_equal(before, tf.concat([VIDEO[0, :2], VIDEO[1, :2]], 0))
     np.testing.assert_array_equal(flow, tf.concat([true[0, 1:], true[1, 1:]], 0))
+    model.flow = lambda *frames: flow + 2.0
+    assert float(loss(frame, before, flow)["flow"]) == pytest.approx(4.0 * model.flow_weight)
 
 
 def test_moves():

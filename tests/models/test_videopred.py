@@ -140,6 +140,18 @@ def test_the_distance_is_summed_over_the_sizes(power, monkeypatch):
     assert "fake" not in terms
 
 
+def test_the_difference_is_summed_over_the_sizes():
+    """Ramps of 0.1 and 0.2 a pixel against plain frames, at the two sizes."""
+    model = small(difference_weight=3.0)
+    coarse, fine = (
+        tf.zeros([2, side, side, 3]) + slope * tf.range(side, dtype="float32")[:, None]
+        for side, slope in ((4, 0.1), (8, 0.2))
+    )
+    model.generator = lambda frames, training: [coarse, fine]
+    terms = model.generator_loss(*model.parts(tf.zeros_like(VIDEO)))
+    assert float(terms["difference"]) == pytest.approx(3.0 * (0.1 + 0.2), rel=1e-4)
+
+
 def test_the_adversarial_part_alone_reaches_all_weights_of_g(model):
     frames, true = model.parts(VIDEO)
     keras.utils.set_random_seed(3)

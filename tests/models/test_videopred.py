@@ -144,7 +144,7 @@ def test_the_difference_is_summed_over_the_sizes():
     """Ramps of 0.1 and 0.2 a pixel against plain frames, at the two sizes."""
     model = small(difference_weight=3.0)
     coarse, fine = (
-        tf.zeros([2, side, side, 3]) + slope * tf.range(side, dtype="float32")[:, None]
+        tf.zeros([3, side, side, 3]) + slope * tf.range(side, dtype="float32")[:, None]
         for side, slope in ((4, 0.1), (8, 0.2))
     )
     model.generator = lambda frames, training: [coarse, fine]

@@ -107,12 +107,23 @@ def summands(node):
 
 
 def exchanged(function):
-    """The names of real and fake things in the terms, each with its opposite."""
+    """The names of real and fake things in the terms, each with its opposite.
+
+    Not those of `tf.abs(real - fake)`: the exchange changes nothing there.
+    """
+    same = {
+        id(name)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("tf.abs", "tf.square")
+        for difference in node.args[:1]
+        if isinstance(difference, ast.BinOp) and isinstance(difference.op, ast.Sub)
+        for name in (difference.left, difference.right)
+    }
     names = [
         node
         for _, term in terms_of(function)
         for node in ast.walk(term)
-        if isinstance(node, ast.Name)
+        if isinstance(node, ast.Name) and id(node) not in same
     ]
     ids, pairs = {node.id for node in names}, {}
     for name in ids:

@@ -89,3 +89,18 @@ def test_no_room_imports_from_a_higher_one(name):
     for module in imports(name):
         assert module != "tfgans", f"{name} imports the whole package"
         assert floors[module.split(".")[1]] <= own, f"{name} imports {module}"
+
+
+def test_no_file_imports_at_its_head_what_takes_half_a_second():
+    """`import tfgans` would wait for it; `scipy.signal` brings `scipy.stats` along."""
+    slow = {"scipy.signal", "scipy.stats", "sklearn", "pandas", "matplotlib"}
+    for name, path in FILES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                found = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            else:
+                continue
+            if not name.startswith("tfgans.app"):  # which its users import alone
+                assert not found & slow, f"{path}: import {found & slow} where it is used"

@@ -112,6 +112,7 @@ def test_bash_completes(words, wanted, script, tmp_path):
     assert set(done.stdout.split()) == wanted, done.stderr
 
 
+@pytest.mark.thorough
 def test_an_unknown_shell_is_refused():
     done = tfgans("completion", "nu")
     assert done.returncode == 2 and "invalid choice: 'nu'" in done.stderr

@@ -64,7 +64,12 @@ def test_forms_of_a_batch(data):
 
 
 @pytest.mark.parametrize(
-    "name", ["sngan", "progan", pytest.param("stylegan2", marks=pytest.mark.thorough)]
+    "name",
+    [
+        "sngan",
+        pytest.param("progan", marks=pytest.mark.thorough),
+        pytest.param("stylegan2", marks=pytest.mark.thorough),
+    ],
 )
 def test_forms_of_labels(name):
     data = {"image": X, "label": Y.astype("int32")}
@@ -280,6 +285,7 @@ def test_labels_of_samples_are_checked():
 # === Settings of Keras ===
 
 
+@pytest.mark.thorough
 def test_settings_in_keras_json(tmp_path):
     """Channels first, another float type and another back end in one file."""
     settings = {"image_data_format": "channels_first", "floatx": "float64", "backend": "jax"}

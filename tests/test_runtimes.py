@@ -108,6 +108,7 @@ def test_an_endpoint_that_cannot_be_had_is_named_and_the_rest_written(
     assert {path.stem for path in (folder / "tflite").iterdir()} == set(own(model))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("planted", ["weights", "rows"])
 def test_a_file_that_does_other_than_keras_is_refused(planted, tmp_path, monkeypatch):
     """Nothing is left of a release for which a run time has no file."""

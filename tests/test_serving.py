@@ -103,6 +103,7 @@ def test_a_fresh_process_without_tfgans_gets_the_images_of_keras(released, tmp_p
     assert exported.stored(folder) == exported.served(model.generator_ema)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("released", ["labels"], indirect=True)
 def test_saved_model_cli_runs_it(released, tmp_path):
     """It loads a SavedModel as the servers do."""
@@ -180,6 +181,7 @@ def test_a_run_that_saved_nothing_yet_says_so(tmp_path):
         models.load(tmp_path / "run")
 
 
+@pytest.mark.thorough
 def test_every_process_makes_the_same_images(released, tool, tmp_path):
     _, folder = released
     arguments = [folder, "-n", 2, "--seed", 3, "--truncation", 0.7, "--single", "--out"]

@@ -42,6 +42,7 @@ def test_defines_its_own_game(name):
     assert [base.__module__ in BASES for base in cls.__bases__] == [True]
 
 
+@pytest.mark.covering("gan", "sngan", "cyclegan", "stylegan2")
 def test_settings_survive_saving_with_values_that_are_no_defaults(trained):
     model, cls = trained.model, type(trained.model)
     defaults = {k: p.default for k, p in inspect.signature(cls.__init__).parameters.items()}

@@ -20,6 +20,7 @@ from tfgans.models import MODELS
 ALL = pytest.mark.parametrize("name", MODELS)
 
 
+@pytest.mark.covering("sngan", "cyclegan", "seqgan", "stylegan2")
 def test_exported_model_does_the_same(trained, tmp_path):
     """`test_serving.py` loads one in a process that has no tfgans."""
     model = trained.model

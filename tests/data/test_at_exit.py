@@ -37,13 +37,8 @@ main()
 """
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        "globals()['kept'] = both",
-        pytest.param("raise KeyError(both)", marks=pytest.mark.thorough),
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("end", ["globals()['kept'] = both", "raise KeyError(both)"])
 def test_a_process_ends_while_data_are_read(end):
     done = subprocess.run(
         [sys.executable, "-c", SLOW.replace("END", end)],

@@ -131,6 +131,7 @@ def test_words_of_a_trained_model_are_kept(folder):
     assert batch["condition"].shape == (4, other.condition_dim)
 
 
+@pytest.mark.thorough
 def test_bags_are_the_same_in_another_process():
     words = ["a", "disc", "red", "small"]
     here = bag("a small red disc, red disc", places_of(words))

@@ -128,7 +128,7 @@ def test_strips_along_either_side(tmp_path, axis):
         open_films(tmp_path, Data(broken="fail"))
 
 
-@pytest.mark.parametrize("ending", [".gif", ".mp4"])
+@pytest.mark.parametrize("ending", [".gif", pytest.param(".mp4", marks=pytest.mark.thorough)])
 def test_films_in_files(tmp_path, capsys, ending):
     """Flat frames of different gray; an MP4 changes them a little."""
     for film, length in enumerate((5, 7)):

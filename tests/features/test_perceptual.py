@@ -93,6 +93,7 @@ def test_it_is_float32_under_every_policy():
     np.testing.assert_allclose(answer[-1], look()(scenes(1, 16))[-1], atol=0.05)
 
 
+@pytest.mark.thorough
 def test_vgg19_from_a_file(vgg19):
     """The first layer by hand, after its ReLU; all sixteen convolutions have their own weights."""
     image = scenes(1, 16)

@@ -379,7 +379,9 @@ def test_any_shape_and_number_of_channels_trains(image_shape):
     assert model.sample(2, seed=0).shape == (2, *image_shape)
 
 
-@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
+@pytest.mark.parametrize(
+    "architecture", ["skip", pytest.param("resnet", marks=pytest.mark.thorough), "orig"]
+)
 def test_a_model_is_the_same_on_every_machine(architecture, monkeypatch):
     settings = {
         "generator_architecture": architecture,

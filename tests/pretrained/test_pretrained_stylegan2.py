@@ -42,7 +42,12 @@ RUNS = [(*pair, "pytorch", protocol) for *pair, protocol, _ in CASES]
 RUNS += [(*pair, "tensorflow", protocol) for *pair, _, protocol in CASES if protocol]
 
 
-@pytest.mark.parametrize("g_case, d_case, form, protocol", RUNS)
+def of(run):
+    """Runs of both forms with labels are part of `make test`; the others of `make test-rest`."""
+    return pytest.param(*run, marks=[pytest.mark.thorough] * (not run[0].endswith("cond")))
+
+
+@pytest.mark.parametrize("g_case, d_case, form, protocol", [of(run) for run in RUNS])
 def test_images_and_scores(g_case, d_case, form, protocol, tmp_path):
     g, g_weights, g_settings = case(*g_case.split("/"))
     clamp = g_settings["synthesis_kwargs"].get("conv_clamp")

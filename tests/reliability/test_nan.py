@@ -96,6 +96,7 @@ def test_a_number_that_is_none_in_the_data(tmp_path):
     assert not storage.snapshots(tmp_path / "run")
 
 
+@pytest.mark.thorough
 def test_reload_goes_on_from_the_snapshot_with_other_random_numbers(poison, tmp_path, capsys):
     """The count is saved: a run stopped and resumed later ends bit for bit the same."""
     poison("loss", until=0)

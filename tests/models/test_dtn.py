@@ -115,6 +115,16 @@ def test_three_classes_and_whose_they_are():
     assert float(log_loss(tf.zeros([2, 4]), 1)) == pytest.approx(math.log(4))
 
 
+def test_the_classifier_wants_the_label():
+    """Logits of 2 for the true class and 0 for two others cost ln(1 + 2 / e^2)."""
+    model, label = small(), tf.one_hot([0, 1, 2, 1], 3)
+    model.head = lambda code, training: 2.0 * label
+    found = values(model.classifier_loss(pictures(), label))
+    assert found == pytest.approx({"class": math.log(1 + 2 * math.exp(-2))}, rel=1e-5)
+    model.head = lambda code, training: -2.0 * label
+    assert values(model.classifier_loss(pictures(), label))["class"] > 2.0
+
+
 def test_f_stands_still():
     """Phase 1 moves f and its statistics; 100 steps of the game leave every number of f."""
     model, config, source = new("dtn", eager=False, pretrain_steps=2)

@@ -81,8 +81,9 @@ def test_several_names(folder):
 
 
 def test_an_unknown_name_gets_those_there_are(folder, tool):
-    done = tool(folder, "sample", "cgan", "--label", "boot")
+    done = tool(folder, "sample", "cgan", "--label", "boot", "--out", "none")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert not (folder / "none").exists()
     wanted = "No label is 'boot'. Give a number or a name: 0 ankle boot, 1 bag, small, 2 coat."
     assert wanted in done.stderr
     done = tool(folder, "sample", "cgan", "--label", "3")

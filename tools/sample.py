@@ -67,15 +67,15 @@ def main():
     if model.data_kind == "tokens":
         print(to_text(model.sample(args.n, seed=args.seed)), end="")
         return
-    out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
     if args.label:
         classes = [labels.number(model, word) for word in args.label]
         options["labels"] = for_each(classes, args.n, "--label takes 1 class")
     if args.text:
         sentences = for_each(args.text, args.n, "--text takes 1 sentence")
         options["condition"] = model.condition_vectors(sentences)
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{pathlib.Path(args.model).stem}-seed{args.seed}"
     pictures = model.sample(args.n, seed=args.seed, **options)
     if model.makes == "video":
         for path in Video(pictures).save(out / stem):

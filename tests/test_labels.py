@@ -1,6 +1,8 @@
 """Names of classes: from folders of the data to a run, its release, the tools and the card."""
 
 import json
+import pathlib
+import re
 import shutil
 import types
 
@@ -11,6 +13,7 @@ from PIL import Image
 from tfgans import card, durable, labels, latents, models, use
 from tfgans.errors import BadInput
 
+TOOLS = pathlib.Path(__file__).parents[1] / "tools"
 NAMES = ("ankle boot", "bag, small", "coat")
 
 
@@ -71,6 +74,18 @@ def test_small_and_capital_letters():
 def test_the_release_that_comes_with_the_package_knows_clothes():
     model = models.load("stylegan2-fashion")
     assert labels.number(model, "ankle boot") == 9 and labels.number(model, "Bag") == 8
+
+
+def test_every_tool_with_labels_takes_names(run, folder, tmp_path):
+    for file in TOOLS.glob("*.py"):
+        for kind in re.findall(r'"--label",\s*type=(\w+)', file.read_text(encoding="utf-8")):
+            assert kind == "label", file
+    words = ("--frames", 1, "--seeds", 0, 1, "--label", "coat")
+    run("walk", folder / "cgan", "z", *words)
+    assert (tmp_path / "samples" / "cgan-z.gif").exists()
+    with pytest.raises(BadInput, match="No label is 'boot'"):
+        run("walk", folder / "cgan", "z", *words[:-1], "boot", "--out", "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_several_names(folder):

@@ -18,7 +18,7 @@ import numpy as np
 
 from tfgans import images, latents, models
 from tfgans.callbacks import sample_grids
-from tfgans.errors import BadInput, as_typed, finite, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, finite, label, run_tool, seed, whole
 
 MOVING, TABLES = ("z", "w", "smooth", "training"), ("truncation",)
 
@@ -38,7 +38,7 @@ def arguments():
     add("--truncation", type=finite, metavar="PSI", help="below 1 reduces variety")
     add(
         "--label",
-        type=whole(0),
+        type=label,
         help="class of all images (default: seed modulo number of classes)",
     )
     add("--out", default="samples", metavar="DIR", help="folder (default: samples)")
@@ -50,6 +50,8 @@ def main():
     if (max(args.seeds) + 1) * args.columns > 2**32:
         raise BadInput("The seeds of the last column are above 4294967295: give smaller --seeds.")
 
+    if args.kind != "training":
+        space = latents.Space(models.load(args.model), args.label)
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     ending = "png" if args.kind in TABLES else "mp4" if args.mp4 else "gif"
@@ -57,11 +59,10 @@ def main():
     if args.kind == "training":
         images.save_video(sample_grids(args.model), path, args.rate)
     elif args.kind == "truncation":
-        space = latents.Space(models.load(args.model), args.label)
         table = latents.truncation_table(space, args.seeds, np.linspace(-1, 1, 9))
         images.save_grid(table, path)
     else:
-        space, walks = latents.Space(models.load(args.model), args.label), []
+        walks = []
         for k in range(args.columns):
             seeds = [seed + k * (max(args.seeds) + 1) for seed in args.seeds]
             ws = latents.walk(space, seeds, args.frames, args.kind, args.truncation)

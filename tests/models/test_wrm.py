@@ -101,6 +101,14 @@ def test_attacks_raise_the_loss_and_pay_for_distance():
     assert not distances[0].any() and (distances[1] < distances[2]).all()
 
 
+def test_the_loss_is_the_cost_of_the_true_class():
+    """Logits of 2, 0 and 0: ln(1 + 2 / e^2) for class 0, and 2 more for class 1."""
+    model = small()
+    model.classifier = lambda pixels, training: tf.constant([[2.0, 0.0, 0.0]] * 2)
+    found = model.losses(tf.zeros([2, 27, 27, 1]), model.one_hot([0, 1]))
+    np.testing.assert_allclose(found, np.log(1 + 2 * np.exp(-2)) + np.array([0.0, 2.0]), rtol=1e-5)
+
+
 def test_no_gradient_goes_through_the_hard_image():
     """The slope of the loss in the weights is that at x', as if x' were data."""
     model = small(epsilon=0.5)

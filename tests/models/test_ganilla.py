@@ -124,5 +124,8 @@ def test_terms_of_known_generators():
     np.testing.assert_array_equal(fakes[0], b)  # of the domain a, made of b
     terms, _ = replaced(lambda x: -x, lambda x: -x, identity_weight=0.0).generators_loss(a, b)
     assert float(terms["cycle"]) == 0.0 and "identity" not in terms
+    terms, _ = replaced(lambda x: -x, lambda x: -x).generators_loss(a, b)
+    sizes = float(tf.reduce_mean(tf.abs(a)) + tf.reduce_mean(tf.abs(b)))
+    assert float(terms["identity"]) == pytest.approx(5 * 2 * sizes, rel=1e-5)
     d = replaced(lambda x: x, lambda x: x).discriminators_loss(a, b, a, b)
     assert float(d["a"]) == float(d["b"]) == pytest.approx(0.5 * (0.75**2 + 0.25**2))

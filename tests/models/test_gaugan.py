@@ -10,6 +10,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import SpatialConditionalNorm
 from tfgans.layers.spectral_norm import SpectralNorm
 from tfgans.models.gaugan import GauGAN, build_generator
+from tfgans.models.pix2pixhd import VGG_WEIGHTS
 from tfgans.ops.label_maps import semantics
 
 
@@ -126,6 +127,25 @@ def test_losses_of_known_scores(scales):
         assert float(d["real"] + d["fake"]) == pytest.approx(d_loss)
         assert float(g["fake"]) == pytest.approx(g_loss)
         assert float(g["features"]) == pytest.approx(10 * 4 * 0.5, rel=1e-3)
+    # A score of 0.5 for real images alone, and 0 for fakes.
+    network = fixed(0.25)
+
+    def unequal(x, training):
+        found = network(x, training)
+        return found | {"score": found["score"] + 0.25}
+
+    model.discriminators = [unequal] * scales
+    d = model.discriminators_loss(labels, objects, white)
+    assert float(d["real"]) == pytest.approx(0.5) and float(d["fake"]) == pytest.approx(1.0)
+
+
+def test_the_distance_in_vgg():
+    model = small(encoder=False, perceptual_weight=7.0)
+    model.look = lambda x: [tf.reduce_mean(x, axis=-1)] * 5
+    model.draw = lambda seen, training: tf.fill([2, 32, 32, 3], 0.1)
+    labels, objects, _ = given()
+    terms = model.generator_loss(labels, objects, tf.zeros([2, 32, 32, 3]))
+    assert float(terms["perceptual"]) == pytest.approx(7.0 * sum(VGG_WEIGHTS) * 0.1)
 
 
 def test_divergence_is_a_sum_over_batch_and_code():

@@ -150,6 +150,8 @@ def test_terms_that_are_off_by_default():
     model = changed(decoders=shifted, discriminators=score, settings=settings)
     found, _ = losses(model)
     assert found["autoencode"] == pytest.approx(3 * 0.5, rel=1e-5)  # of b alone
+    both = changed(decoders=lambda k, x: x + 0.5, discriminators=score, settings=settings)
+    assert losses(both)[0]["autoencode"] == pytest.approx(3 * (0.5 + 0.5), rel=1e-5)
     ways = size(averaged(a) - averaged(b)) + 0.0
     apart = [averaged(b) - averaged(b), averaged(a + 0.5) - averaged(a)]
     assert found["forward"] == pytest.approx(5 * sum(map(size, apart)), rel=1e-4)

@@ -209,10 +209,12 @@ def test_verdicts_need_three_ticks_and_are_said_once(capsys):
     assert WON in capsys.readouterr().out
 
 
-def test_a_player_that_learns_alone_is_no_game(capsys):
+@pytest.mark.parametrize("replicas", [False, True])
+def test_a_player_that_learns_alone_is_no_game(replicas, two_replicas, capsys):
     """The samples are all alike, which is said three ticks after the generator has begun."""
-    model = models.GAN((8, 8, 1), latent_dim=4)
-    model.compile()
+    with two_replicas.scope() if replicas else contextlib.nullcontext():
+        model = models.GAN((8, 8, 1), latent_dim=4)
+        model.compile()
     model.outputs = lambda batch: np.zeros(batch["image"].shape)
     real = np.random.default_rng(0).normal(size=[8, 8, 8, 1])
     monitor = callbacks.CollapseMonitor(1, {"image": real}, "image", 0)

@@ -53,7 +53,7 @@ class CollapseMonitor(OnTick):
 
     def is_game(self):
         """True if two players, or the only one, have moved since the last tick."""
-        moves = {p: int(optimizer.iterations) for p, optimizer in self.model.optimizers.items()}
+        moves = {p: int(rule.iterations.numpy()) for p, rule in self.model.optimizers.items()}
         moved = [player for player in moves if moves[player] != self.moves.get(player, 0)]
         self.moves = moves
         return len(moved) > 1 or len(moves) < 2

@@ -35,7 +35,8 @@ LANGUAGES = {".py": "python", ".yaml": "yaml", ".md": "markdown"}
 def on_files(files, config):
     """Adds the pages of the top folder, the cards, and the sources that pages link to."""
     made = {page: text_of(ROOT / name) for name, page in PAGES.items()}
-    made |= {f"models/{name}.md": card(name, model) for name, model in models.MODELS.items()}
+    for name, settings in catalog.configurations().items():
+        made[f"models/{name}.md"] = card(name, models.MODELS[name], settings)
     texts = list(made.values()) + [
         file.content_string for file in files if file.src_uri.endswith(".md")
     ]
@@ -96,11 +97,16 @@ def on_page_markdown(markdown, page, config, files):
     return LINK.sub(moved, markdown)
 
 
-def card(name, model):
-    """A model's page: its paper, idea, pictures, settings, checks, and its class."""
+def card(name, model, settings):
+    """A model's page: its paper, idea, pictures, settings, checks, and its class.
+
+    Args:
+        name: Name of the model.
+        model: Its class.
+        settings: The names of its configurations.
+    """
     _, authors, *parts = inspect.getdoc(inspect.getmodule(model)).split("\n\n")
     short, title, link = catalog.paper_of(model)
-    settings = catalog.settings_of(name)
     commands = "\n".join(f"python tools/train.py {word}" for word in settings)
     files = ", ".join(f"[{word}.yaml](../../configs/{word}.yaml)" for word in settings)
     rows = gallery(settings)

@@ -8,9 +8,12 @@ with a dotted line at the warning and a dashed one at the break.
 """
 
 import argparse
+import os
 import pathlib
 
-from tfgans.callbacks import read_rows
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfgans.callbacks import read_rows  # noqa: E402
 
 FID = "metrics/own_fid"
 LEAP = 1.4  # of sigma, from one row to the next

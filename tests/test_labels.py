@@ -1,7 +1,6 @@
 """Names of classes: from folders of the data to a run, its release, the tools and the card."""
 
 import json
-import pathlib
 import re
 import shutil
 import types
@@ -9,11 +8,11 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import TESTS
 
 from tfgans import card, durable, labels, latents, models, use
 from tfgans.errors import BadInput
 
-TOOLS = pathlib.Path(__file__).parents[1] / "tools"
 NAMES = ("ankle boot", "bag, small", "coat")
 
 
@@ -77,7 +76,7 @@ def test_the_release_that_comes_with_the_package_knows_clothes():
 
 
 def test_every_tool_with_labels_takes_names(run, folder, tmp_path):
-    for file in TOOLS.glob("*.py"):
+    for file in (TESTS.parent / "tools").glob("*.py"):
         for kind in re.findall(r'"--label",\s*type=(\w+)', file.read_text(encoding="utf-8")):
             assert kind == "label", file
     words = ("--frames", 1, "--seeds", 0, 1, "--label", "coat")

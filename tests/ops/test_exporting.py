@@ -24,10 +24,13 @@ def build(name):
     return kind(**size, **settings)
 
 
+def of(name):
+    """One StyleGAN2 is part of `make test`, the other of `make test-rest`."""
+    return pytest.param(name, marks=[pytest.mark.thorough] * (name == "stylegan2-resnet"))
+
+
 @pytest.mark.parametrize("within", [pytest.param(False, marks=pytest.mark.thorough), True])
-@pytest.mark.parametrize(
-    "name", ["stylegan2", pytest.param("stylegan2-resnet", marks=pytest.mark.thorough), "progan"]
-)
+@pytest.mark.parametrize("name", [of(name) for name in MODELS])
 def test_an_export_gives_the_same_images_and_stores_nothing_twice(
     name, within, two_replicas, tmp_path
 ):

@@ -217,7 +217,7 @@ def test_a_file_gives_the_official_answers(deep, tmp_path, capsys):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("deep", [True, pytest.param(False, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("deep", [True, False])
 def test_a_resnet_becomes_the_encoder(deep, tmp_path, capsys):
     """torchvision's file gives the encoder that DeOldify's file gives, and nothing else."""
     state = State(deep)

@@ -119,10 +119,10 @@ class WaveFile:
 
     def resampled(self, start, count):
         """A part on the scale of 16 bits, at `rate`."""
-        from scipy import signal  # takes half a second to import
-
         if self.up == self.down:
             return self.stored(start, count)
+        from scipy import signal  # takes half a second to import
+
         margin = REACH * max(self.up, self.down) // self.up + 2
         # A multiple of `down`, so that the results fall on the same places as for the whole file.
         first = max(start * self.down // self.up - margin, 0) // self.down * self.down

@@ -96,6 +96,15 @@ def test_a_thousand_requests(port):
     check_load(port, 1000, 16)
 
 
+@pytest.mark.thorough
+def test_a_connection_may_rest(port):
+    """A client that has nothing to ask for a while is not cut off (uvicorn: after 5 s)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    for rest in (6, 0):
+        assert ask(connection, {"instances": [GOOD]})[0] == 200
+        time.sleep(rest)
+
+
 def test_other_signatures_and_the_status(port):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     body = {"signature_name": "sample", "instances": [{"seed": 3, "n": 2}]}

@@ -29,6 +29,9 @@ import uvicorn  # noqa: E402
 
 DEFAULT = "serving_default"
 LARGEST = 16 * 2**20  # bytes of a request
+# Seconds for which a connection may rest. More than the minute of the usual proxies: the side that
+# closes first should be the client, or a request that is just under way is lost.
+REST = 75
 
 
 class Refused(ValueError):
@@ -203,7 +206,7 @@ def main():
     parser.add_argument("--wait", type=float, default=5.0, help="milliseconds for others")
     args = parser.parse_args()
     app = build(args.release, args.most, args.wait / 1000)
-    uvicorn.run(app, host=args.host, port=args.port, log_level="warning")
+    uvicorn.run(app, host=args.host, port=args.port, log_level="warning", timeout_keep_alive=REST)
 
 
 if __name__ == "__main__":

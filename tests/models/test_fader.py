@@ -2,14 +2,17 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from tiny import trainable, without_numbers
 
 from tfgans import random
+from tfgans.data.attributes import SyntheticAttributes, read_attributes
 from tfgans.errors import BadInput
 from tfgans.models.fader import Fader
+from tfgans.optimizers import Adam
 
 CONTRACT = {
     "games": [],  # D reads attributes from codes; no score tells real images from others
@@ -177,3 +180,43 @@ def test_settings_that_do_not_fit():
         small(num_classes=0)
     with pytest.raises(BadInput, match="class numbers|vectors"):
         small().one_hot(tf.zeros([2, 5]))
+
+
+def probe(codes, labels, taught):
+    """Share of right answers of a new logistic regression, which learns from the first codes."""
+    codes = (codes - codes[:taught].mean(axis=0)) / codes[:taught].std()
+    layer = keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros")
+    regression = keras.Sequential([keras.Input(codes.shape[1:]), layer])
+    regression.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy")
+    regression.fit(codes[:taught], labels[:taught], 128, epochs=20, verbose=0)
+    return np.mean((regression.predict(codes[taught:], verbose=0) > 0.5) == labels[taught:])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("weight", [0.01, 0.0])
+def test_the_color_leaves_the_code(weight):
+    """After 600 steps a new probe reads red or blue from codes only where nothing hid them."""
+    source = SyntheticAttributes((32, 32, 3), 3000)
+    image = np.stack([source.read(i) for i in range(3000)]) / np.float32(127.5) - 1
+    label = source.labels[:, :1]
+    model = Fader(
+        image_shape=(32, 32, 3),
+        channels=(16, 32, 64, 32),
+        dense_width=256,
+        dropout=0.0,
+        hiding_weight=weight,
+        hiding_steps=200,
+    )
+    # D has to follow the codes; at the end they nearly stand still.
+    slowing = keras.optimizers.schedules.PiecewiseConstantDecay([450], [2e-3, 2e-4])
+    rates = {"discriminator": 1e-2, "autoencoder": slowing}
+    model.compile(optimizers={name: Adam(rate, beta_1=0.5) for name, rate in rates.items()})
+    draws = np.random.RandomState(0)
+    for _ in range(600):
+        rows = draws.randint(0, 2000, 64)
+        model.train_on_batch({"image": image[rows], "label": label[rows]})
+    code = np.concatenate([model.encoder(part, training=False) for part in np.split(image, 6)])
+    read = probe(code.reshape([3000, -1]), label, 2000)
+    assert read < 0.65 if weight else read > 0.95
+    flipped = read_attributes(model.edit(image[2000:], 1.0 - label[2000:]))[:, 0]
+    assert np.mean(flipped != label[2000:, 0]) > 0.8

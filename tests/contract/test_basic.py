@@ -72,6 +72,7 @@ def test_saved_model_goes_on_where_it_was(trained):
     again = keras.models.load_model(trained.path)
     for a, b in zip(trained.state, state(again), strict=True):
         np.testing.assert_array_equal(a, b)
+    assert again.now == int(again.step.numpy()) > 0  # its stage is that of the file
     again.run_eagerly = True
     fit(again, trained.settings, trained.source, steps=1)
     for a, b in zip(state(trained.model), state(again), strict=True):

@@ -159,8 +159,8 @@ def test_synthetic_images_show_what_sentences_say():
     said = SyntheticCaptions((16, 16, 3), count=4096).said
     correlation = np.corrcoef(said.T) - np.eye(4)
     assert np.abs(correlation).max() < 0.05
-    sentence = source.sentences(2)[0]
-    assert sentence == "a small red triangle on dark ground"
+    sentence = source.sentences(4)[0]
+    assert sentence == "a small red square on dark ground"
 
 
 def test_stage_one_has_the_means_of_squares():

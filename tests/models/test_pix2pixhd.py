@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -287,6 +288,23 @@ def test_a_full_size_map_in_stage_0_is_drawn_at_half_the_size():
     np.testing.assert_array_equal(found[:, ::2, ::2], half)
     model.now = 5
     assert np.abs(model.photograph(labels, objects) - found).max() > 1e-4  # the enhancer's
+
+
+def test_a_loaded_model_draws_with_its_enhancer(tmp_path):
+    """Its stage comes from the file; in stage 0 the enhancer has no part in the photographs."""
+    model = small(global_steps=1, enhancer_steps=1, joint_steps=1)
+    labels, objects, _ = places()
+    early = model.photograph(labels, objects)
+    model.step.assign(3)
+    found = model.photograph(labels, objects)
+    assert np.abs(found - early).max() > 1e-4
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again.photograph(labels, objects), found, atol=1e-6)
+    young = small(global_steps=1, enhancer_steps=1, joint_steps=1)
+    assert young.stage == 0
+    young.load_weights(tmp_path / "model.keras")
+    np.testing.assert_allclose(young.photograph(labels, objects), found, atol=1e-6)
 
 
 def test_a_size_that_cannot_be_halved_is_named_as_it_was_given():

@@ -156,6 +156,28 @@ def test_stages_and_their_players():
     assert "text" not in given.players() and given.condition_dim == 6
 
 
+def test_what_is_shown_is_of_the_stage_that_has_learned():
+    """Until stage II has moved: sketches, enlarged to the real images; never its first weights."""
+    model = small(sketch_steps=4)
+    real = tf.image.resize(IMAGE_BATCH, [16, 16])
+    batch = {"image": real, "condition": TEXT_BATCH}
+    for step in (0, 4, 5):
+        model.step.assign(step)
+        with random.scope(0):
+            shown = model.outputs(batch)
+        with random.scope(0):
+            z = model.latents(8)
+        sketch, last = model.stage1(z, TEXT_BATCH), model(z, TEXT_BATCH)
+        large = np.repeat(np.repeat(sketch, 2, axis=1), 2, axis=2)
+        np.testing.assert_allclose(shown, last if step == 5 else large, atol=1e-6)
+        with random.scope(0):
+            rows = model.preview(batch)
+        np.testing.assert_array_equal(rows[0], real)
+        np.testing.assert_allclose(rows[1], large, atol=1e-6)
+        assert len(rows) == (3 if step == 5 else 2)
+        np.testing.assert_allclose(rows[-1], shown, atol=1e-6)
+
+
 def test_texts_of_one_class_are_no_wrong_ones():
     """The margin 1 for each wrong pair at equal products, both ways; none within a class."""
     model = small(words=WORDS)

@@ -48,14 +48,15 @@ COLORS = {
     "purple": (175, 45, 200),
 }
 SHAPES = ("triangle", "square", "disc")
-SIZES = {"small": 0.24, "large": 0.4}  # radius, in sides of the image
+SIZES = {"small": 0.3, "large": 0.42}  # radius, in sides of the image
 GROUNDS = {"light": 225, "dark": 45}
 GRAMMAR = (
     "a {size} {color} {shape} on {ground} ground",
     "a {color} {shape} , {size} , on a {ground} ground",
     "on {ground} ground lies a {size} {color} {shape}",
 )
-CORNERS = 24  # of a disc
+CORNERS = (3, 4, 24)  # of the shapes
+TURNS = (0.25, 0.5, 0.0)  # of the shapes, in corners: they stand upright
 KEPT = 2**26  # bytes of synthetic images that are drawn once only
 
 
@@ -201,7 +202,7 @@ class Captioned:
 
 
 class SyntheticCaptions(Images):
-    """Shapes in all combinations of color, shape, size and ground, somewhere near the middle.
+    """Upright shapes in all combinations of color, shape, size, ground, somewhere near the middle.
 
     `read_captions` finds all four in the pixels.
 
@@ -218,10 +219,10 @@ class SyntheticCaptions(Images):
                 f"Synthetic captions need RGB images of at least 16x16 pixels, not {image_shape}.",
                 "Set model.image_shape, for example to [32, 32, 3].",
             )
-        draws = np.random.RandomState(0).random_sample([count, 7])
+        draws = np.random.RandomState(0).random_sample([count, 6])
         numbers = [len(part) for part in (COLORS, SHAPES, SIZES, GROUNDS)]
         self.said = np.floor(draws[:, :4] * numbers).astype("int32")  # [count, 4]
-        self.turn, self.shift = draws[:, 4], draws[:, 5:] - 0.5
+        self.shift = draws[:, 4:] - 0.5
         self.classes = np.ravel_multi_index(self.said.T, numbers)
         size = self.height * self.width * channels
         self.read = functools.lru_cache(maxsize=KEPT // size)(self.draw)
@@ -245,8 +246,8 @@ class SyntheticCaptions(Images):
 
     def draw(self, i):
         color, shape, size, ground = self.said[i]
-        corners = (3, 4, CORNERS)[shape]
-        angles = 2 * np.pi * (np.arange(corners) + self.turn[i]) / corners
+        corners = CORNERS[shape]
+        angles = 2 * np.pi * (np.arange(corners) + TURNS[shape]) / corners
         radius = self.side * [*SIZES.values()][size]
         # A shape never touches the border.
         room = self.side - 2 * radius - 1

@@ -28,6 +28,7 @@ from tfgans.models.cgan import with_label
 from tfgans.models.dcgan import initializer, normalize
 from tfgans.models.latent import LatentModel
 from tfgans.models.serving import SEED, drawing
+from tfgans.ops.resample import resize_nearest
 from tfgans.optimizers import Adam
 from tfgans.shapes import halved, halvings
 
@@ -387,18 +388,19 @@ class StackGAN(LatentModel):
         return self.sketch(z, self.embed(condition))[0]
 
     def outputs(self, batch):
-        """Images of the stage that the batch is for: small ones until stage II."""
-        make = self if tuple(batch["image"].shape[1:]) == tuple(self.image_shape) else self.stage1
-        return make(self.latents(len(batch["image"])), batch["condition"])
+        """Images of the stage that learned last, as large as those of the batch."""
+        return self.latest(batch["image"], batch["condition"])[-1]
+
+    def latest(self, real, condition):
+        """Images of each stage that has begun to learn, each [N, H, W, C] like the real ones."""
+        z = self.latents(real.shape[0])
+        made = [resize_nearest(self.stage1(z, condition), *real.shape[1:3])]
+        return [*made, self(z, condition)] if self.now > sum(self.stage_steps) else made
 
     def preview(self, batch):
         """A row of real images, one of stage I for their texts, and later one of stage II."""
         real, condition = (tf.convert_to_tensor(batch[key][:8]) for key in ("image", "condition"))
-        z = self.latents(real.shape[0])
-        sketch = self.stage1(z, condition)
-        times = real.shape[1] // sketch.shape[1]
-        rows = [real, tf.repeat(tf.repeat(sketch, times, axis=1), times, axis=2)]
-        return tf.stack(rows + [self(z, condition)] if self.stage == IMAGE else rows)
+        return tf.stack([real, *self.latest(real, condition)])
 
     def text_to_image(self, condition, seed):
         """Images for the texts of a `condition`, with latents that a seed draws."""

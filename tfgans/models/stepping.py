@@ -33,7 +33,6 @@ class Stepping(keras.Model):
 
     Attributes:
         step: Number of training steps made; saved.
-        now: The same as a plain integer, while training.
         seed: Every random draw in training is a function of it; saved.
         restarts: How often the training went back to a snapshot to go on with other random
             numbers; saved.
@@ -61,7 +60,7 @@ class Stepping(keras.Model):
             trainable=False,
             aggregation="only_first_replica",
         )
-        self.now, self.chosen = 0, None
+        self._now = self.chosen = None
         self.seed = self.restarts = 0
         self._periods = set()  # every `due(every)` met so far
         self._was_split = False  # True once `train_step` has called `split`
@@ -128,6 +127,22 @@ class Stepping(keras.Model):
     # Steps.
 
     @property
+    def now(self):
+        """`step` as a plain integer, in a graph too. A training counts it, for speed."""
+        if self._now is not None:
+            return self._now
+        with tf.init_scope():
+            return int(self.step.numpy())
+
+    @now.setter
+    def now(self, step):
+        self._now = step
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._now = int(self.step.numpy())
+
+    @property
     def stage(self):
         """Number of the current stage, a plain int; each stage is its own graph."""
         return self.stage_of(self.now)
@@ -156,7 +171,7 @@ class Stepping(keras.Model):
 
     def make_train_function(self, force=False):
         """One compiled graph for each stage, choice, and pattern of `due` answers."""
-        self.now = int(self.step.numpy())
+        self._now = int(self.step.numpy())
         if self.train_function is not None and not force:
             return self.train_function
         compiled, logs = {}, {}
@@ -178,7 +193,7 @@ class Stepping(keras.Model):
                 if sentence := inputs.reason(error):
                     raise BadInput(sentence) from None
                 raise
-            self.now += 1
+            self._now += 1
             return dict(logs)  # terms that were not due keep their last value
 
         self.train_function = train_function
@@ -208,9 +223,9 @@ class Stepping(keras.Model):
         Returns:
             Pattern -> a concrete function of a batch, in the order in which a training meets them.
         """
-        found, now, chosen = {}, self.now, self.chosen
+        found, now, chosen = {}, self._now, self.chosen
         for begin in (0, *itertools.accumulate(self.stage_steps)):
-            self.now = begin
+            self._now = begin
             while self.now < begin + self.period:
                 for choice in self.choices:
                     self.chosen = choice
@@ -218,8 +233,8 @@ class Stepping(keras.Model):
                         step = tf.function(self._seeded_train_step, autograph=False)
                         graph = step.get_concrete_function(batch)
                         found[self.pattern(self.now)] = graph  # tracing may have met new periods
-                self.now += 1
-        self.now, self.chosen = now, chosen
+                self._now += 1
+        self._now, self.chosen = now, chosen
         return found
 
     def _maybe_symbolic_build(self, **kwargs):

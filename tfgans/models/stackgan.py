@@ -392,7 +392,7 @@ class StackGAN(LatentModel):
         return self.latest(batch["image"], batch["condition"])[-1]
 
     def latest(self, real, condition):
-        """Images of each stage that has begun to learn, each [N, H, W, C] like the real ones."""
+        """Images of a `condition` by each stage that has begun to learn, as large as `real`."""
         z = self.latents(real.shape[0])
         made = [resize_nearest(self.stage1(z, condition), *real.shape[1:3])]
         return [*made, self(z, condition)] if self.now > sum(self.stage_steps) else made

@@ -56,7 +56,7 @@ GRAMMAR = (
     "on {ground} ground lies a {size} {color} {shape}",
 )
 CORNERS = (3, 4, 24)  # of the shapes
-TURNS = (0.25, 0.5, 0.0)  # of the shapes, in corners: they stand upright
+TURNS = (0.5, 0.5, 0.0)  # of the shapes, in corners: they stand upright
 KEPT = 2**26  # bytes of synthetic images that are drawn once only
 
 

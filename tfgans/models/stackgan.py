@@ -164,6 +164,11 @@ def build_discriminator(shape, ratio, text_dim, condition_dim, width, name):
     return keras.Model([image, text], score, name=name)
 
 
+def enlarged(sketch, real):
+    """Small images, a `sketch`, with the height and width of the `real` ones."""
+    return resize_nearest(sketch, *real.shape[1:3])
+
+
 @keras.saving.register_keras_serializable("tfgans")
 class StackGAN(LatentModel):
     """Text to image in two stages, in its setting for birds and flowers.
@@ -387,20 +392,23 @@ class StackGAN(LatentModel):
         """Small images of stage I of z and a `condition`, [N, H / ratio, W / ratio, C]."""
         return self.sketch(z, self.embed(condition))[0]
 
-    def outputs(self, batch):
-        """Images of the stage that learned last, as large as those of the batch."""
-        return self.latest(batch["image"], batch["condition"])[-1]
+    @property
+    def refines(self):
+        """True once stage II has begun to learn."""
+        return self.now > sum(self.stage_steps)
 
-    def latest(self, real, condition):
-        """Images of a `condition` by each stage that has begun to learn, as large as `real`."""
-        z = self.latents(real.shape[0])
-        made = [resize_nearest(self.stage1(z, condition), *real.shape[1:3])]
-        return [*made, self(z, condition)] if self.now > sum(self.stage_steps) else made
+    def outputs(self, batch):
+        """Images of the stage that learned last; sketches are as large as those of the batch."""
+        real, condition = batch["image"], batch["condition"]
+        z = self.latents(len(real))
+        return self(z, condition) if self.refines else enlarged(self.stage1(z, condition), real)
 
     def preview(self, batch):
         """A row of real images, one of stage I for their texts, and later one of stage II."""
         real, condition = (tf.convert_to_tensor(batch[key][:8]) for key in ("image", "condition"))
-        return tf.stack([real, *self.latest(real, condition)])
+        z = self.latents(real.shape[0])
+        rows = [real, enlarged(self.stage1(z, condition), real)]
+        return tf.stack([*rows, self(z, condition)] if self.refines else rows)
 
     def text_to_image(self, condition, seed):
         """Images for the texts of a `condition`, with latents that a seed draws."""

@@ -60,7 +60,7 @@ class Stepping(keras.Model):
             trainable=False,
             aggregation="only_first_replica",
         )
-        self._now = self.chosen = None
+        self._now = self.chosen = None  # both are set by a training
         self.seed = self.restarts = 0
         self._periods = set()  # every `due(every)` met so far
         self._was_split = False  # True once `train_step` has called `split`

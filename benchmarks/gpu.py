@@ -24,6 +24,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,16 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # processes share th
 HERE = pathlib.Path(__file__).resolve().parent
 REFERENCE = HERE.parent / "tests" / "models" / "test_stylegan2_reference.py"
 REPEATS = 10
+CLUSTERS = "--tf_xla_auto_jit=2"  # TensorFlow itself finds what XLA is to compile
+KEPT = pathlib.Path(
+    tempfile.gettempdir(), f"tfgans-{os.getpid()}"
+)  # compiled code, chosen algorithms
+XLA = {
+    "TFGANS_MACHINE": "xla",
+    "TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={KEPT}/compiled",
+    "XLA_FLAGS": f"--xla_gpu_per_fusion_autotune_cache_dir={KEPT}/chosen",
+}
+MODELS = ("pix2pix", "cyclegan", "sngan", "progan", "wgan_gp")
 PATTERNS = {"both": 0, "plain": 1, "path": 4}  # a step's number decides what is due
 HALF = "mixed_float16"
 
@@ -105,12 +116,12 @@ def train(name, changes, tiny):
     start = time.perf_counter()
     steps = Steps(settings)
     traced = time.perf_counter() - start
-    calls = {p: functools.partial(step, steps.batch) for p, step in steps.graphs.items()}
+    calls = {p: functools.partial(steps.graphs[p], steps.batch) for p in steps.patterns}
     first = {pattern: seconds(call, 1) for pattern, call in calls.items()}
     turn()
     times = {pattern: seconds(call, 1) and seconds(call) for pattern, call in calls.items()}
     mean = steps.mean(times)
-    work = steps.mean({p: operations(step.graph) for p, step in steps.graphs.items()})
+    work = steps.mean({p: operations(steps.graphs[p].graph) for p in calls})
     number = steps.model.dtype_policy.compute_dtype
     best = peak(number, 512 if tiny else 8192)
     say(
@@ -118,7 +129,7 @@ def train(name, changes, tiny):
         share_of_peak=work / mean / best,
         peak_T=best / 1e12,
         memory_GiB=memory(),
-        first_step_s=traced / len(first) + max(first.values()),
+        first_step_s=traced / len(steps.graphs) + max(first.values()),
         **{f"ms_{word}": 1000 * times[p] for word, p in named(steps.model, times).items()},
     )
 
@@ -343,8 +354,8 @@ def steps_of(precision, size=256, batch=32, **environment):
     return item, environment
 
 
-def model_of(name):
-    return (lambda args: train(name, [], args.tiny)), {}
+def model_of(name, **environment):
+    return (lambda args: train(name, [], args.tiny)), environment
 
 
 def official_of(half, size, batch):
@@ -359,18 +370,25 @@ ITEMS = {
     "reference": (lambda args: reference(args.tiny), {}),
     "stylegan2 float16": steps_of(HALF, TFGANS_MACHINE="gpu"),
     "official float16": official_of(True, 256, 32),
+    "stylegan2 float16 xla": steps_of(HALF, **XLA),
     "stylegan2 float16 plain": steps_of(HALF, TFGANS_MACHINE="plain"),
     "inference": (lambda args: infer(False, args.tiny), {"TFGANS_MACHINE": "gpu"}),
     "exported": (lambda args: infer(True, args.tiny), {"TFGANS_MACHINE": "gpu"}),
     "stylegan2 bfloat16": steps_of("mixed_bfloat16", TFGANS_MACHINE="gpu"),
+    "stylegan2 bfloat16 xla": steps_of("mixed_bfloat16", **XLA),
     "stylegan2 float32": steps_of("float32", TFGANS_MACHINE="gpu"),
     "official float32": official_of(False, 256, 32),
     "fir": (lambda args: fir(args.tiny), {}),
     "layouts": (lambda args: layouts(args.tiny), {}),
     "stylegan2 1024": steps_of(HALF, 1024, 8, TFGANS_MACHINE="gpu"),
     "official 1024": official_of(True, 1024, 8),
+    "stylegan2 float16 again": steps_of(HALF, **XLA),  # finds what was compiled
+    "stylegan2 float32 xla": steps_of("float32", **XLA),
+    "stylegan2 1024 xla": steps_of(HALF, 1024, 8, **XLA),
+    "stylegan2 float16 clusters": steps_of(HALF, TFGANS_MACHINE="plain", TF_XLA_FLAGS=CLUSTERS),
     "stylegan2 float32 plain": steps_of("float32", TFGANS_MACHINE="plain"),
-    **{name: model_of(name) for name in ("pix2pix", "cyclegan", "sngan", "progan", "wgan_gp")},
+    **{name: model_of(name) for name in MODELS},
+    **{f"{name} xla": model_of(name, **XLA) for name in MODELS},
 }
 LIMIT = 300  # seconds of an item; one of a full wave waits for its turn
 
@@ -446,6 +464,7 @@ def main():
             if args.json:
                 with args.json.open("a") as file:
                     file.write(json.dumps(row) + "\n")
+    shutil.rmtree(KEPT, ignore_errors=True)
     import record
 
     print(f"\n{record.machine()}; left out for want of time: {', '.join(names) or 'nothing'}")

@@ -27,20 +27,28 @@ from tfgans.memory import needed  # noqa: E402
 
 
 class Steps:
-    """The compiled steps of one period of a model's last stage."""
+    """The compiled steps of a model, and a batch of its last stage.
+
+    Attributes:
+        graphs: Pattern -> the compiled step, of all stages.
+        patterns: Those of one period of the last stage, in their order.
+    """
 
     def __init__(self, settings):
         source = training.resolve(settings)
         self.model = training.build(settings)
-        last = len(self.model.stage_steps)  # its images fit in all stages
-        self.batch = next(iter(data.batches(self.model, source, settings.data, 0, stage=last)))
+
+        def batch(stage):
+            return next(iter(data.batches(self.model, source, settings.data, 0, stage=stage)))
+
+        self.batch = batch(len(self.model.stage_steps))
         self.examples = settings.data.batch_size * self.model.batches_per_step
         first = sum(self.model.stage_steps)
         if first:
             self.model.now = first
             self.model.stage_begins(self.model.stage)
         self.model.step.assign(first)
-        self.graphs = self.model.graphs(self.batch)
+        self.graphs = self.model.graphs(batch)
         self.patterns = [self.model.pattern(first + k) for k in range(self.model.period)]
 
     def time(self, pattern):
@@ -52,10 +60,12 @@ class Steps:
 
 
 def operations(graph):
-    """Counts the floating-point operations of a graph."""
+    """Counts the floating-point operations of a graph, and of those that it calls."""
     total = 0
     for op in needed(graph):
         total += 2 * multiplications(op)
+        if op.type.endswith("PartitionedCall"):  # compiled by XLA as one
+            total += operations(graph._get_function(op.get_attr("f").name).graph)
         if op.type in ("While", "StatelessWhile"):  # from `tf.map_fn`, of fixed length
             rounds = int(tf.get_static_value(op.inputs[1]))
             total += rounds * operations(graph._get_function(op.get_attr("body").name).graph)
@@ -67,14 +77,14 @@ def measure(name, changes, rounds):
     settings = Config.load(name, "demo", changes)
     steps = Steps(settings)
     number = "bfloat16" if settings.train.precision == "mixed_bfloat16" else "float32"
-    seconds, peaks = {pattern: [] for pattern in steps.graphs}, []
+    seconds, peaks = {pattern: [] for pattern in steps.patterns}, []
     for pattern in seconds:
         steps.time(pattern)  # warm-up
     for _ in range(rounds):
         peaks.append(peak(number, side=1024))
         for pattern, found in seconds.items():
             found.append(steps.time(pattern))
-    work = {pattern: operations(step.graph) for pattern, step in steps.graphs.items()}
+    work = {pattern: operations(steps.graphs[pattern].graph) for pattern in seconds}
 
     def rate(choose):
         return steps.examples / steps.mean({p: choose(found) for p, found in seconds.items()})
@@ -89,7 +99,7 @@ def measure(name, changes, rounds):
         "most": rate(min),
         "operations per example": per_example,
         "share of peak": median * per_example / statistics.median(peaks),
-        "operations in the graph": len(needed(next(iter(steps.graphs.values())).graph)),
+        "operations in the graph": len(needed(steps.graphs[steps.patterns[0]].graph)),
     }
 
 

@@ -46,11 +46,13 @@ def measure(name, limit):
     row = {
         "name": name,
         "parameters": sum(math.prod(w.shape) for w in weights.values()),
-        "operations": steps.mean({p: operations(s.graph) for p, s in steps.graphs.items()}),
+        "operations": steps.mean({p: operations(steps.graphs[p].graph) for p in steps.patterns}),
         "estimated": memory_of(model, steps.graphs).process,
     }
     if row["estimated"] < limit:
-        row["seconds"] = steps.mean({p: [steps.time(p) for _ in range(2)][1] for p in steps.graphs})
+        row["seconds"] = steps.mean(
+            {p: [steps.time(p) for _ in range(2)][1] for p in steps.patterns}
+        )
         status = pathlib.Path("/proc/self/status").read_text()
         row["measured"] = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
     return row

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans import memory, models, training
+from tfgans import catalog, data, memory, models, training
 from tfgans.config import Config
 
 BENCHMARK = pathlib.Path(__file__).parent.parent / "benchmarks" / "memory.py"
@@ -85,6 +85,23 @@ def test_each_stage_has_graphs_of_its_own():
     graphs = model.graphs({"image": tf.TensorSpec([8, *model.image_shape])})
     # Once it is known that something is due every second step, there are two of each stage.
     assert len(graphs) == 1 + 2 + 2
+
+
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        ("stackgan", "tiny"),
+        pytest.param("pix2pixhd", "tiny", marks=pytest.mark.thorough),
+        pytest.param("vid2vid", "demo", marks=pytest.mark.thorough),
+    ],
+)
+def test_a_dry_run_gives_each_stage_its_data(name, size):
+    """Images, maps and films have another form in each stage."""
+    settings = Config.load(name, size, ["data.path=synthetic"])
+    training.resolve(settings)
+    model = training.build(settings)
+    assert data.signature(model, 0) != data.signature(model, len(model.stage_steps))
+    assert "Memory of a process on a CPU, estimated: " in catalog.describe(settings)
 
 
 @pytest.mark.thorough

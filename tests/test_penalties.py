@@ -76,7 +76,7 @@ class OneBatch(WGANGP):
     "mistaken, error, message",
     [
         (OneWeight, BadInput, r"shape \(4, 1, 1, 1\), not \(1, 1, 1, 1\)"),
-        (NormalWeights, tf.errors.InvalidArgumentError, "draw them with random.uniform"),
+        (NormalWeights, BadInput, "draw them with random.uniform"),
         (OneBatch, BadInput, "2 batches as one.*self.split"),
     ],
 )

@@ -115,12 +115,11 @@ def describe(settings: config.Config) -> str:
             count = sum(math.prod(w.shape) for w in network.trainable_variables)
             lines.append(f"  {player}: {network.name}: {count:,}")
     n = settings.data.batch_size * model.batches_per_step
-    batch = {
-        name: tf.TensorSpec([n, *spec.shape], spec.dtype)
-        for name, spec in data.reader(
-            model, source, settings.data, len(model.stage_steps)
-        ).signature.items()
-    }
+
+    def batch(stage):
+        one = data.reader(model, source, settings.data, stage).signature
+        return {name: tf.TensorSpec([n, *spec.shape], spec.dtype) for name, spec in one.items()}
+
     need = memory.training_memory(model, batch)
     lines.append(
         f"Memory of a process on a CPU, estimated: {need.process / 1e9:.2f} GB: "

@@ -98,9 +98,9 @@ def training_memory(model, batch) -> Memory:
 
     Args:
         model: A compiled model. All its stages and patterns of `due` answers are traced.
-        batch: Data of one step, a dict of tensors or TensorSpecs.
+        batch: Data of one step, as `model.graphs` takes it.
     """
-    return memory_of(model, model.graphs(batch))
+    return memory_of(model, model.graphs(batch, whole=False))
 
 
 def memory_of(model, graphs) -> Memory:

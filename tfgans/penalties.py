@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfgans.errors import BadInput
+from tfgans.ops.checking import ensure
 from tfgans.ops.singular_value import singular_value
 
 
@@ -20,8 +21,8 @@ def between(real, fake, weight):
         weight: [N, 1, 1, 1] from U(0, 1): 0 gives the real image, 1 the fake one.
 
     Raises:
-        BadInput: One weight serves several images.
-        tf.errors.InvalidArgumentError: A weight lies outside [0, 1], as a normal draw does.
+        BadInput: One weight serves several images; or one lies outside [0, 1], as a normal draw
+            does.
     """
     if tuple(weight.shape) != (real.shape[0], 1, 1, 1):
         raise BadInput(
@@ -30,9 +31,12 @@ def between(real, fake, weight):
             "random.uniform([real.shape[0], 1, 1, 1])."
         )
     inside = tf.reduce_all((weight >= 0.0) & (weight <= 1.0))
-    message = "Interpolation weights outside [0, 1]: draw them with random.uniform, not normal."
-    with tf.control_dependencies([tf.debugging.Assert(inside, [message, weight])]):
-        return real + weight * (fake - real)
+    rule = (
+        "Points between real and fake have weights in [0, 1]: draw them with random.uniform, not "
+    )
+    rule += "random.normal; the least and the greatest are"
+    ensure(inside, rule, tf.stack([tf.reduce_min(weight), tf.reduce_max(weight)]))
+    return real + weight * (fake - real)
 
 
 def input_gradient(score, image, networks):

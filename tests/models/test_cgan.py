@@ -197,8 +197,9 @@ def test_each_class_is_made_where_it_lies():
         model.discriminator = network([1, 1, 2], (1,), "discriminator")
         model.compile({player: Adam(1e-3, beta_1=0.5) for player in model.players()})
         keys = np.random.RandomState(0)
-        step = tf.function(model._seeded_train_step, autograph=False)
         model.image_shape = (1, 1, 2)
+        form = {"image": tf.TensorSpec([256, 1, 1, 2]), "label": tf.TensorSpec([256], "int64")}
+        step = model._graph(form, model._moves)
         for _ in range(1500):
             number = keys.randint(8, size=256)
             point = centers[number] + 0.05 * keys.randn(256, 2)

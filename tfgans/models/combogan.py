@@ -30,9 +30,9 @@ from tfgans.images import table
 from tfgans.layers.image_pool import ImagePool
 from tfgans.layers.instance_norm import instance_norm
 from tfgans.models.cyclegan import decode, encode, l1, residual, squared
-from tfgans.models.inputs import ensure
 from tfgans.models.pix2pix import build_patch_discriminator, initializer
 from tfgans.models.translation import TranslationModel
+from tfgans.ops.checking import ensure
 from tfgans.ops.exporting import is_plain
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.shapes import halved

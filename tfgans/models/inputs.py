@@ -6,13 +6,12 @@
 - Labels are class numbers from 0 up, [N] or [N, 1], or vectors [N, num_classes].
 """
 
-import re
-
 import numpy as np
 import tensorflow as tf
 
 from tfgans import data
 from tfgans.errors import BadInput
+from tfgans.ops.checking import ensure
 
 LARGEST = 10.0  # Standardized images stay below it, images in 0..255 do not.
 BOUNDED = ("video", "noisy", "clean")  # films and waves are in [-1, 1] too
@@ -125,20 +124,6 @@ def need_classes(model, least=1):
             f"{type(model).__name__} takes num_classes = {least} or more, not {model.num_classes}. "
             "With labeled data, `data.labels: true` sets it to their number of classes."
         )
-
-
-def ensure(condition, rule, value):
-    """Raises BadInput where a condition on values does not hold, now or when the graph runs."""
-    if not tf.executing_eagerly():
-        tf.debugging.Assert(condition, [f"BadInput: {rule}", value])
-    elif not bool(condition):
-        raise BadInput(" ".join([rule, *(f"{v:g}" for v in np.ravel(value))]) + ".")
-
-
-def reason(error) -> str | None:
-    """The sentence of `ensure` in an error of a running graph, or None."""
-    found = re.search(r"\[BadInput: (.*?)\] \[(.*?)\]", str(error))
-    return f"{found[1]} {found[2]}.".replace("\\'", "'") if found else None
 
 
 def whole_batches(arrays, count, repeat, seed):

@@ -29,8 +29,9 @@ from tfgans.errors import BadInput, nearest
 from tfgans.models.cgan import with_label
 from tfgans.models.cyclegan import l1, residual
 from tfgans.models.discogan import initializer
-from tfgans.models.inputs import ensure, need_classes
+from tfgans.models.inputs import need_classes
 from tfgans.models.translation import PREVIEW, TranslationModel
+from tfgans.ops.checking import ensure
 from tfgans.optimizers import Adam, HoldThenDecay
 from tfgans.penalties import between, gradient_norm, input_gradient
 from tfgans.shapes import halved, halvings

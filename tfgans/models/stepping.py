@@ -17,9 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import durable, keras_settings, random
+from tfgans.data import signature
 from tfgans.digests import Digest, check_saved, variables_of
 from tfgans.errors import BadInput, command, nearest
 from tfgans.models import inputs
+from tfgans.ops import checking, machine
 
 MEASURE = (
     "The losses of a game do not tell how good its images are: tfgans.metrics and "
@@ -64,6 +66,7 @@ class Stepping(keras.Model):
         self.seed = self.restarts = 0
         self._periods = set()  # every `due(every)` met so far
         self._was_split = False  # True once `train_step` has called `split`
+        self._alone = not tf.distribute.has_strategy()
         self._frozen = []  # networks from files, see `BaseModel.frozen`
         self.built = True  # the networks are built by the constructor
         # Keras saves and loads attributes in the order of their names, private ones last. This one
@@ -92,8 +95,8 @@ class Stepping(keras.Model):
                 f"{type(self).__name__} has its own losses, and an optimizer for each player: "
                 f"compile({{{players}}}), not {given}."
             )
-        # XLA is off: Keras would turn it on by itself on a GPU and each pattern of `due` answers
-        # would be compiled for minutes. One step per execution: `due` and `stage` count steps.
+        # XLA is off: Keras would turn it on by itself on a GPU; `ops.machine` decides that. One
+        # step per execution: `due` and `stage` count steps.
         super().compile(optimizer=None, jit_compile=False, run_eagerly=run_eagerly)
         self.seed, self.restarts = int(seed), 0
         self.optimizers = self.default_optimizers()
@@ -180,17 +183,16 @@ class Stepping(keras.Model):
             if self.now in itertools.accumulate(self.stage_steps):
                 self.stage_begins(self.stage)
             self.chosen = self.choice()
-            function, spec, step = compiled.get(self.pattern(self.now), (None, None, None))
-            if spec != iterator.element_spec:
-                function = function or self._make_step()
-                # The graph itself: to find it by its arguments takes half a millisecond each time.
-                step = function if self.run_eagerly else function.get_concrete_function(iterator)
+            made, spec = compiled.get(self.pattern(self.now), ()), iterator.element_spec
+            step = next((step for known, step in made if known == spec), None)
+            if step is None:
+                step = self._make_step(iterator)
                 # Tracing may have met new periods; the pattern now has them all.
-                compiled[self.pattern(self.now)] = function, iterator.element_spec, step
+                compiled.setdefault(self.pattern(self.now), []).append((spec, step))
             try:
                 logs.update(step(iterator))
             except tf.errors.InvalidArgumentError as error:
-                if sentence := inputs.reason(error):
+                if sentence := checking.reason(error):
                     raise BadInput(sentence) from None
                 raise
             self._now += 1
@@ -199,12 +201,13 @@ class Stepping(keras.Model):
         self.train_function = train_function
         return train_function
 
-    def _make_step(self):
+    def _make_step(self, iterator):
         """A step on the next batch of an iterator; it returns means over the replicas."""
         strategy = self.distribute_strategy
+        moves = self._moves_for(iterator.element_spec)
 
         def step(iterator):
-            logs = strategy.run(self._seeded_train_step, args=(next(iterator),))
+            logs = strategy.run(self._seeded_train_step, args=(next(iterator), moves))
             logs = {name: strategy.reduce("MEAN", term, axis=None) for name, term in logs.items()}
             with tf.control_dependencies(logs.values()):  # no step without a batch
                 self.step.assign_add(1)
@@ -212,43 +215,88 @@ class Stepping(keras.Model):
 
         if self.run_eagerly:
             return step
-        return tf.function(step, autograph=False)
+        # The graph itself: to find it by its arguments takes half a millisecond each time.
+        return tf.function(step, autograph=False).get_concrete_function(iterator)
 
-    def graphs(self, batch):
+    def graphs(self, batch, whole=True):
         """The graphs of a training on one device, traced without running them.
 
         Args:
-            batch: The data of one step, a dict of tensors or TensorSpecs.
+            batch: The data of one step, a dict of tensors or TensorSpecs; or a function of a
+                stage's number that returns it, where stages differ in their data.
+            whole: Compiled as a whole where the machine wants that; False for graphs to be counted.
 
         Returns:
             Pattern -> a concrete function of a batch, in the order in which a training meets them.
         """
         found, now, chosen = {}, self._now, self.chosen
-        for begin in (0, *itertools.accumulate(self.stage_steps)):
+        for stage, begin in enumerate((0, *itertools.accumulate(self.stage_steps))):
+            own = batch(stage) if callable(batch) else batch
             self._now = begin
             while self.now < begin + self.period:
                 for choice in self.choices:
                     self.chosen = choice
                     if self.pattern(self.now) not in found:
-                        step = tf.function(self._seeded_train_step, autograph=False)
-                        graph = step.get_concrete_function(batch)
+                        graph = self._graph(own, self._moves_for(own) if whole else self._moves)
                         found[self.pattern(self.now)] = graph  # tracing may have met new periods
                 self._now += 1
         self._now, self.chosen = now, chosen
         return found
 
+    def _graph(self, batch, moves):
+        """The graph of the current step, of a batch."""
+        step = tf.function(lambda data: self._seeded_train_step(data, moves), autograph=False)
+        return step.get_concrete_function(batch)
+
     def _maybe_symbolic_build(self, **kwargs):
         """Builds nothing: Keras' own reads a batch for it, and fails where there are workers."""
 
-    def _seeded_train_step(self, data):
-        if not all(value.shape[:1].is_fully_defined() for value in tf.nest.flatten(data)):
-            raise BadInput(
-                "The graph of a step has a fixed number of examples, and these batches may differ "
-                "in theirs. Take whole ones: dataset.batch(n, drop_remainder=True)."
-            )
+    def _moves_for(self, spec):
+        """`_moves`; compiled by XLA where the machine wants that. A line says so, or why it is not.
+
+        Args:
+            spec: The data of one step, a nest of tensors or TensorSpecs.
+        """
+        if machine.kind() != "xla" or self.run_eagerly:
+            return self._moves
+        reason = "a distribution strategy runs it."
+        if self._alone:
+            examples = self._zeros(spec)
+            moves, reason = machine.whole(self._moves, examples)
+        if reason:
+            print(f"Step {self.now:,} is not compiled as a whole: {reason}", flush=True)
+            return self._moves
+        print(f"Step {self.now:,}: XLA compiles it as a whole. {machine.cache()}", flush=True)
+
+        def moves_of(batch):
+            known = {
+                key: tf.ensure_shape(batch[key], zeros.shape) for key, zeros in examples.items()
+            }
+            return moves(known)
+
+        return moves_of
+
+    def _zeros(self, spec):
+        """A batch as `_moves` takes it, of zeros; sides that differ between stages are known."""
+        check_count(spec)
+        wanted = signature(self, self.stage)
+        zeros = {}
+        for key, value in inputs.named(type(self).__name__, spec, wanted).items():
+            sides = value.shape[1:]
+            if key in wanted and not sides.is_fully_defined():
+                sides = wanted[key].shape
+            zeros[key] = tf.zeros([value.shape[0], *sides], value.dtype)
+        return inputs.batch_of(self, zeros)
+
+    def _seeded_train_step(self, data, moves):
+        check_count(data)
+        return moves(inputs.batch_of(self, data))
+
+    def _moves(self, batch):
+        """`train_step` with the random numbers of this step and this replica."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         with random.scope(self.draw_seed, self.step, replica):
-            logs = self.train_step(inputs.batch_of(self, data))
+            logs = self.train_step(batch)
         if self.batches_per_step > 1 and not self._was_split:
             raise BadInput(
                 f"A step takes {self.batches_per_step} batches as one (n_critic or "
@@ -445,6 +493,15 @@ class Frozen:
         if self.network is None:
             raise BadInput(f"{self.path} is loaded when training begins: call compile() before.")
         return self.network(*args, **kwargs)
+
+
+def check_count(data):
+    """Raises BadInput where the number of examples in a batch is not fixed."""
+    if not all(value.shape[:1].is_fully_defined() for value in tf.nest.flatten(data)):
+        raise BadInput(
+            "The graph of a step has a fixed number of examples, and these batches may differ "
+            "in theirs. Take whole ones: dataset.batch(n, drop_remainder=True)."
+        )
 
 
 def plain(value):

@@ -21,8 +21,8 @@ import tensorflow as tf
 
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
-from tfgans.models.inputs import ensure
 from tfgans.models.serving import FRAMES
+from tfgans.ops.checking import ensure
 from tfgans.previews import Video
 from tfgans.shapes import halved
 

@@ -4,17 +4,20 @@
 |---|---|
 | `cpu` | compiled by XLA in 16 bits, single in 32 |
 | `gpu` | compiled by XLA |
+| `xla` | compiled by XLA, and a training step as a whole (`models/stepping.py`) |
 | `plain` | single operations |
 
-On a `gpu` XLA also compiles a network as a whole where many batches of one shape are made and no
-gradients are needed (`for_many`). The results are the same to rounding. The choice is `gpu` where
-TensorFlow sees one, else `cpu`; the environment variable TFGANS_MACHINE overrules it. It is made
-when a graph is built. An exported model does not know the machine that will serve it: it is made
-for `cpu` wherever it is written, or as a whole for a `gpu` on demand (`models/serving.py`).
+On a `gpu` and with `xla`, XLA also compiles a network as a whole where many batches of one shape
+are made and no gradients are needed (`for_many`). The results are the same to rounding. The choice
+is `gpu` where TensorFlow sees one, else `cpu`; the environment variable TFGANS_MACHINE overrules
+it. It is made when a graph is built. An exported model does not know the machine that will serve
+it: it is made for `cpu` wherever it is written, or as a whole for a `gpu` on demand
+(`models/serving.py`).
 
 On a CPU, TensorFlow's element-wise operations are slow in 16 bits; in 32 bits they work in place,
-and compiled ones do not. XLA never compiles a whole training step: on a CPU that was sixty times
-slower. docs/performance.md has the measurements; a GPU was measured once.
+and compiled ones do not. A training step compiled as a whole was sixty times slower on a CPU; on a
+GPU it was not timed yet, so `xla` is a choice of the user's. docs/performance.md has the
+measurements; a GPU was measured once.
 """
 
 import contextvars
@@ -25,6 +28,7 @@ import re
 import tensorflow as tf
 
 from tfgans.errors import BadInput
+from tfgans.ops import checking
 from tfgans.ops.exporting import is_exporting
 
 MANY = 1000  # calls that save about the minute of compiling, see docs/performance.md
@@ -34,8 +38,10 @@ _whole = contextvars.ContextVar("whole", default=False)
 KINDS = {
     "cpu": "element-wise groups compiled in 16 bits",
     "gpu": "element-wise groups compiled",
+    "xla": "training steps compiled as a whole",
     "plain": "nothing compiled",
 }
+COMPILING = ("gpu", "xla")
 
 
 def kind() -> str:
@@ -53,9 +59,9 @@ def kind() -> str:
 
 
 def describe() -> str:
-    """One line: the choice, what overrules it, and on a `gpu` where compiled code is kept."""
+    """One line: the choice, what overrules it, and where compiled code is kept, if much is."""
     line = f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
-    return f"{line} {cache()}" if kind() == "gpu" else line
+    return f"{line} {cache()}" if kind() in COMPILING else line
 
 
 def cache() -> str:
@@ -83,9 +89,9 @@ def compiled(function, on_cpu=True):
         if is_whole():
             return function(*tensors)
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
-        here = "cpu" if is_exporting() and kind() == "gpu" else kind()
+        here = "cpu" if is_exporting() and kind() in COMPILING else kind()
         narrow = on_cpu and min(tensor.dtype.size for tensor in tensors) == 2
-        return (by_xla if here == "gpu" or here == "cpu" and narrow else function)(*tensors)
+        return (by_xla if here in COMPILING or here == "cpu" and narrow else function)(*tensors)
 
     del call.__wrapped__  # else autograph would convert and call the wrapped function
     return tf.autograph.experimental.do_not_convert(call)
@@ -100,7 +106,8 @@ def whole(function, *tensors, **named):
     """A function of tensors that XLA compiles as a whole: once for each shape, at its first call.
 
     Equals: function. Random numbers in it are those of TensorFlow too (`ops/philox.py`), because
-    XLA's own are others for the same seed.
+    XLA's own are others for the same seed. XLA leaves checks out, so those of `ops/checking.py` are
+    made after the call.
 
     Args:
         function: The function.
@@ -112,28 +119,39 @@ def whole(function, *tensors, **named):
         (the compiled function, ""); or (the function as it is, the reason why XLA cannot have it).
     """
 
+    rules = []
+
     def traced(*tensors, **named):
         before = _whole.set(True)
         try:
-            return function(*tensors, **named)
+            with checking.postponed() as checks:
+                result = function(*tensors, **named)
         finally:
             _whole.reset(before)
+        rules[:] = [rule for rule, _, _ in checks]
+        return result, [check[1:] for check in checks]
+
+    def checked(*tensors, **named):
+        result, checks = compiled(*tensors, **named)
+        for rule, (condition, value) in zip(rules, checks, strict=True):
+            checking.ensure(condition, rule, value)
+        return result
 
     compiled = tf.function(traced, jit_compile=True, autograph=False)
     try:
         compiled.experimental_get_compiler_ir(*tensors, **named)(stage="hlo")
     except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
         return function, (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    return compiled, ""
+    return checked, ""
 
 
 def for_many(function, calls):
     """A function of tensors that will be called so many times, with one shape.
 
-    Equals: function. On a `gpu`, from MANY calls, XLA compiles it as a whole. A line says so; or
-    that XLA cannot, and then it stays as it is.
+    Equals: function. On a `gpu`, or with `xla`, from MANY calls, XLA compiles it as a whole. A line
+    says so; or that XLA cannot, and then it stays as it is.
     """
-    if kind() != "gpu" or calls < MANY:
+    if kind() not in COMPILING or calls < MANY:
         return function
     made = None
 

@@ -2,7 +2,8 @@
 
 Equals: `tf.random.stateless_normal` and `tf.random.stateless_uniform` on a CPU, for the same seed;
 uniform ones bit for bit. ONNX and TFLite have no such operations, so files for them hold this form
-(`random.py`).
+(`random.py`). XLA has the generator, but makes other numbers of its words, so what it compiles as a
+whole takes the words alone from it.
 
 The generator is Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
 2011). A word of 32 bits is two halves here, upper and lower, each an int64 in [0, 2^16): run times
@@ -12,6 +13,8 @@ differ in their rests of negative numbers, and TFLite has no quotients of int64.
 import math
 
 import tensorflow as tf
+
+from tfgans.ops.machine import is_whole
 
 ROUNDS = 10
 HALF = 2**16
@@ -53,6 +56,10 @@ def _fractions(seed, shape):
 
 def _words(seed, shape):
     """Words for all numbers of a shape and up to three more, as halves; `seed` is [2] int64."""
+    if is_whole():
+        count = (tf.reduce_prod(shape) + 3) // 4 * 4
+        words = tf.random.stateless_uniform([count], seed, None, None, "uint32", alg="philox")
+        return _carry(tf.cast(words, "int64"))
     seed = tf.cast(seed, "int64")[:, None]
     low, high = _split(_modulo(seed, HALF**2)), _split(_upper_word(seed))
     even, odd = _philox(low, high, tf.constant(MIXING, "int64")[:, None])

@@ -10,6 +10,7 @@ import pytest
 from tiny import KEYS, TESTS, assert_same_use, contract, fit, inputs, samples, state, use
 
 from tfgans import random, training
+from tfgans.digests import variables_of
 from tfgans.models import MODELS, get
 
 ROOT = TESTS.parent
@@ -66,6 +67,12 @@ def test_each_move_moves_its_own_player_only(trained):
         # Not all: a bias before a normalization has no gradient, a step can vanish in rounding.
         assert len(changed) >= 0.8 * len(own)
     assert int(model.step.numpy()) == sum(model.stage_steps) + 3
+
+
+def test_a_gpu_holds_every_variable(trained):
+    """One of int32 would lie in the host's memory, where a step compiled by XLA cannot reach it."""
+    for variables in variables_of(trained.model).values():
+        assert {variable.dtype for variable in variables} <= {"float32", "int64", "uint32"}
 
 
 def test_saved_model_goes_on_where_it_was(trained):

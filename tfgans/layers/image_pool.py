@@ -26,8 +26,8 @@ class ImagePool(keras.layers.Layer):
         self.images = self.add_weight(
             name="images", shape=(size, *image_shape), initializer="zeros", **same
         )
-        self.count = self.add_weight(
-            name="count", shape=(), dtype="int32", initializer="zeros", **same
+        self.count = self.add_weight(  # a GPU does not hold variables of int32
+            name="count", shape=(), dtype="uint32", initializer="zeros", **same
         )
 
     def call(self, images):
@@ -36,7 +36,7 @@ class ImagePool(keras.layers.Layer):
         n, replica = images.shape[0], tf.distribute.get_replica_context()
         coins, slots = random.uniform([n]), random.uniform([n], 0, self.size, "int32")
         everyone = [replica.all_gather(x, axis=0) for x in (coins, slots, images)]
-        pool, count, shown = self.images.value, self.count.value, []
+        pool, count, shown = self.images.value, tf.cast(self.count.value, "int32"), []
         for k in range(n * replica.num_replicas_in_sync):
             coin, slot, image = (x[k] for x in everyone)
             full = count == self.size
@@ -47,6 +47,6 @@ class ImagePool(keras.layers.Layer):
             pool = tf.tensor_scatter_nd_update(pool, [[slot]], [stored])
             count = tf.minimum(count + 1, self.size)
         self.images.assign(pool)
-        self.count.assign(count)
+        self.count.assign(tf.cast(count, "uint32"))
         mine = tf.cast(replica.replica_id_in_sync_group, "int32") * n
         return tf.stack(shown)[mine : mine + n]

@@ -38,6 +38,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 REFERENCE = HERE.parent / "tests" / "models" / "test_stylegan2_reference.py"
 REPEATS = 10
 CLUSTERS = "--tf_xla_auto_jit=2"  # TensorFlow itself finds what XLA is to compile
+UNTUNED = "--xla_gpu_autotune_level=0"  # XLA times no algorithms: it is ready earlier
 KEPT = pathlib.Path(
     tempfile.gettempdir(), f"tfgans-{os.getpid()}"
 )  # compiled code, chosen algorithms
@@ -383,6 +384,7 @@ ITEMS = {
     "stylegan2 1024": steps_of(HALF, 1024, 8, TFGANS_MACHINE="gpu"),
     "official 1024": official_of(True, 1024, 8),
     "stylegan2 float16 again": steps_of(HALF, **XLA),  # finds what was compiled
+    "stylegan2 float16 untuned": steps_of(HALF, TFGANS_MACHINE="xla", XLA_FLAGS=UNTUNED),
     "stylegan2 float32 xla": steps_of("float32", **XLA),
     "stylegan2 1024 xla": steps_of(HALF, 1024, 8, **XLA),
     "stylegan2 float16 clusters": steps_of(HALF, TFGANS_MACHINE="plain", TF_XLA_FLAGS=CLUSTERS),

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfgans import random
-from tfgans.ops import philox
+from tfgans.ops import machine, philox
 from tfgans.ops.exporting import exporting
 
 SEEDS = [[0, 0], [5, 7], [123456789012345, 2**40 + 3], [-1, 2**62 + 11], [-(2**63), 2**63 - 1]]
@@ -33,6 +33,25 @@ def test_they_are_those_of_tensorflow(seed, shape):
     found = philox.stateless_normal(shape, seed)
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, atol=3e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_xla_makes_the_same_of_its_words(seed):
+    """In functions that it compiles as a whole."""
+    shape, seed = [7, 3], tf.constant(seed, "int64")
+
+    def draws(seed):
+        uniform, normal = philox.stateless_uniform, philox.stateless_normal
+        return (
+            uniform(shape, seed, 1, 1000, "int32"),
+            uniform(shape, seed, -3, 5),
+            normal(shape, seed),
+        )
+
+    whole, reason = machine.whole(draws, seed)
+    assert reason == ""
+    for found, wanted in zip(whole(seed), draws(seed), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=3e-6)
 
 
 def test_blocks_beyond_half_a_word():

@@ -50,6 +50,7 @@ XLA = {
 MODELS = ("pix2pix", "cyclegan", "sngan", "progan", "wgan_gp")
 PATTERNS = {"both": 0, "plain": 1, "path": 4}  # a step's number decides what is due
 HALF = "mixed_float16"
+LEVELS = [(32, 256, 64), (32, 128, 128), (32, 64, 256), (32, 32, 512)]  # images, side, channels
 
 
 # Each measurement prints its figures by `say`. It imports TensorFlow, the driver does not.
@@ -256,7 +257,7 @@ def fir(tiny):
     for name, form in filters().items():
         for found, value in zip(with_gradient(form)(x), wanted, strict=True):
             np.testing.assert_allclose(found, value, rtol=1e-4, atol=2e-3, err_msg=name)
-    sizes = [(2, 16, 8)] if tiny else [(32, 256, 64), (32, 128, 128), (32, 64, 256), (32, 32, 512)]
+    sizes = [(2, 16, 8)] if tiny else LEVELS
     calls = {}
     for number in ("float16", "bfloat16", "float32"):
         for n, side, channels in sizes:
@@ -275,7 +276,7 @@ def layouts(tiny):
     """Convolutions of StyleGAN2's sizes with both gradients, NHWC against NCHW."""
     import tensorflow as tf
 
-    sizes = [(2, 8, 8)] if tiny else [(32, 256, 64), (32, 128, 128), (32, 64, 256), (32, 32, 512)]
+    sizes = [(2, 8, 8)] if tiny else LEVELS
     calls = {}
     for number in ("float16", "bfloat16", "float32"):
         for n, side, channels in sizes:

@@ -79,9 +79,12 @@ def test_float16_with_its_scaled_loss(monkeypatch):
 def test_batches_of_two_sizes_in_turns(monkeypatch, capsys):
     monkeypatch.setenv("TFGANS_MACHINE", "xla")
     model, _, _ = new("gan", eager=False)
+    traced, train_step = [], model.train_step
+    monkeypatch.setattr(model, "train_step", lambda data: traced.append(data) or train_step(data))
     for n in (8, 6, 8, 6):
         model.train_on_batch({"image": tf.zeros([n, *model.image_shape])})
     assert int(model.step.numpy()) == 4
+    assert [data["image"].shape[0] for data in traced] == [8, 6]
     assert capsys.readouterr().out.count("XLA compiles it") == 2  # each of them once
 
 

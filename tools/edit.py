@@ -63,9 +63,7 @@ def main():
         raise BadInput("apply takes a YAML file of edits; the other methods take none.")
 
     space = latents.Space(models.load(args.model), args.label)
-    out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"{pathlib.Path(args.model).stem}-{args.method}"
+    stem = pathlib.Path(args.out) / f"{pathlib.Path(args.model).stem}-{args.method}"
     if args.method == "apply":
         moves = edits.load(args.file, space)
         table = edits.stacked(space, moves, args.seeds, args.truncation)
@@ -84,10 +82,12 @@ def main():
         else:
             scored = attributes.scored(space, args.scores, args.samples)
             moves = find.from_scores(args.method, space, scored, args.space, layers, args.base)
-        edits.save(moves, stem)
         table = edits.strip(space, moves, args.seeds[0], args.strengths, args.truncation)
-        print(f"Written: {stem}.npz, {stem}.yaml")
         print("Rows: " + ", ".join(edit.name for edit in moves))
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    if args.method != "apply":
+        edits.save(moves, stem)
+        print(f"Written: {stem}.npz, {stem}.yaml")
     images.save_grid(table, f"{stem}.png")
     print(f"Written: {stem}.png")
 

@@ -52,22 +52,24 @@ def main():
 
     if args.kind != "training":
         space = latents.Space(models.load(args.model), args.label)
-    out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    ending = "png" if args.kind in TABLES else "mp4" if args.mp4 else "gif"
-    path = out / f"{pathlib.Path(args.model).stem}-{args.kind}.{ending}"
     if args.kind == "training":
-        images.save_video(sample_grids(args.model), path, args.rate)
+        made = sample_grids(args.model)
     elif args.kind == "truncation":
-        table = latents.truncation_table(space, args.seeds, np.linspace(-1, 1, 9))
-        images.save_grid(table, path)
+        made = latents.truncation_table(space, args.seeds, np.linspace(-1, 1, 9))
     else:
         walks = []
         for k in range(args.columns):
             seeds = [seed + k * (max(args.seeds) + 1) for seed in args.seeds]
             ws = latents.walk(space, seeds, args.frames, args.kind, args.truncation)
             walks.append(space.images(ws))
-        images.save_video(np.concatenate(walks, axis=2), path, args.rate)
+        made = np.concatenate(walks, axis=2)
+    ending = "png" if args.kind in TABLES else "mp4" if args.mp4 else "gif"
+    path = pathlib.Path(args.out) / f"{pathlib.Path(args.model).stem}-{args.kind}.{ending}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if args.kind in TABLES:
+        images.save_grid(made, path)
+    else:
+        images.save_video(made, path, args.rate)
     print(f"Written: {path}")
 
 

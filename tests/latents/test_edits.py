@@ -270,6 +270,20 @@ def test_edit_with_a_classifier(run, model, tmp_path):
         run("edit", "small.keras", "tlgan")
 
 
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["edit", "small.keras", "sefa", "-n", 999], "-n: there are"),
+        (["walk", "nowhere", "training"], "is no run with pictures"),
+    ],
+)
+def test_wrong_input_leaves_no_folder(words, message, run, model, tmp_path):
+    model.save(tmp_path / "small.keras")
+    with pytest.raises(BadInput, match=message):
+        run(*words)
+    assert not (tmp_path / "samples").exists()
+
+
 def test_tables_and_walks_of_tools(run, model, tmp_path):
     model.save(tmp_path / "small.keras")
     run("mix", "small.keras", "--rows", 1, 2, "--columns", 3, 4, 5, "--layers", "coarse")

@@ -261,20 +261,14 @@ class Stepping(keras.Model):
             return self._moves
         reason = "a distribution strategy runs it."
         if self._alone:
-            examples = self._zeros(spec)
-            moves, reason = machine.whole(self._moves, examples)
+            zeros = self._zeros(spec)
+            shapes = {key: value.shape for key, value in zeros.items()}
+            moves, reason = machine.whole(self._moves, zeros)
         if reason:
             print(f"Step {self.now:,} is not compiled as a whole: {reason}", flush=True)
             return self._moves
         print(f"Step {self.now:,}: XLA compiles it as a whole. {machine.cache()}", flush=True)
-
-        def moves_of(batch):
-            known = {
-                key: tf.ensure_shape(batch[key], zeros.shape) for key, zeros in examples.items()
-            }
-            return moves(known)
-
-        return moves_of
+        return lambda batch: moves({k: tf.ensure_shape(batch[k], shapes[k]) for k in shapes})
 
     def _zeros(self, spec):
         """A batch as `_moves` takes it, of zeros; sides that differ between stages are known."""

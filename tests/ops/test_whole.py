@@ -68,7 +68,7 @@ def test_one_line_tells_the_machine_and_where_compiled_groups_are_kept(monkeypat
     monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
     line = machine.describe()
     assert line.startswith("Machine: gpu (element-wise groups compiled). TFGANS_MACHINE=cpu|gpu|")
-    assert line.endswith("=DIR keeps what XLA compiles for later processes.")
+    assert line.endswith("=DIR keeps what XLA compiles for processes that begin alike.")
     folder = "--tf_xla_persistent_cache_directory=/tmp/xla"
     monkeypatch.setenv("TF_XLA_FLAGS", f"--tf_xla_auto_jit=0 {folder} --tf_xla_clustering_debug")
     assert machine.describe().endswith(" XLA keeps what it compiles in /tmp/xla.")

@@ -65,11 +65,15 @@ def describe() -> str:
 
 
 def cache() -> str:
-    """A sentence: where XLA keeps what it compiles for later processes, by TensorFlow's setting."""
+    """A sentence: where XLA keeps what it compiles, by TensorFlow's setting.
+
+    TensorFlow numbers its functions, and finds a compiled one by its name. So the setting serves a
+    process that traces the same as one before, in the same order; a resumed training does not.
+    """
     folder = re.search(f"--{CACHE}=(\\S+)", os.environ.get("TF_XLA_FLAGS", ""))
     if folder:
         return f"XLA keeps what it compiles in {folder[1]}."
-    return f"TF_XLA_FLAGS=--{CACHE}=DIR keeps what XLA compiles for later processes."
+    return f"TF_XLA_FLAGS=--{CACHE}=DIR keeps what XLA compiles for processes that begin alike."
 
 
 def compiled(function, on_cpu=True):

@@ -36,6 +36,49 @@ def main():
 main()
 """
 
+GARBAGE = """
+import gc, time
+import keras
+from tfgans import data, training
+from tfgans.config import Config
+
+settings = Config.load("gan", "tiny", ["data.path=synthetic"])
+source, model = training.resolve(settings), training.build(settings)
+reader = data.KINDS["images"].Reader
+read = reader.read
+gc.disable()  # Only the threads that read data collect garbage.
+
+def slow(self, *args):
+    time.sleep(0.3)
+    gc.collect()
+    return read(self, *args)
+
+def stop(batch, logs):
+    raise RuntimeError("enough")
+
+def fit():
+    batches = data.batches(model, source, settings.data, seed=0)
+    after = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    try:
+        model.fit(batches, steps_per_epoch=9, verbose=0, shuffle=False, callbacks=[after])
+    except RuntimeError as error:
+        kept = error  # a circle: the error, its traceback, this frame
+
+reader.read = slow
+fit()
+print("failed", flush=True)
+time.sleep(1)
+"""
+
+
+@pytest.mark.thorough
+def test_a_process_ends_after_an_error_whose_traceback_is_garbage():
+    """A thread that frees its own iterator would wait for itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", GARBAGE], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0 and done.stdout.endswith("failed\n"), done.stderr
+
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("end", ["globals()['kept'] = both", "raise KeyError(both)"])

@@ -3,9 +3,14 @@
 A thread that wants to enter Python while the interpreter ends never comes back, and the iterator
 that waits for it hangs. So the pipelines count, in the graph, the threads that are in Python; at
 exit `close` lets no more of them in and waits until the others are out.
+
+Another thread that never comes back is one that frees its own iterator: it waits for itself. Python
+collects garbage in any thread, and after an error the circle around a traceback can hold the
+iterator alone. So `hold` keeps the iterators of the latest trainings.
 """
 
 import atexit
+import collections
 import functools
 import time
 import traceback
@@ -15,6 +20,7 @@ import tensorflow as tf
 
 CLOSED = 2**30  # added to the count
 ENDED = "the process ends"
+_held = collections.deque(maxlen=2)  # when one leaves, its threads have long filled their buffers
 
 
 @functools.cache
@@ -42,6 +48,12 @@ def close():
     add(CLOSED)
     while int(count()) != CLOSED:
         time.sleep(0.001)
+
+
+def hold(iterator):
+    """Keeps the iterator of a training until two others have come."""
+    if not any(iterator is held for held in _held):
+        _held.append(iterator)
 
 
 def call(function, signature: dict, *inputs) -> dict:

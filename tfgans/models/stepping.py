@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import durable, keras_settings, random
-from tfgans.data import signature
+from tfgans.data import at_exit, signature
 from tfgans.digests import Digest, check_saved, variables_of
 from tfgans.errors import BadInput, command, nearest
 from tfgans.models import inputs
@@ -180,6 +180,7 @@ class Stepping(keras.Model):
         compiled, logs = {}, {}
 
         def train_function(iterator):
+            at_exit.hold(iterator)
             if self.now in itertools.accumulate(self.stage_steps):
                 self.stage_begins(self.stage)
             self.chosen = self.choice()

@@ -15,6 +15,7 @@ from tensorflow_serving.apis import predict_pb2
 from tfgans import images, models, random, storage, training
 from tfgans.config import Config
 from tfgans.models import serving
+from tfgans.ops.checking import ensure
 
 SAMPLE = pathlib.Path(__file__).parent.parent / "tools" / "sample.py"
 
@@ -265,6 +266,23 @@ def test_an_endpoint_that_xla_cannot_have_stays_as_it_is_and_is_named(tmp_path, 
     assert served["text"](z=tf.ones([1, 2]))["text"].numpy().tolist() == [[b"1.000000"] * 2]
     np.testing.assert_array_equal(served["twice"](z=tf.ones([0, 2]))["image"], np.ones([0, 2]))
     assert len(compiled_by_xla(tmp_path)) == 1
+
+
+def test_checks_of_values_hold_in_an_export_for_a_gpu(tmp_path):
+    """XLA leaves checks out."""
+
+    def halved(z):
+        ensure(tf.reduce_all(z < 1.0), "Each z is below 1; the greatest is", tf.reduce_max(z))
+        return {"image": z / 2.0}
+
+    serving.export(
+        {"half": (halved, [tf.TensorSpec([None, 2], name="z")])}, tmp_path, made_for="gpu"
+    )
+    assert len(compiled_by_xla(tmp_path)) == 1
+    half = tf.saved_model.load(str(tmp_path)).signatures["half"]
+    np.testing.assert_array_equal(half(z=tf.zeros([3, 2]))["image"], np.zeros([3, 2]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Each z is below 1.*\[5\]"):
+        half(z=tf.fill([3, 2], 5.0))
 
 
 def test_a_release_says_for_which_machine_it_is_made(released):

@@ -258,6 +258,24 @@ def test_pools_survive_saving(tmp_path):
     assert np.all(again.pool_a.images.numpy()[2] == 0)
 
 
+def test_a_pool_of_before_is_read(tmp_path, monkeypatch):
+    """Its count was an int32, which a GPU does not hold."""
+    add_weight = ImagePool.add_weight
+
+    def of_before(self, name, dtype=None, **settings):
+        return add_weight(self, name=name, dtype="int32" if name == "count" else dtype, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImagePool, "add_weight", of_before)
+        model = small(pool_size=3)
+    model.compile()
+    model.pool_a.count.assign(2)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert (model.pool_a.count.dtype, again.pool_a.count.dtype) == ("int32", "uint32")
+    assert int(again.pool_a.count.numpy()) == 2
+
+
 def test_discriminators_judge_fakes_of_before_the_generators_moved():
     model, moves = small(pool_size=0), []
     model.compile()

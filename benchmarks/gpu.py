@@ -39,9 +39,8 @@ REFERENCE = HERE.parent / "tests" / "models" / "test_stylegan2_reference.py"
 REPEATS = 10
 CLUSTERS = "--tf_xla_auto_jit=2"  # TensorFlow itself finds what XLA is to compile
 UNTUNED = "--xla_gpu_autotune_level=0"  # XLA times no algorithms: it is ready earlier
-KEPT = pathlib.Path(
-    tempfile.gettempdir(), f"tfgans-{os.getpid()}"
-)  # compiled code, chosen algorithms
+# Compiled code and chosen algorithms of this run.
+KEPT = pathlib.Path(tempfile.gettempdir(), f"tfgans-{os.getpid()}")
 XLA = {
     "TFGANS_MACHINE": "xla",
     "TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={KEPT}/compiled",

@@ -31,10 +31,8 @@ def between(real, fake, weight):
             "random.uniform([real.shape[0], 1, 1, 1])."
         )
     inside = tf.reduce_all((weight >= 0.0) & (weight <= 1.0))
-    rule = (
-        "Points between real and fake have weights in [0, 1]: draw them with random.uniform, not "
-    )
-    rule += "random.normal; the least and the greatest are"
+    rule = "Points between real and fake have weights in [0, 1]: "
+    rule += "draw them with random.uniform, not random.normal; the least and the greatest are"
     ensure(inside, rule, tf.stack([tf.reduce_min(weight), tf.reduce_max(weight)]))
     return real + weight * (fake - real)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfgans.errors import BadInput
 
-_later = contextvars.ContextVar("later", default=None)
+_later = contextvars.ContextVar("later", default=None)  # a list inside of `postponed`
 
 
 def ensure(condition, rule, value):
@@ -37,6 +37,11 @@ def postponed():
         yield found
     finally:
         _later.reset(before)
+
+
+def are_postponed() -> bool:
+    """True inside of `postponed`."""
+    return _later.get() is not None
 
 
 def reason(error) -> str | None:

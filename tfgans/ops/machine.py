@@ -20,7 +20,6 @@ GPU it was not timed yet, so `xla` is a choice of the user's. docs/performance.m
 measurements; a GPU was measured once.
 """
 
-import contextvars
 import functools
 import os
 import re
@@ -33,7 +32,6 @@ from tfgans.ops.exporting import is_exporting
 
 MANY = 1000  # calls that save about the minute of compiling, see docs/performance.md
 CACHE = "tf_xla_persistent_cache_directory"  # TensorFlow's own setting
-_whole = contextvars.ContextVar("whole", default=False)
 
 KINDS = {
     "cpu": "element-wise groups compiled in 16 bits",
@@ -103,7 +101,7 @@ def compiled(function, on_cpu=True):
 
 def is_whole() -> bool:
     """True while a graph is built that XLA compiles as a whole."""
-    return _whole.get()
+    return checking.are_postponed()
 
 
 def whole(function, *tensors, **named):
@@ -122,16 +120,11 @@ def whole(function, *tensors, **named):
     Returns:
         (the compiled function, ""); or (the function as it is, the reason why XLA cannot have it).
     """
-
     rules = []
 
     def traced(*tensors, **named):
-        before = _whole.set(True)
-        try:
-            with checking.postponed() as checks:
-                result = function(*tensors, **named)
-        finally:
-            _whole.reset(before)
+        with checking.postponed() as checks:
+            result = function(*tensors, **named)
         rules[:] = [rule for rule, _, _ in checks]
         return result, [check[1:] for check in checks]
 

@@ -1,5 +1,7 @@
 """Functions that XLA compiles as a whole on a GPU; XLA compiles for this CPU here."""
 
+import collections
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -68,9 +70,22 @@ def test_one_line_tells_the_machine_and_where_compiled_groups_are_kept(monkeypat
     monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
     line = machine.describe()
     assert line.startswith("Machine: gpu (element-wise groups compiled). TFGANS_MACHINE=cpu|gpu|")
-    assert line.endswith("=DIR keeps what XLA compiles for processes that begin alike.")
+    assert line.endswith("=DIR keeps what XLA compiles.")
     folder = "--tf_xla_persistent_cache_directory=/tmp/xla"
     monkeypatch.setenv("TF_XLA_FLAGS", f"--tf_xla_auto_jit=0 {folder} --tf_xla_clustering_debug")
     assert machine.describe().endswith(" XLA keeps what it compiles in /tmp/xla.")
     monkeypatch.setenv("TFGANS_MACHINE", "plain")
     assert machine.describe().endswith(" overrules it.")
+
+
+def test_names_of_functions_follow_from_a_text(monkeypatch):
+    def names(before):
+        monkeypatch.setattr(machine, "_traced", collections.Counter())
+        for k in range(before):
+            tf.function(lambda x, k=k: x + k).get_concrete_function(tf.ones([2]))
+        for key in ("a", "b", "a"):
+            with machine.numbered(key):
+                yield tf.function(lambda x: x + 1.0).get_concrete_function(tf.ones([2])).name
+
+    first, second = list(names(before=1)), list(names(before=3))
+    assert first == second and len(set(first)) == 3

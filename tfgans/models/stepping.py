@@ -21,6 +21,7 @@ from tfgans.data import at_exit, signature
 from tfgans.digests import Digest, check_saved, variables_of
 from tfgans.errors import BadInput, command, nearest
 from tfgans.models import inputs
+from tfgans.models.compiling import CompiledStep, whole_moves
 from tfgans.ops import checking, machine
 
 MEASURE = (
@@ -205,19 +206,25 @@ class Stepping(keras.Model):
     def _make_step(self, iterator):
         """A step on the next batch of an iterator; it returns means over the replicas."""
         strategy = self.distribute_strategy
-        moves = self._moves_for(iterator.element_spec)
 
-        def step(iterator):
-            logs = strategy.run(self._seeded_train_step, args=(next(iterator), moves))
-            logs = {name: strategy.reduce("MEAN", term, axis=None) for name, term in logs.items()}
-            with tf.control_dependencies(logs.values()):  # no step without a batch
-                self.step.assign_add(1)
-            return logs
+        def graph(moves):
+            def step(iterator):
+                logs = strategy.run(self._seeded_train_step, args=(next(iterator), moves))
+                logs = {k: strategy.reduce("MEAN", term, axis=None) for k, term in logs.items()}
+                with tf.control_dependencies(logs.values()):  # no step without a batch
+                    self.step.assign_add(1)
+                return logs
 
-        if self.run_eagerly:
-            return step
-        # The graph itself: to find it by its arguments takes half a millisecond each time.
-        return tf.function(step, autograph=False).get_concrete_function(iterator)
+            if self.run_eagerly:
+                return step
+            # The graph itself: to find it by its arguments takes half a millisecond each time.
+            return tf.function(step, autograph=False).get_concrete_function(iterator)
+
+        if machine.kind() in machine.WHOLE and not self.run_eagerly:
+            if self._alone:
+                return CompiledStep(self, self._zeros(iterator.element_spec), graph)
+            print("XLA compiles no step as a whole under a distribution strategy.", flush=True)
+        return graph(self._moves)
 
     def graphs(self, batch, whole=True):
         """The graphs of a training on one device, traced without running them.
@@ -238,8 +245,9 @@ class Stepping(keras.Model):
                 for choice in self.choices:
                     self.chosen = choice
                     if self.pattern(self.now) not in found:
-                        graph = self._graph(own, self._moves_for(own) if whole else self._moves)
-                        found[self.pattern(self.now)] = graph  # tracing may have met new periods
+                        moves = self._moves_for(own) if whole else self._moves
+                        found[self.pattern(self.now)] = self._graph(own, moves)
+                        # Tracing may have met new periods; the pattern has them all.
                 self._now += 1
         self._now, self.chosen = now, chosen
         return found
@@ -253,23 +261,15 @@ class Stepping(keras.Model):
         """Builds nothing: Keras' own reads a batch for it, and fails where there are workers."""
 
     def _moves_for(self, spec):
-        """`_moves`; compiled by XLA where the machine wants that. A line says so, or why it is not.
-
-        Args:
-            spec: The data of one step, a nest of tensors or TensorSpecs.
-        """
-        if machine.kind() != "xla" or self.run_eagerly:
+        """`_moves`; compiled by XLA where the machine wants that. A line says where XLA cannot."""
+        if machine.kind() not in machine.WHOLE:
             return self._moves
-        reason = "a distribution strategy runs it."
-        if self._alone:
-            zeros = self._zeros(spec)
-            shapes = {key: value.shape for key, value in zeros.items()}
-            moves, reason = machine.whole(self._moves, zeros)
+        zeros = self._zeros(spec)
+        whole, reason = machine.whole(self._moves, zeros)
         if reason:
             print(f"Step {self.now:,} is not compiled as a whole: {reason}", flush=True)
             return self._moves
-        print(f"Step {self.now:,}: XLA compiles it as a whole. {machine.cache()}", flush=True)
-        return lambda batch: moves({k: tf.ensure_shape(batch[k], shapes[k]) for k in shapes})
+        return whole_moves(whole, zeros)
 
     def _zeros(self, spec):
         """A batch as `_moves` takes it, of zeros; sides that differ between stages are known."""

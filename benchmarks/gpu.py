@@ -135,6 +135,48 @@ def train(name, changes, tiny):
     )
 
 
+def course(tiny):
+    """A training that begins while XLA compiles: its first step, the change, its speeds, memory."""
+    import threading
+
+    import numpy as np
+    import tensorflow as tf
+
+    from tfgans import data, training
+    from tfgans.config import Config
+
+    changes = ["data.path=synthetic", f"train.precision={HALF}", *stylegan2(256, 32, tiny)]
+    settings = Config.load("stylegan2", "tiny" if tiny else None, changes)
+    source, begin = training.resolve(settings), time.perf_counter()
+    model = training.build(settings)
+    batch = next(iter(data.batches(model, source, settings.data, 0, stage=0)))
+    step, batches = model.make_train_function(), iter(tf.data.Dataset.from_tensors(batch).repeat())
+    turn()
+
+    def rate(periods):
+        start = time.perf_counter()
+        for _ in range(periods * model.period):
+            np.array(list(step(batches).values()))  # waits for the end
+        return periods * model.period * settings.data.batch_size / (time.perf_counter() - start)
+
+    start = time.perf_counter()
+    np.array(list(step(batches).values()))
+    first, before = time.perf_counter() - start, 0.0
+    rate(1)  # meets all kinds of steps
+    while any("_rehearse" in thread.name for thread in threading.enumerate()):
+        before = rate(1)
+    changed = time.perf_counter() - start
+    rate(1)  # the graphs of the whole steps are prepared
+    say(
+        built_s=start - begin,
+        first_step_s=first,
+        changed_s=changed,
+        images_s_before=before,
+        images_s=rate(2),
+        memory_GiB=memory(),
+    )
+
+
 def named(model, times):
     """Word -> pattern: the three kinds of StyleGAN2's steps by name, others by their number."""
     if type(model).__name__ != "StyleGAN2":
@@ -373,6 +415,7 @@ ITEMS = {
     "official float16": official_of(True, 256, 32),
     "stylegan2 float16 xla": steps_of(HALF, **XLA),
     "stylegan2 float16 plain": steps_of(HALF, TFGANS_MACHINE="plain"),
+    "training": (lambda args: course(args.tiny), XLA),
     "inference": (lambda args: infer(False, args.tiny), {"TFGANS_MACHINE": "gpu"}),
     "exported": (lambda args: infer(True, args.tiny), {"TFGANS_MACHINE": "gpu"}),
     "stylegan2 bfloat16": steps_of("mixed_bfloat16", TFGANS_MACHINE="gpu"),

@@ -72,14 +72,14 @@ def test_single_operations_train_until_xla_is_ready(monkeypatch, capsys):
     single.set_weights(model.get_weights())
 
     def same(atol):
-        pairs = zip(compiling.variables_of(model).items(), compiling.variables_of(single).values())
-        for (group, variables), others in pairs:
-            for variable, other in zip(variables, others, strict=True):
+        others = compiling.variables_of(single)
+        for group, variables in compiling.variables_of(model).items():
+            for variable, other in zip(variables, others[group], strict=True):
                 np.testing.assert_allclose(variable, other, 0, atol, err_msg=group + variable.path)
 
-    data = [next(iter(training.batches(tf.distribute.get_strategy(), model, source, settings)))]
-    data = tf.data.Dataset.from_tensors(data[0]).repeat()
-    step, plainly, batches = model.make_train_function(), single.make_train_function(), iter(data)
+    batches = iter(training.batches(tf.distribute.get_strategy(), model, source, settings))
+    batches = iter(tf.data.Dataset.from_tensors(next(batches)).repeat())
+    step, plainly = model.make_train_function(), single.make_train_function()
     with compiling._one:  # the compiler is busy with another step
         for _ in range(2):
             step(batches)
@@ -95,7 +95,8 @@ def test_single_operations_train_until_xla_is_ready(monkeypatch, capsys):
     step(batches)
     plainly(batches)
     assert re.fullmatch(DONE.format(2), capsys.readouterr().out.strip())
-    assert any((weight.numpy() != old).any() for weight, old in zip(model.trainable_variables, before))
+    pairs = zip(model.trainable_variables, before, strict=True)
+    assert any((weight.numpy() != old).any() for weight, old in pairs)
     same(1e-4)
 
 
@@ -197,7 +198,7 @@ if {ends}:
 
 
 def run(folder, machine, sizes, resumed=False, ends=False):
-    """What a process says, and the files in the folder where XLA keeps what it compiles."""
+    """The output of a process, and the files in the folder where XLA keeps what it compiles."""
     code = SCRIPT.format(tests=str(TESTS), resumed=resumed, ends=ends, sizes=sizes)
     flags = {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={folder}"}
     environment = os.environ | flags | {"TFGANS_MACHINE": machine}

@@ -13,7 +13,7 @@ _one = threading.Lock()  # one at a time: the compiler takes all cores, and memo
 
 def whole_moves(moves, zeros):
     """`moves` of a batch whose shapes are known to be those of `zeros`."""
-    return lambda batch: moves({key: tf.ensure_shape(batch[key], zeros[key].shape) for key in zeros})
+    return lambda batch: moves({k: tf.ensure_shape(batch[k], zeros[k].shape) for k in zeros})
 
 
 class CompiledStep:

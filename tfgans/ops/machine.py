@@ -181,7 +181,7 @@ def whole(function, *tensors, **named):
 
 
 def first_line(error) -> str:
-    """The text of an error without TensorFlow's mark of the place: one line, 200 letters at most."""
+    """The first line of an error, without TensorFlow's mark of the place; at most 200 letters."""
     said = re.sub(r"^\{\{.*?\}\} ", "", str(error)).strip() or type(error).__name__
     return said.splitlines()[0][:200]
 

@@ -82,6 +82,35 @@ def test_tlgan_finds_both_axes_and_keeps_them_apart():
     np.testing.assert_allclose(other, [(e1 - e2) / 2**0.5, true[1]], atol=1e-6)
 
 
+@pytest.mark.parametrize("undone", [False, True])
+def test_tlgan_learns_from_probabilities(undone):
+    """sigmoid(4 w.z): the axes, and an edit that leaves the attribute of the base alone."""
+    rng = np.random.RandomState(0)
+    z, (u, v) = rng.randn(5000, 32), np.linalg.qr(rng.randn(32, 2))[0].T
+    true = np.stack([u, 0.5 * u + 0.75**0.5 * v])  # at a cosine of 0.5
+    shares = 1 / (1 + np.exp(-4 * z @ true.T))
+    axes = tlgan.feature_axes(z, 2 * shares - 1 if undone else shares, tanh=undone)
+    assert min(map(cosine, axes, true)) > (0.9995 if undone else 0.995)
+    first, second = true @ axes[1]
+    assert first / second == pytest.approx(0.5, abs=0.05)
+    first, second = true @ tlgan.orthogonalize(axes, [0, 1])[1]
+    assert abs(first / second) < 0.03
+
+
+def test_probabilities_are_regressed_before_their_sigmoid():
+    class Codes:
+        def z(self, seeds):
+            return np.random.RandomState(0).randn(len(seeds), 4) + [2.0, 0, 0, 0]
+
+    codes = Codes().z(range(400))
+    logits = np.clip(codes @ [[0.5, 3.0], [0.5, 0], [0, 1.0], [0, 0]], -5.5, 5.5)
+    scores = np.stack([1 / (1 + np.exp(-logits[:, 0])), logits[:, 1]], axis=1)
+    made = find.from_scores("tlgan", Codes(), (range(400), ["a", "b"], scores), "z", [0])
+    wanted = tlgan.feature_axes(codes, logits)
+    for edit, axis in zip(made, wanted, strict=True):
+        assert cosine(edit.vector, axis) == pytest.approx(1.0, abs=1e-6)
+
+
 def test_tlgan_base_axes_are_orthogonal():
     axes = np.random.RandomState(0).randn(6, 10)
     found = tlgan.orthogonalize(axes, [4, 1, 3])
@@ -105,6 +134,8 @@ def test_tlgan_refuses_what_it_cannot_learn_from():
     z = np.random.RandomState(0).randn(20, 8)
     with pytest.raises(BadInput, match=r"Attributes \[1\] .* the same score in all samples"):
         tlgan.feature_axes(z, np.stack([z[:, 0], np.ones(20)], axis=1))
+    with pytest.raises(BadInput, match=r"Attributes \[0\] .* the same score in all samples"):
+        tlgan.feature_axes(z, 0.998 + 0.001 * np.tanh(z[:, :1]), tanh=True)  # one after the clip
     with pytest.raises(BadInput, match="more than 8 scores, not 5"):
         tlgan.feature_axes(z[:5], z[:5, :1])
     with pytest.raises(BadInput, match="combination of the base axes"):

@@ -187,6 +187,10 @@ def test_a_classifier_of_other_classes_is_refused(tmp_path):
 def test_sizes_that_do_not_fit():
     with pytest.raises(BadInput, match="makes images of 16x16 pixels, not 32x32"):
         small(image_shape=(32, 32, 1))
+    with pytest.raises(BadInput, match="with 6 numbers .* no pixel left of images of 16x16"):
+        ACGAN((16, 16, 3), 4, 3, "cifar", 8, (6, 4))
+    with pytest.raises(BadInput, match="generator_channels are one number or more"):
+        ACGAN((16, 16, 3), 4, 3, "cifar", 8, ())
     with pytest.raises(BadInput, match="num_classes = 1 or more"):
         small(num_classes=0)
     with pytest.raises(BadInput, match="cifar"):

@@ -127,6 +127,7 @@ def test_traversal_changes_one_code_along_each_row():
     assert np.ptp(z[:, 0, 0]) > 0.5  # each row its own noise
     np.testing.assert_array_equal(model.traverse(seed=3), model.traverse(seed=3))
     assert model.traverse().shape == (100, 8, 8, 1)
+    assert small(categories=(), continuous=2).traverse().shape == (100, 8, 8, 1)
 
 
 def test_encode_reads_the_codes():

@@ -232,5 +232,7 @@ def test_images_are_made_without_labels():
 def test_unknown_words_are_refused():
     with pytest.raises(BadInput, match="squared"):
         small(feature_matching="square")
+    with pytest.raises(BadInput, match="9x9 pixels or more"):
+        SemiGAN(image_shape=(8, 8, 1))
     with pytest.raises(BadInput, match="dense"):
         small("densely")

@@ -237,6 +237,10 @@ def test_networks_of_the_paper():
 
     def convs(network):
         kinds = keras.layers.Conv2D
+        for layer in network.layers:
+            if isinstance(layer, kinds):  # as the authors' code has them
+                assert not layer.use_bias
+                assert isinstance(layer.kernel_initializer, keras.initializers.TruncatedNormal)
         return [
             (layer.filters, layer.kernel_size[0], layer.strides[0])
             for layer in network.layers

@@ -1,5 +1,7 @@
 """Finds edits of a generator by the name of a method."""
 
+import numpy as np
+
 from tfgans.errors import BadInput, nearest
 from tfgans.latents import attributes, ganspace, interfacegan, sefa, tlgan
 from tfgans.latents.edits import Edit
@@ -39,7 +41,8 @@ def from_scores(method, space, scored, kind, layers, base=()):
 
     Args:
         method: "difference" (a code has an attribute if its score is above the mean score),
-            "tlgan" or "interfacegan".
+            "tlgan" (an attribute whose scores lie in [0, 1] is a probability, whose sigmoid is
+            undone first) or "interfacegan".
         space: A `Space`.
         scored: Seeds, names of attributes, scores [n, attributes].
         kind: "z" or "w": the codes to use.
@@ -60,7 +63,9 @@ def from_scores(method, space, scored, kind, layers, base=()):
         others = [has[:, [b for b in base if b != k]] for k in range(len(names))]
         rows = [attributes.difference(codes, has[:, k], others[k]) for k in range(len(names))]
     elif method == "tlgan":
-        rows = tlgan.orthogonalize(tlgan.feature_axes(codes, scores), base)
+        share = (scores.min(axis=0) >= 0) & (scores.max(axis=0) <= 1)
+        axes = tlgan.feature_axes(codes, np.where(share, 2 * scores - 1, scores), tanh=share)
+        rows = tlgan.orthogonalize(axes, base)
     else:
         rows = [interfacegan.boundary(codes, column) for column in scores.T]
         kept = [rows[b] for b in base]

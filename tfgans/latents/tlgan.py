@@ -19,7 +19,8 @@ def feature_axes(codes, scores, tanh=False):
     Args:
         codes: z or w, [n, D], n > D.
         scores: Attribute scores [n, attributes].
-        tanh: The scores are outputs of a tanh; clip them to +-tanh(3) and invert it.
+        tanh: The scores are outputs of a tanh; clip them to +-tanh(3) and invert it. One truth
+            value, or one for each attribute.
 
     Raises:
         BadInput: n is not above D, or an attribute has the same score for all codes.
@@ -27,11 +28,10 @@ def feature_axes(codes, scores, tanh=False):
     codes, scores = np.asarray(codes, "float64"), np.asarray(scores, "float64")
     if len(codes) <= codes.shape[1]:
         raise BadInput(f"A regression needs more than {codes.shape[1]} scores, not {len(codes)}.")
+    scores = np.where(tanh, np.arctanh(np.clip(scores, -np.tanh(3), np.tanh(3))), scores)
     if np.any(np.ptp(scores, axis=0) == 0):
         constant = np.flatnonzero(np.ptp(scores, axis=0) == 0).tolist()
         raise BadInput(f"Attributes {constant} (from 0) have the same score in all samples.")
-    if tanh:
-        scores = np.arctanh(np.clip(scores, -np.tanh(3), np.tanh(3)))
     ones = np.ones([len(codes), 1])
     found = np.linalg.lstsq(np.concatenate([codes, ones], axis=1), scores, rcond=None)[0]
     axes = found[:-1].T

@@ -48,6 +48,8 @@ def build_generator(image_shape, latent_dim, num_classes, dense_width, channels,
     "imagenet" has sides of 1, 5, 13, 29, ... pixels, and a power of two at last; "cifar" of 1, 4,
     8, 16, ...
     """
+    if not channels:
+        raise BadInput("AC-GAN's generator_channels are one number or more, such as [384, 192].")
     z, label = keras.Input([latent_dim], name="z"), keras.Input([num_classes], name="label")
     x = keras.layers.Concatenate()([label, z])
     x = keras.layers.Dense(dense_width, "relu", kernel_initializer=initializer())(x)
@@ -76,6 +78,12 @@ def build_discriminator(image_shape, num_classes, channels, dropout):
     image = x = keras.Input(image_shape, name="image")
     for k, width in enumerate(channels):
         halve = k % 2 == 0
+        if not halve and min(x.shape[1:3]) < 3:
+            raise BadInput(
+                f"AC-GAN's discriminator with {len(channels)} numbers in discriminator_channels "
+                f"has no pixel left of images of {image_shape[0]}x{image_shape[1]}: give it fewer "
+                "numbers, or larger images."
+            )
         x = keras.layers.ZeroPadding2D(1)(x) if halve else x
         x = keras.layers.Conv2D(
             width, 3, 2 if halve else 1, use_bias=False, kernel_initializer=initializer()

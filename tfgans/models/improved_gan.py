@@ -168,6 +168,8 @@ def conv_trunk(x, width):
     for filters in (width, 2 * width):
         x = conv(conv(x, filters), filters)
         x = Dropout(0.5)(conv(x, filters, strides=2))
+    if min(x.shape[1:3]) < 3:
+        raise BadInput("These convolutions take images of 9x9 pixels or more.")
     x = conv(x, 2 * width, padding="valid")
     x = conv(conv(x, 2 * width, size=1), 2 * width, size=1)
     return keras.layers.GlobalAveragePooling2D(dtype="float32")(x)

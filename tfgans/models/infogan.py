@@ -237,7 +237,7 @@ class InfoGAN(LatentModel):
 
         Each row has a latent of its own; the codes take turns from top to bottom.
         """
-        side = max(10, *self.categories)
+        side = max([10, *self.categories])
         kinds = [*self.categories, *[0] * self.continuous]
         offsets = [self.noise_dim]
         for k in kinds[:-1]:

@@ -49,9 +49,10 @@ def leaky(x):
     return keras.layers.LeakyReLU(0.2)(x)
 
 
-def conv(x, filters, size=3, strides=1, **kwargs):
+def conv(x, filters, size=3, strides=1, padding="same", **kwargs):
+    start = keras.initializers.TruncatedNormal(stddev=0.02)
     return keras.layers.Conv2D(
-        filters, size, strides, "same", kernel_initializer=initializer(), **kwargs
+        filters, size, strides, padding, use_bias=False, kernel_initializer=start, **kwargs
     )(x)
 
 
@@ -159,7 +160,7 @@ def build_discriminator(shape, ratio, text_dim, condition_dim, width, name):
     channels = x.shape[-1]
     x = with_label(x, leaky(dense(text, condition_dim)))
     x = leaky(norm(conv(x, channels, 1)))
-    score = keras.layers.Conv2D(1, grid, kernel_initializer=initializer(), dtype="float32")(x)
+    score = conv(x, 1, grid, padding="valid", dtype="float32")
     score = keras.layers.Flatten(dtype="float32")(score)
     return keras.Model([image, text], score, name=name)
 

@@ -189,7 +189,8 @@ class TripleGAN(LatentModel):
             100 labels, otherwise none.
         adversarial_weight: alpha_adv, of the term by which C pleases D.
         generated_weight: alpha_g, of the cross-entropy of C on generated images.
-        generated_from: Step of the game from which that term counts.
+        generated_from: Steps of the game before that term counts; one more where C does not learn
+            alone, since the first step initializes C.
         consistency_weight: Weight of the squared difference of two passes of C, "conv".
         ramp_steps: Steps over which this weight rises, as exp(-5 (1 - t)^2).
         entropy_weight: Weight of the entropy of C's answers to images without label, "dense".

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import math
+import os
 import pathlib
 import re
 import shlex
@@ -37,6 +38,8 @@ def run_tool(main):
             stream.reconfigure(errors="backslashreplace")
     try:
         status = main()
+    except (FileExistsError, NotADirectoryError) as error:
+        status = f"{error.filename} is a file, and a folder is wanted there. Give another path."
     except (BadInput, OSError, FloatingPointError) as error:
         status = f"{type(error).__name__}: {error}"
     except KeyboardInterrupt:
@@ -51,6 +54,20 @@ def again() -> str:
     if started.startswith("tfgans "):  # the console command and its tool
         return f"{started} {shlex.join(words)}"
     return shlex.join(["python", started, *words])
+
+
+def quoted(path) -> str:
+    """A path for a shell, also where its name is not UTF-8."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # the form of other bytes that bash and zsh read
+        letters = [
+            chr(byte) if byte < 127 and chr(byte) not in "\\'" else f"\\{byte:03o}"
+            for byte in os.fsencode(text)
+        ]
+        return f"$'{''.join(letters)}'"
+    return shlex.quote(text)
 
 
 def command(name: str) -> str:

@@ -14,6 +14,7 @@ import re
 import keras
 
 from tfgans import config, durable, models, storage
+from tfgans.errors import BadInput
 from tfgans.labels import kept_facts
 from tfgans.models.stepping import plain
 from tfgans.storage import Refused
@@ -114,7 +115,13 @@ def refuse_changes(run, settings, force):
     """Raises Refused for a run that was started with other settings, unless `force` is true."""
     path = pathlib.Path(run) / "config.yaml"
     if path.exists() and not force:
-        old = config.Config.from_dict(config.parse(path.read_bytes(), path))
+        try:
+            old = config.Config.from_dict(config.parse(path.read_bytes(), path))
+        except BadInput as error:
+            raise Refused(
+                f"{path} is not the configuration of a run: {error} Give another folder: --run "
+                "FOLDER"
+            ) from None
         if changed := config.differences(old, settings):
             raise Refused(
                 f"{run} was started with other settings: {'; '.join(changed)}. To start a new run: "

@@ -6,17 +6,22 @@ and the names of its classes where they are known (`labels.py`).
 """
 
 import contextlib
+import errno
+import fcntl
+import os
 import pathlib
 import shlex
 import shutil
+import socket
 import zipfile
 
 import keras
 import tensorflow as tf
 
-from tfgans import digests, durable, hub, labels, legacy
+from tfgans import config, digests, durable, hub, labels, legacy
 from tfgans.errors import BadInput, command, nearest
 
+IN_USE = ".in-use"  # file of a run that names the process that trains
 FROZEN = "frozen"  # folder of a release: given networks that the model's uses need
 PACKAGE = pathlib.Path(__file__).resolve().parent
 RELEASES = (  # where releases are looked up: your own, those of a clone, those of an installation
@@ -114,10 +119,13 @@ def find(name) -> pathlib.Path:
         if version.is_file():
             return version
     known = {p.parent.parent.name for root in RELEASES for p in root.glob("*/*/model.keras")}
+    there = " There is something at that path, of another kind." if path.exists() else ""
+    names = config.names()
+    make = f" To make one: {command('train')} {path.name}" if path.name in names else ""
     raise FileNotFoundError(
-        f"No model at {path}: it is neither a run, nor a release, nor a .keras file. "
+        f"No model at {path}: it is neither a run, nor a release, nor a .keras file.{there} "
         + nearest("release", str(name), known)
-        + f" To make one: {command('train')} {shlex.quote(path.name)}"
+        + make
     )
 
 
@@ -176,6 +184,70 @@ def save(model, path):
         shutil.rmtree(partial)
 
 
+def refuse_foreign(run, data=None):
+    """Raises Refused for a folder that cannot become a run without harm to what lies there.
+
+    Args:
+        run: Folder of the run, which may not exist.
+        data: Path of the data. What a run writes inside of them would become a part of them.
+    """
+    run = pathlib.Path(run)
+    if run.exists() and not run.is_dir():
+        raise Refused(f"{run} is a file, and a run is a folder. Give another one: --run FOLDER")
+    others = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
+    if set(others) - {IN_USE} and "config.yaml" not in others:
+        raise Refused(
+            f"{run} is not empty and not a run: it holds {', '.join(others[:3])}. A training would "
+            "write among these files. Give a new folder: --run FOLDER"
+        )
+    if data is not None and pathlib.Path(data).expanduser().is_dir():
+        folder = pathlib.Path(data).expanduser().resolve()
+        if run.resolve().is_relative_to(folder):
+            raise Refused(
+                f"{run} lies inside the data, {data}: the pictures that a run writes would become "
+                "data. Give a folder outside of them: --run FOLDER"
+            )
+
+
+@contextlib.contextmanager
+def in_use(run):
+    """Keeps the folder of a run for this process, which may be killed at any time.
+
+    Raises:
+        Refused: Another process trains in it. The message names it.
+    """
+    run = pathlib.Path(run)
+    with writing(run):
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / IN_USE).open("a+", encoding="utf-8")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Refused(
+                f"Another training writes in {run}: {file.read().strip() or 'a process'}. Wait for "
+                "its end, or give another folder: --run FOLDER"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+            if [path.name for path in run.iterdir()] == [IN_USE]:  # nothing was begun
+                shutil.rmtree(run)
+
+
+def advice(error) -> str:
+    """A sentence for an error of writing; TensorFlow's own errors do not tell their cause."""
+    full = getattr(error, "errno", errno.ENOSPC) in (errno.ENOSPC, errno.EDQUOT)
+    return "Make room." if full else "Mend that, or choose another folder."
+
+
 @contextlib.contextmanager
 def writing(run):
     """Says what to do when the files of a run cannot be written."""
@@ -184,10 +256,8 @@ def writing(run):
     except OSError as error:
         saved = snapshots(run)
         last = f"The last whole snapshot is {saved[-1]}" if saved else "There is no snapshot yet"
-        raise Refused(
-            f"{run} cannot be written: {error}. {last}. Make room; the same command again goes on "
-            "from there."
-        ) from error
+        more = " The same command again goes on from there." if saved else ""
+        raise Refused(f"{run} cannot be written: {error}. {last}. {advice(error)}{more}") from error
 
 
 def release(model, name, root="saved_models", more=None, to=(), machine="cpu"):
@@ -236,8 +306,8 @@ def release(model, name, root="saved_models", more=None, to=(), machine="cpu"):
         durable.publish(partial, folder / str(version))
     except (OSError, tf.errors.OpError) as error:
         raise Refused(
-            f"{folder / str(version)} cannot be written: {error} Nothing of it is left there; make "
-            f"room, then: {command('export')} RUN NAME"
+            f"{folder / str(version)} cannot be written: {error} Nothing of it is left there. "
+            f"{advice(error)} Then: {command('export')} RUN NAME"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

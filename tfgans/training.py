@@ -6,6 +6,7 @@ metrics.png, best.keras.
 Starting a run that exists continues it.
 """
 
+import contextlib
 import os
 import pathlib
 
@@ -151,7 +152,14 @@ def train(settings: config.Config, run, force: bool = False, strategy: str = "au
         FloatingPointError: A loss or a weight is not finite any more.
     """
     run, strategy = pathlib.Path(run), choose_strategy(strategy)
+    storage.refuse_foreign(run, settings.data.path)
     source = resolve(settings)
+    with storage.in_use(run) if is_chief() else contextlib.nullcontext():
+        return train_in(run, source, settings, force, strategy)
+
+
+def train_in(run, source, settings, force, strategy) -> bool:
+    """`train` in a folder that no other process uses, with the data of `source`."""
     facts = facts_of(source, settings)
     refuse_changes(run, settings, force)
     check_data(run, facts, force)

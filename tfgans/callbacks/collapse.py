@@ -33,7 +33,7 @@ class CollapseMonitor(OnTick):
     def __init__(self, tick, examples, real, seed):
         super().__init__(tick)
         self.examples, self.seed = examples, seed
-        self.real_distance = mean_distance(examples[real])
+        self.real_distance = mean_distance(examples[real]) if len(examples[real]) > 1 else 0.0
         self.ticks = collections.Counter()  # how many in a row, for each verdict
         self.greatest = collections.Counter()  # gradient of each player
         self.moves = {}  # of each player until the last tick
@@ -61,7 +61,7 @@ class CollapseMonitor(OnTick):
     def judge_samples(self, step, logs):
         with random.scope(self.seed):
             fake = np.asarray(self.model.outputs(self.examples))
-        variety = mean_distance(fake) / self.real_distance
+        variety = mean_distance(fake) / self.real_distance if self.real_distance else 1.0
         losses = [logs.get(f"discriminator/{side}") for side in ("real", "fake")]
         self.note(
             "alike", step, variety < 0.2,

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import hashlib
 import pathlib
-import shlex
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +18,7 @@ from tfgans.data.rewrite import holds
 from tfgans.data.source import BrokenImage, DataError, Images, in_parallel
 from tfgans.data.tokens import token
 from tfgans.data.waves import WAV, BrokenSound, WaveFile
-from tfgans.errors import command
+from tfgans.errors import command, quoted
 
 PART = 2**20  # samples of a sound that are read at once
 
@@ -154,10 +153,10 @@ def _look_at(source: Images, i):
 
 def _removal(source, i):
     if isinstance(source, FolderImages):
-        return f"rm {shlex.quote(source.describe(i))}"
+        return f"rm {quoted(source.describe(i))}"
     if isinstance(source, ZipImages):
         entry = source.entries[source.names[i]]
-        return f"zip -d {shlex.quote(str(source.path))} {shlex.quote(entry)}"
+        return f"zip -d {quoted(source.path)} {quoted(entry)}"
     return "write the set again without it"
 
 
@@ -189,7 +188,7 @@ def _sizes(source, facts):
     out = path.with_name(f"{path.stem}-{height}x{width}")
     fix = (
         f"training crops and resizes each time; to do it only once: {command('data')} pack "
-        f"{shlex.quote(str(path))} {shlex.quote(str(out))} --size {height} {width}"
+        f"{quoted(path)} {quoted(out)} --size {height} {width}"
     )
     most = f"{height}x{width} pixels (height x width)"
     if len(others) >= len(facts) / 2:  # a set without a common size
@@ -222,7 +221,7 @@ def _depths(source, facts):
 def _rewriting(source, i, channels, bits, options):
     """The command that writes an image again, or words where its format cannot hold the result."""
     if isinstance(source, FolderImages) and holds(source.describe(i), channels, bits):
-        return f"{command('data')} rewrite {shlex.quote(source.describe(i))} {options}"
+        return f"{command('data')} rewrite {quoted(source.describe(i))} {options}"
     return "training converts it each time; to do it only once, write it again like the others"
 
 

@@ -16,7 +16,7 @@ import zipfile
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from tfgans.data import endings
 from tfgans.data.attributes import CELEBA, read_celeba
@@ -335,9 +335,18 @@ def _png16_channels(file):
     return None
 
 
+def problem_of(file) -> str:
+    """Says why a file is no image that can be read."""
+    file.seek(0)
+    return "it is no image of a known format" if file.read(1) else "it is empty"
+
+
 def opened(file):
     """Opens an image of a known format and of no monstrous size; only its header is read."""
-    image = Image.open(file, formats=FORMATS)
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(problem_of(file)) from None
     width, height = image.size
     if not 0 < width * height <= MOST_PIXELS:
         raise ValueError(f"{width}x{height} pixels; the limit is {MOST_PIXELS:,}")

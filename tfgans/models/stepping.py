@@ -51,7 +51,9 @@ class Stepping(keras.Model):
     choices = (None,)
     accumulate = 1
 
-    def __init__(self, name=None):
+    def __init__(self, name=None, **unknown):
+        for word in unknown:
+            raise BadInput(nearest(f"argument of {type(self).__name__}", word, own_arguments(self)))
         keras_settings.check()
         super().__init__(name=name, autocast=False)  # z and label as given; the layers cast
         self.optimizers = {}
@@ -371,12 +373,7 @@ class Stepping(keras.Model):
 
     def get_config(self):
         # Keras' own would report the default arguments instead of the given ones.
-        arguments = [
-            name
-            for name, parameter in inspect.signature(type(self).__init__).parameters.items()
-            if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-        ]
-        config = {name: plain(getattr(self, name)) for name in arguments}
+        config = {name: plain(getattr(self, name)) for name in own_arguments(self)}
         return config | {"name": self.name, "dtype": self.dtype_policy.name}
 
     @classmethod
@@ -488,6 +485,16 @@ class Frozen:
         if self.network is None:
             raise BadInput(f"{self.path} is loaded when training begins: call compile() before.")
         return self.network(*args, **kwargs)
+
+
+def own_arguments(model):
+    """The names of the arguments of a model's constructor."""
+    parameters = inspect.signature(type(model).__init__).parameters.items()
+    return [
+        name
+        for name, parameter in parameters
+        if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
 
 
 def check_count(data):

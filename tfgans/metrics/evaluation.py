@@ -151,13 +151,9 @@ class Evaluator:
             for number, (images, labels) in enumerate(self.real_batches()):
                 digest.update(images.tobytes())
                 self.real.add(images, labels, cached(number, images))
-        self.check_count(self.real.count, "real images")
+        if self.needs - set(OF_MODEL):
+            check_count(self.real.count, "real images")
         self.data_sha256 = digest.hexdigest()
-
-    def check_count(self, count, noun):
-        """Raises BadInput where fewer than two images are intact: no metric has a value then."""
-        if count < 2:
-            raise BadInput(f"Wanted at least two intact {noun}, not {count}: give more images.")
 
     def real_batches(self):
         """Yields all real images once, in random order: uint8 [n, H, W, C] and labels or None."""
@@ -230,7 +226,7 @@ class Evaluator:
             for images, labels in self.fake_batches(subject, make, samples, seed):
                 fake.add(images, labels)
             samples = fake.count  # fewer where images are broken
-            self.check_count(samples, "images to measure")
+            check_count(samples, "images to measure")
         values = {}
         for name in self.metrics:
             metric = METRICS[name]
@@ -367,6 +363,12 @@ class Evaluator:
                     "published figures."
                 )
         return notes
+
+
+def check_count(count, noun):
+    """Raises BadInput where fewer than two images are intact: no metric of images has a value."""
+    if count < 2:
+        raise BadInput(f"Wanted at least two intact {noun}, not {count}: give more images.")
 
 
 def finite(images) -> np.ndarray:

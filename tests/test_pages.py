@@ -98,10 +98,11 @@ def test_python_of_the_page_on_keras(monkeypatch):
 
 
 def test_python_of_the_page_on_metrics(tmp_path, monkeypatch):
-    """The second block is that of VGG16's weights, see tests/features/test_vgg.py."""
+    """The third block is that of VGG16's weights, see tests/features/test_vgg.py."""
     monkeypatch.chdir(tmp_path)
-    numbers, _, network = python_of("metrics")
+    numbers, forms, _, network = python_of("metrics")
     run(numbers, {}, **{"1000, 16": "500, 8"})
+    run(forms, {})
     run(network, {})
     found = tf.saved_model.load("classifier").signatures["serving_default"](
         tf.zeros([2, 32, 32, 3])

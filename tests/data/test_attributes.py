@@ -132,3 +132,26 @@ def test_attributes_that_are_not_there(tmp_path):
         opened(path, ["Young"])
     with pytest.raises(data.DataError, match="RGB images of at least 16x16"):
         opened("synthetic", ["red"], image_shape=[16, 16, 1])
+
+
+@pytest.mark.parametrize(
+    "names, rows, chosen, wanted",
+    [
+        ("Young", ["1", "-1", "1", "-1"], ["Young"], [[1], [0], [1], [0]]),
+        (
+            "Bald Smiling Young",
+            ["1 -1 -1", "-1 1 -1", "-1 1 -1", "1 -1 -1"],
+            ["Young", "Bald"],
+            [[0, 1], [0, 0], [0, 0], [0, 1]],
+        ),
+    ],
+)
+def test_one_attribute_and_those_that_exclude_each_other_are_vectors(
+    tmp_path, names, rows, chosen, wanted
+):
+    lines = [f"{i:06}.jpg {row}" for i, row in enumerate(rows, 1)]
+    path = celeba(tmp_path / "set", "\n".join(["4", names, *lines]) + "\n")
+    settings, source = opened(path, chosen)
+    np.testing.assert_array_equal(source.labels, wanted)
+    assert source.labels.dtype == np.float32 and settings.model["num_classes"] == len(chosen)
+    assert data.open_images(path).labels.shape == (4, len(names.split()))

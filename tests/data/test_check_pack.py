@@ -350,6 +350,11 @@ def test_tokens(tmp_path):
     ]
     path.write_text("1 2 3\n4 5 6\n")
     assert check(path) == []
+    path.write_text("1 2\n\n\n3 4\n\n5\n")  # training skips blank lines
+    found = [(finding.name[-6:], finding.problem) for finding in check(path)]
+    assert found == [("line 6", "1 tokens; 2 of 3 lines have 2")]
+    path.write_text("\n\n")
+    assert [finding.problem for finding in check(path)] == ["holds no tokens"]
     path.write_text("")
     assert [finding.problem for finding in check(path)] == ["holds no tokens"]
     assert "No such file" in check(tmp_path / "none.txt")[0].problem

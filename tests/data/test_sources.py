@@ -301,6 +301,23 @@ def test_vectors_as_labels(folder):
     assert open_images(folder).labels.tolist() == [1] * 7 + [2]  # one-hot rows are class numbers
 
 
+def test_one_hot_vectors_keep_the_number_of_classes(folder, tmp_path):
+    """A set may lack its last class; sets of every kind of file, and packed ones, tell it."""
+    names = [f"{'cat' if i < 4 else 'dog'}/{i}.png" for i in range(8)]
+    labels = [0, 1] * 4
+    vectors = np.eye(3, dtype="float32")[labels]
+    rows = [[name, row.tolist()] for name, row in zip(names, vectors, strict=True)]
+    write_json(folder / "dataset.json", rows)
+    np.savez(tmp_path / "a.npz", images=np.zeros([8, 4, 4], "uint8"), labels=vectors)
+    pack(folder, tmp_path / "packed")
+    for path in (folder, tmp_path / "a.npz", tmp_path / "packed"):
+        source = open_images(path)
+        assert source.num_classes == 3 and source.labels.tolist() == labels
+        assert source.labels.dtype == np.int32
+    write_json(folder / "dataset.json", [[n, k] for n, k in zip(names, labels, strict=True)])
+    assert open_images(folder).num_classes == 2
+
+
 def test_vectors_that_are_not_one_hot_stay_vectors(folder):
     names = [f"{'cat' if i < 4 else 'dog'}/{i}.png" for i in range(8)]
     for vector in ([1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0], [2.0, -1.0]):

@@ -250,3 +250,27 @@ def test_own_small_knows_clothes():
     assert np.mean(np.argmax(logits, axis=1) - 10 == labels) > 0.89
     size = np.mean(features.get("own-small")(images) ** 2) ** 0.5
     assert size == pytest.approx(0.81, abs=0.02)  # 1.15 for digits, 1 for the training images
+
+
+def test_a_keras_model_in_memory_is_its_file(tmp_path):
+    """It takes RGB images in [-1, 1], as the same model in a file; a function takes uint8."""
+    path = tmp_path / "pooling.keras"
+    pooling().save(path)
+    extractor = features.get(pooling())
+    np.testing.assert_allclose(extractor(IMAGES), expected_pooling(), atol=1e-5)
+    np.testing.assert_array_equal(extractor(IMAGES), features.get(path)(IMAGES))
+    assert (extractor.name, extractor.resize, extractor.sha256) == ("pooling", "tfgan", None)
+    bicubic = features.get(pooling(), resize="clean")
+    assert bicubic.resize == "clean" and np.abs(bicubic(IMAGES) - extractor(IMAGES)).max() > 1e-3
+
+    class Subclass(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(BadInput, match="Wanted: a functional or sequential model"):
+        features.get(Subclass())
+    two = [keras.Input([8, 8, 3]), keras.Input([8, 8, 3])]
+    with pytest.raises(BadInput, match="Wanted: a functional or sequential model"):
+        features.get(keras.Model(two, keras.layers.Add()(two)))
+    with pytest.raises(BadInput, match="VGG16 without its dense layers"):
+        features.get(keras.Model(two[0], two[0], name="vgg16"))

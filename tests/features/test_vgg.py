@@ -67,7 +67,7 @@ def test_python_of_the_page_on_metrics(files, monkeypatch):
     """The block of VGG16, with random weights: nobody may pass on the real ones."""
     monkeypatch.chdir(files)
     names = {"np": np, "metrics": metrics}
-    run(python_of("metrics")[1], names, **{"50_000": "8"})
+    run(python_of("metrics")[2], names, **{"50_000": "8"})
     assert names["length"] > 0 and names["labels"].tolist() == [*range(8)]
 
 

@@ -16,7 +16,9 @@ from tfgans.data.images import ImageReader
 from tfgans.data.synthetic import polygons
 from tfgans.errors import BadInput
 from tfgans.features import own_small
+from tfgans.features.pixel_pyramid import pixel_pyramid_l2
 from tfgans.images import to_uint8
+from tfgans.metrics import evaluation
 from tfgans.ops import machine
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools" / "evaluate.py"
@@ -261,6 +263,76 @@ def test_metrics_without_a_network(saved, tmp_path):
     assert study["polygon_precision"]["mean"] == 0  # an untrained model
 
 
+def test_an_image_that_is_left_over_has_no_neighbor(tmp_path):
+    """65 images are a batch of 64 and one image, which has no pair."""
+    images = np.random.default_rng(0).integers(0, 256, [65, 8, 8, 1], "uint8")
+    np.save(tmp_path / "a.npy", images)
+    values = metrics.evaluate(tmp_path / "a.npy", str(tmp_path / "a.npy"), ["ms_ssim"])["values"]
+    order = np.random.default_rng(0).permutation(65)[:64]
+    wanted = metrics.ms_ssim_diversity(images[order])
+    assert values["ms_ssim"]["mean"] == pytest.approx(wanted) and wanted > 0
+    assert values["ms_ssim_of_real"]["mean"] == pytest.approx(wanted)
+
+
+def test_a_batch_of_broken_images_alone_is_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH", 8)
+    last = np.random.default_rng(0).permutation(17)[-1]  # the only image of the third batch
+    random = np.random.default_rng(1)
+    for name in ("broken", "whole"):
+        (tmp_path / name).mkdir()
+    for i in range(17):
+        file = f"{i:02}.png"
+        if i == last:
+            (tmp_path / "broken" / file).write_bytes(b"half")
+            continue
+        image = Image.fromarray(random.integers(0, 256, [16, 16, 3], "uint8"))
+        image.save(tmp_path / "broken" / file)
+        image.save(tmp_path / "whole" / file)
+    names, broken = ["swd", "ms_ssim", "kid"], tmp_path / "broken"
+    for _ in range(2):  # computes features, then reads them from the cache
+        result = metrics.evaluate(broken, str(broken), names, Pixels(), cache=tmp_path / "cache")
+        assert result["protocol"]["real_images"] == result["protocol"]["generated_images"] == 16
+        assert result["values"]["own_kid"]["mean"] < 0.01
+        assert 0 < result["values"]["ms_ssim"]["mean"] < 1
+    keep = sorted((tmp_path / "whole").iterdir())[0]
+    for file in broken.iterdir():
+        file.write_bytes(keep.read_bytes() if file.name == keep.name else b"half")
+    for pair, noun in ((("broken", "whole"), "images to measure"), (("whole", "broken"), "real")):
+        with pytest.raises(BadInput, match=f"at least two intact {noun}.*, not 1"):
+            metrics.evaluate(tmp_path / pair[0], str(tmp_path / pair[1]), ["swd"])
+
+
+def test_functions_are_networks_and_distances(real_path, evaluator):
+    """They have no hash; the table says so."""
+
+    def mean(images):
+        return images.mean(axis=(1, 2))
+
+    result = metrics.evaluate(str(real_path), str(real_path), ["kid"], extractor=mean)
+    assert "features: function mean (no hash), resize none" in metrics.table(result)
+    model = models.get("wgan_gp")((8, 8, 1), width=4)
+    measure = evaluator(metrics=["ppl_zend"], samples=4, seeds=1, distance=pixel_pyramid_l2)
+    result = measure(model, SUBJECT)
+    assert result["values"]["own_ppl_zend"]["mean"] > 0
+    assert result["protocol"]["distance"] == "function pixel_pyramid_l2"
+    assert "distance: function pixel_pyramid_l2 (no hash)" in metrics.table(result)
+
+
+def test_polygons_are_for_models_without_classes(tmp_path):
+    settings = Config.load("cgan", "tiny").model | {"num_classes": 2, "image_shape": (8, 8, 1)}
+    model = models.get("cgan")(**settings)
+    with pytest.raises(BadInput, match="polygons needs a model without classes.*CGAN also takes"):
+        metrics.check_model(model, ["polygons"])
+    metrics.check_model(model, ["kid"])
+
+
+def test_settings_say_how_many_images_a_metric_takes(model, evaluator):
+    settings = evaluator(metrics=["kid", "fid", "is", "pr"], seeds=1)(model, SUBJECT)["settings"]
+    for name in ("kid", "is", "pr"):
+        assert "at most 50,000 images" in settings[name]
+    assert "at most" not in settings["fid"]
+
+
 class Squared:
     """A distance for tests: the squared difference of pixels."""
 
@@ -418,3 +490,7 @@ def test_translations_are_measured_against_the_wanted_images(monkeypatch, tmp_pa
     assert found[0] < 0.1 * found[1]
     with pytest.raises(BadInput, match="ppl_zend needs a model's latents"):
         metrics.evaluate(tmp_path / "model.keras", "synthetic", ["ppl_zend"], samples=2, seeds=1)
+    wrong = {"translate": (spec, lambda image: image + np.full(model.image_shape, np.nan, "f4"))}
+    monkeypatch.setattr(type(model), "directions", lambda self: wrong)
+    with pytest.raises(BadInput, match="NaN or infinite pixels"):
+        metrics.evaluate(tmp_path / "model.keras", "synthetic", ["ms_ssim"], samples=2, seeds=1)

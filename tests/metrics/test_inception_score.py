@@ -49,3 +49,9 @@ def test_splits_are_consecutive_and_lower_the_score(rng):
 def test_fewer_images_than_splits_are_refused():
     with pytest.raises(BadInput, match=r"at least 10, not \(4, 3\)"):
         inception_score(np.zeros([4, 3]))
+
+
+@pytest.mark.parametrize("bad", [[np.nan, 0.0], [np.inf, 0.0], [-np.inf, -np.inf]])
+def test_logits_of_no_distribution_are_refused(bad):
+    with pytest.raises(BadInput, match="logits hold NaN or infinite values"):
+        inception_score(np.array([[1.0, 0.0], bad]), splits=1)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans.metrics import ms_ssim, ms_ssim_diversity
+from tfgans.errors import BadInput
+from tfgans.metrics import ms_ssim, ms_ssim_diversity, swd
 
 
 def test_constants_by_hand():
@@ -33,3 +34,24 @@ def test_contrary_images_are_not_similar_and_diversity_is_of_neighbors(rng):
     pairs = np.stack([a, np.clip(a + 20, 0, 255)], axis=1).reshape(8, 32, 32, 1)
     assert ms_ssim_diversity(pairs) > 0.9
     assert ms_ssim_diversity(np.roll(pairs, 1, axis=0)) < 0.3
+
+
+def test_the_range_of_floats_is_that_of_both_sets(rng):
+    """A black image is in 0..255 too; negative pixels, or nothing above 1, are of other ranges."""
+    black, light = np.zeros([2, 16, 16, 1]), rng.uniform(50, 255, [2, 16, 16, 1])
+    expected = ms_ssim(black.astype("uint8"), light)
+    np.testing.assert_array_equal(ms_ssim(black, light), expected)
+    np.testing.assert_array_equal(ms_ssim(light, black), expected)
+    signed = light / 127.5 - 1
+    for pair in ((signed, signed), (black, light / 255), (signed, light), (light, signed)):
+        with pytest.raises(BadInput, match=r"these are in \[-1, 1\]"):
+            ms_ssim(*pair)
+
+
+def test_pixels_that_are_no_numbers_are_refused(rng):
+    images = rng.uniform(0, 255, [2, 16, 16, 1])
+    broken = images.copy()
+    broken[1, 3, 4] = np.nan
+    for metric in (ms_ssim, swd):
+        with pytest.raises(BadInput, match="NaN or infinite pixels"):
+            metric(images, broken)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tfgans.errors import BadInput
 from tfgans.metrics import intra_fid, prd, prd_summary
 from tfgans.metrics.fid import fid
 from tfgans.metrics.prd import f_score, prd_of_histograms
@@ -48,3 +49,10 @@ def test_intra_fid_sees_exchanged_labels_and_fid_does_not(rng):
     assert intra_fid(real, labels, fake, labels) == pytest.approx(5, rel=1e-9)  # 10 and 0
     assert intra_fid(real, labels, fake, 1 - labels) > 1000
     assert abs(fid(real, fake) - 5) > 1
+
+
+def test_fewer_images_than_clusters_are_refused(rng):
+    real, fake = rng.normal(size=[2, 6, 3])
+    with pytest.raises(BadInput, match="6 real and 6 generated images cannot fill 20 clusters"):
+        prd(real, fake)
+    prd(real, fake, clusters=12, runs=1)

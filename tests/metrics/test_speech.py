@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tfgans.errors import BadInput
 from tfgans.metrics.speech import segmental_snr, si_sdr
 
 KEYS = np.random.RandomState(0)
@@ -39,3 +40,18 @@ def test_segmental_snr():
         (half - clean) @ (half - clean))) + 5  # fmt: skip
     silent = np.zeros(16_000)
     assert segmental_snr(silent + 0.1, silent, 16_000) == -10.0
+
+
+def test_waves_of_no_use_are_refused():
+    wave = KEYS.standard_normal(1000)
+    with pytest.raises(BadInput, match="480 samples at a rate of 16000.*which has 479 samples"):
+        segmental_snr(wave[:479], wave[:479], 16_000)
+    assert segmental_snr(wave[:480], wave[:480], 16_000) == 35.0
+    with pytest.raises(BadInput, match="3 samples at a rate of 133.*at least 4 samples"):
+        segmental_snr(wave, wave, 133)
+    assert segmental_snr(wave, wave, 134) == 35.0
+    for measure in (si_sdr, lambda found, clean: segmental_snr(found, clean, 8000)):
+        with pytest.raises(BadInput, match=r"one length, not \(999,\) and \(1000,\)"):
+            measure(wave[1:], wave)
+    with pytest.raises(BadInput, match="clean wave is silent"):
+        si_sdr(wave, 0 * wave)

@@ -228,7 +228,8 @@ def batches(
         step = int(step)
         examples = reader_of(model.stage_of(step) if stage is None else stage)
         positions = range(step * whole + first, step * whole + first + part)
-        # The 1 makes them differ from the numbers of the order.
+        # The 1 makes them differ from the numbers of the order; an order of stream 1 takes other
+        # numbers from the same generator.
         draws = np.random.default_rng([seed, step, 1]).random([whole, examples.draws])
         try:
             found = examples.read(positions, order, draws[first : first + part])

@@ -25,7 +25,7 @@ class ArrayImages(Images):
 
     in_memory = True
 
-    def __init__(self, array, path, labels=None, label_names=None, value_range=None):
+    def __init__(self, array, path, labels=None, label_names=None, value_range=None, label_width=0):
         if array.ndim not in (3, 4):
             raise DataError(
                 f"{path} holds an array of shape {array.shape}.",
@@ -37,7 +37,7 @@ class ArrayImages(Images):
                 "Wanted: integers or floats, and no side of length 0.",
             )
         self.array = array if array.ndim == 4 else array[..., None]
-        self.labels, self.label_names = labels, label_names
+        self.labels, self.label_names, self.label_width = labels, label_names, label_width
         self.survey(path, value_range)
 
     def __len__(self):
@@ -71,10 +71,10 @@ def open_npz(path: pathlib.Path, value_range=None) -> ArrayImages:
             f"{path} holds no images, only {', '.join(file) or 'nothing'}.",
             "Wanted: an array `images` of shape [n, height, width, channels].",
         )
-    labels = _first(("labels", "y", "y_train"), file)
+    labels, width = _first(("labels", "y", "y_train"), file), 0
     if labels is not None:
-        labels = as_labels(file[labels], len(file[images]), f"{path}: {labels}")
-    return ArrayImages(file[images], path, labels, value_range=value_range)
+        labels, width = as_labels(file[labels], len(file[images]), f"{path}: {labels}")
+    return ArrayImages(file[images], path, labels, value_range=value_range, label_width=width)
 
 
 def _first(names, file):
@@ -120,12 +120,12 @@ def open_idx(path: pathlib.Path, value_range=None) -> ArrayImages:
             "Give the file of images (idx3); the labels are found beside it.",
         )
     name = path.name.lower().removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
-    labels = None
+    labels, width = None, 0
     for labels_path in sorted(path.parent.iterdir()):
         if labels_path != path and labels_path.name.lower() in (name, f"{name}.gz"):
-            labels = as_labels(read_idx(labels_path), len(images), str(labels_path))
+            labels, width = as_labels(read_idx(labels_path), len(images), str(labels_path))
             break
-    return ArrayImages(images, path, labels, value_range=value_range)
+    return ArrayImages(images, path, labels, value_range=value_range, label_width=width)
 
 
 def _is_idx_images(name):

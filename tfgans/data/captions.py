@@ -455,7 +455,7 @@ def open_pickles(folder, side) -> Captioned:
     embeddings = np.stack(embeddings).astype("float32")
     if embeddings.ndim != 3:
         raise DataError(f"The embeddings of {folder} are {embeddings.shape}.", WANTED)
-    return Captioned(images, as_labels(classes, len(images), str(folder)), None, embeddings)
+    return Captioned(images, as_labels(classes, len(images), str(folder))[0], None, embeddings)
 
 
 def signature(model, stage: int) -> dict:

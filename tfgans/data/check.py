@@ -81,13 +81,14 @@ def check(path, value_range: tuple | None = None, films: bool = False) -> list[F
 
 def _sequences(path):
     try:
-        lines = [line.split() for line in path.read_text("utf-8-sig").splitlines()]
+        lines = enumerate(map(str.split, path.read_text("utf-8-sig").splitlines()), 1)
+        lines = [(number, words) for number, words in lines if words]  # as training reads them
     except (OSError, UnicodeDecodeError) as error:
         yield Finding(str(path), f"cannot be read: {error}", "give a text file of numbers")
         return
-    lengths = collections.Counter(map(len, lines))
+    lengths = collections.Counter(len(words) for _, words in lines)
     commonest = lengths.most_common(1)[0][0] if lengths else 0
-    for number, words in enumerate(lines, 1):
+    for number, words in lines:
         name = f"{path}, line {number}"
         try:
             for word in words:
@@ -100,7 +101,7 @@ def _sequences(path):
                 f"{len(words)} tokens; {lengths[commonest]} of {len(lines)} lines have {commonest}",
                 "cut or pad it, or leave it: training skips it",
             )
-    if not commonest:
+    if not lines:
         yield Finding(str(path), "holds no tokens", "put one sequence of integers on each line")
 
 

@@ -220,7 +220,10 @@ class FileImages(EncodedImages):
                 f"The labels in {self.table_name} of {self.path} differ in length.",
                 "Give all images class numbers, or all images lists of the same length.",
             ) from error
-        return as_labels(labels, len(self), f"{self.path}: {self.table_name}")
+        if self.celeba:  # vectors, even of one attribute or of attributes that exclude each other
+            return labels.astype("float32")
+        labels, self.label_width = as_labels(labels, len(self), f"{self.path}: {self.table_name}")
+        return labels
 
 
 class FolderImages(FileImages):

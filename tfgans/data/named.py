@@ -116,7 +116,9 @@ class NamedImages(EncodedImages):
     def labels(self) -> np.ndarray | None:
         if self.rows.label is None:
             return None
-        return as_labels(self.rows.numbers(), len(self), f"{self.path}: {self.rows.label}")
+        name = f"{self.path}: {self.rows.label}"
+        labels, self.label_width = as_labels(self.rows.numbers(), len(self), name)
+        return labels
 
 
 class Rows:

@@ -48,6 +48,8 @@ def pack(
             f"{path} holds {source.dtype} pixels.", "Store them as uint8, uint16 or float32."
         )
     labels = source.labels if labels is None else labels
+    if labels is source.labels and source.label_width:  # keeps the number of classes
+        labels = np.eye(source.label_width, dtype="float32")[labels]
     n, written = len(source), 0
     out.parent.mkdir(parents=True, exist_ok=True)
 

@@ -94,7 +94,9 @@ class RecordImages(Images):
         match = FILE_NAME.fullmatch(self.paths[0].name)
         labels_path = self.paths[0].with_name(f"{match['name']}-rxx.labels")
         if match["level"] and labels_path.exists():
-            return as_labels(load_numpy(labels_path), len(self), str(labels_path))
+            given = load_numpy(labels_path)
+            labels, self.label_width = as_labels(given, len(self), str(labels_path))
+            return labels
         found = []
         for i in range(len(self)):
             label = self._label(i)
@@ -106,7 +108,9 @@ class RecordImages(Images):
         placeholder = next(filter(None, found), None)  # stands in for labels of broken records
         if placeholder is None:
             return None
-        return as_labels([label or placeholder for label in found], len(self), str(self.path))
+        found = [label or placeholder for label in found]
+        labels, self.label_width = as_labels(found, len(self), str(self.path))
+        return labels
 
     def _label(self, i):
         """Returns the label of record i as a list, [] without a label, None for a broken record."""

@@ -59,6 +59,7 @@ class Images:
         value_range: (lowest, highest) value a pixel can have.
         labels: None, class numbers (int32 [n]) or vectors (float32 [n, d]).
         label_names: Name of each class, or None.
+        label_width: Number of classes where labels are stored as one-hot vectors, else 0.
         attribute_names: Name of each number of the label vectors, or None.
         in_memory: True if `read` also takes an array of indices (and never fails).
         found_broken: Index -> BrokenImage, of images that training found broken.
@@ -66,6 +67,7 @@ class Images:
 
     labels = None
     label_names = None
+    label_width = 0
     attribute_names = None
     without_labels = "its format holds none"  # the reason, for images without labels
     in_memory = False
@@ -104,7 +106,7 @@ class Images:
             return 0
         if self.labels.ndim == 2:
             return self.labels.shape[1]
-        return len(self.label_names or ()) or int(self.labels.max()) + 1
+        return len(self.label_names or ()) or self.label_width or int(self.labels.max()) + 1
 
     def survey(self, path, value_range: tuple | None):
         """Reads the headers of up to 1,000 evenly spaced images; sets all attributes but labels.
@@ -158,10 +160,11 @@ def in_parallel(function, numbers: range):
             yield from pool.map(function, numbers[begin : begin + CHUNK])
 
 
-def as_labels(labels, count: int, name: str) -> np.ndarray:
-    """Returns labels as class numbers, int32 [n], or as vectors, float32 [n, d].
+def as_labels(labels, count: int, name: str) -> tuple:
+    """Returns labels as class numbers, int32 [n], or as vectors, float32 [n, d]; and their width.
 
-    If all rows are exactly one-hot, the result is class numbers.
+    If all rows are exactly one-hot, the result is class numbers, and the width is the length of the
+    rows: a set may lack its last classes. Otherwise the width is 0.
 
     Args:
         labels: Integers [n] or [n, 1], or numbers [n, d].
@@ -184,7 +187,7 @@ def as_labels(labels, count: int, name: str) -> np.ndarray:
         labels = labels[:, 0]
     in_int32 = labels.dtype.kind in "iu" and np.all((labels >= -(2**31)) & (labels < 2**31))
     if labels.ndim == 1 and in_int32:
-        return labels.astype("int32")
+        return labels.astype("int32"), 0
     if labels.ndim != 2 or labels.dtype.kind not in "iuf":
         raise DataError(
             f"{name} holds labels of shape {labels.shape} and type {labels.dtype}.",
@@ -199,5 +202,5 @@ def as_labels(labels, count: int, name: str) -> np.ndarray:
         )
     one_hot = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
     if one_hot and labels.shape[1] > 1:
-        return labels.argmax(axis=1).astype("int32")
-    return labels.astype("float32")
+        return labels.argmax(axis=1).astype("int32"), labels.shape[1]
+    return labels.astype("float32"), 0

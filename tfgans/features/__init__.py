@@ -7,10 +7,17 @@
 import os
 import pathlib
 
+import keras
+
 from tfgans.errors import BadInput, command
 from tfgans.features import inception, own_small, random_features
 from tfgans.features.extractor import Extractor
-from tfgans.features.given import from_keras_file, from_keras_weights, from_saved_model
+from tfgans.features.given import (
+    from_keras_file,
+    from_keras_model,
+    from_keras_weights,
+    from_saved_model,
+)
 from tfgans.features.pixel_pyramid import pixel_pyramid_l2
 
 __all__ = ["Extractor", "get", "pixel_pyramid_l2"]
@@ -32,10 +39,10 @@ def get(spec=None, resize: str | None = None) -> Extractor:
             - the path of pt_inception-2015-12-05-6726825d.pth, or of the frozen graph
               classify_image_graph_def.pb: the network that defines FID;
             - a weights file (.h5) of `keras.applications.VGG16` or `InceptionV3`;
-            - a .keras file or a SavedModel folder that takes RGB images in [-1, 1]. If it has
-              several outputs, "features" are the activations, "logits" or "probabilities" the
-              classes;
-            - a function of uint8 images [N, H, W, 3], which does its own resizing;
+            - a Keras model, a .keras file or a SavedModel folder that takes RGB images in [-1, 1].
+              If it has several outputs, "features" are the activations, "logits" or
+              "probabilities" the classes;
+            - another function of uint8 images [N, H, W, 3], which does its own resizing;
             - "own-small", the classifier that ships with tfgans, or "random", for tests;
             - None: the path in the environment variable TFGANS_FEATURES.
         resize: Name of a resize method of `tfgans.features.resize`; None for the network's own.
@@ -50,6 +57,8 @@ def get(spec=None, resize: str | None = None) -> Extractor:
     if not spec:
         raise BadInput(f"No feature network was given, and none is downloaded. {EXPECTED}")
     options = {} if resize is None else {"resize": resize}
+    if isinstance(spec, keras.Model):
+        return from_keras_model(spec, **options)
     if callable(spec):
         name = getattr(spec, "__name__", type(spec).__name__)
         return Extractor(f"function {name}", spec, None, "none")

@@ -17,25 +17,25 @@ def from_keras_weights(path, resize="tfgan") -> Extractor:
     """
     shapes = vgg.h5_shapes(path)
     if (3, 3, 3, 64) in shapes:
-        return vgg.fc2(vgg.keras_vgg16(path), path, resize)
+        return vgg.fc2(vgg.keras_vgg16(path), path, resize, sha256(path))
     if (3, 3, 3, 32) in shapes:
         top = (2048, 1000) in shapes
         network = keras.applications.InceptionV3(include_top=top, weights=str(path), pooling="avg")
-        return inception_v3(network, path, resize)
+        return inception_v3(network, resize, sha256(path))
     raise BadInput(
         f"{path} holds the weights of neither keras.applications.VGG16 nor InceptionV3. "
         "Save a network of your own as a .keras file or a SavedModel."
     )
 
 
-def inception_v3(network, path, resize) -> Extractor:
+def inception_v3(network, resize, digest) -> Extractor:
     """The pooled activations of `keras.applications.InceptionV3`, with logits if it has a top."""
     last, kernel, bias = network.layers[-1], None, 0.0
     pool = network.output
     if isinstance(last, keras.layers.Dense):
         pool, (kernel, bias) = last.input, last.get_weights()
     pooled = compiled(keras.Model(network.input, pool))
-    return Extractor("keras-inception-v3", pooled, 299, resize, sha256(path), False, kernel, bias)
+    return Extractor("keras-inception-v3", pooled, 299, resize, digest, False, kernel, bias)
 
 
 def from_keras_file(path, resize="tfgan") -> Extractor:
@@ -43,13 +43,24 @@ def from_keras_file(path, resize="tfgan") -> Extractor:
 
     `keras.applications.VGG16` and `InceptionV3` give the layer that the metrics use.
     """
-    network = keras.models.load_model(path, compile=False)
+    return from_keras_model(keras.models.load_model(path, compile=False), resize, path)
+
+
+def from_keras_model(network, resize="tfgan", path=None) -> Extractor:
+    """A Keras model, with the hash of the file at `path` if it is from one; see `from_keras_file`.
+
+    Args:
+        network: A model of images in [-1, 1].
+        resize: Name of a resize method.
+        path: Its file, or None.
+    """
+    path, digest = path or network.name, path and sha256(path)
     if network.name == "vgg16":
-        return vgg.fc2(network, path, resize)
+        return vgg.fc2(network, path, resize, digest)
     if network.name == "inception_v3":
-        return inception_v3(network, path, resize)
-    side = square(network.input_shape, path)
-    return Named(network.name, compiled(network), side, resize, sha256(path))
+        return inception_v3(network, resize, digest)
+    side = square(getattr(network, "input_shape", None), path)
+    return Named(network.name, compiled(network), side, resize, digest)
 
 
 def from_saved_model(path, resize="tfgan") -> Extractor:
@@ -120,6 +131,11 @@ class Named(Extractor):
 
 def square(shape, path):
     """The side of the square RGB images [N, side, side, 3] that a network takes."""
+    if isinstance(shape, list | dict) or shape is None or len(shape) != 4:
+        raise BadInput(
+            f"{path} takes inputs of the shape {shape}. Wanted: a functional or sequential model "
+            "of square RGB images of a fixed size; or a function of uint8 images [N, H, W, 3]."
+        )
     _, height, width, channels = shape
     if channels != 3 or height is None or height != width:
         raise BadInput(

@@ -179,7 +179,7 @@ def h5_shapes(path) -> set:
     return found
 
 
-def fc2(network, path, resize="tfgan") -> Extractor:
+def fc2(network, path, resize, digest) -> Extractor:
     """The features of improved precision and recall: the second layer of 4,096 units, rectified."""
     if "fc2" not in {layer.name for layer in network.layers}:
         raise BadInput(
@@ -192,4 +192,4 @@ def fc2(network, path, resize="tfgan") -> Extractor:
         input_signature=[tf.TensorSpec([None, 224, 224, 3])],
     )
     kernel, bias = (np.asarray(w) for w in network.get_layer("predictions").get_weights())
-    return Extractor("vgg16-fc2", run, 224, resize, sha256(path), False, kernel, bias)
+    return Extractor("vgg16-fc2", run, 224, resize, digest, False, kernel, bias)

@@ -38,7 +38,8 @@ def pixel_sets(images_a, images_b) -> tuple:
         images_b: Images [M, H, W, C].
 
     Raises:
-        BadInput: They are not images of one size and number of channels, or a set is empty.
+        BadInput: They are not images of one size and number of channels, a set is empty, or a pixel
+            is NaN or infinite.
     """
     sets = [np.asarray(x, "float64") for x in (images_a, images_b)]
     shapes = [x.shape for x in sets]
@@ -47,6 +48,8 @@ def pixel_sets(images_a, images_b) -> tuple:
             "Wanted two sets of images, [N, H, W, C] with the same sides and channels, not "
             f"{shapes[0]} and {shapes[1]}."
         )
+    if not all(np.isfinite(x).all() for x in sets):
+        raise BadInput("The images hold NaN or infinite pixels.")
     return tuple(sets)
 
 

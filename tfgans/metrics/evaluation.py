@@ -44,9 +44,9 @@ class Evaluator:
         seeds: Number of runs, each with other latents.
         truncation: psi, for models that have it.
         cache: Folder that keeps the features of the real images for later evaluations.
-        distance: Distance of images for path lengths, such as `tfgans.features.vgg.LPIPS`. The
-            default is LPIPS from the files in the environment variables TFGANS_VGG16 and
-            TFGANS_LPIPS.
+        distance: Distance of images for path lengths, such as `tfgans.features.vgg.LPIPS`, or a
+            function: two sets of images [N, H, W, C] in [-1, 1] -> [N]. The default is LPIPS from
+            the files in the environment variables TFGANS_VGG16 and TFGANS_LPIPS.
         inputs: For models that translate images: their data, as `data.resolve` opens them. The
             wanted images among these are the real ones.
 
@@ -85,7 +85,7 @@ class Evaluator:
         self.needs = {METRICS[name].needs for name in metrics}
         self.extractor = self.distance = None
         if self.needs & set(PATHS):
-            self.distance = distance or LPIPS()
+            self.distance = distance_of(distance)
             self.distance(*np.zeros([2, 1, *image_shape], "float32"))  # an error comes at once
         if self.needs & set(WITH_NETWORK):
             self.extractor = extractor_of(extractor)
@@ -151,6 +151,8 @@ class Evaluator:
             for number, (images, labels) in enumerate(self.real_batches()):
                 digest.update(images.tobytes())
                 self.real.add(images, labels, cached(number, images))
+        if self.needs - set(OF_MODEL):
+            check_count(self.real.count, "real images")
         self.data_sha256 = digest.hexdigest()
 
     def real_batches(self):
@@ -171,7 +173,8 @@ class Evaluator:
             rows = order[begin : begin + BATCH]
             images, used = reader.read(list(rows))
             intact = used == rows  # another one stands in the place of a broken one
-            yield to_uint8(images[intact]), rows[intact]
+            if intact.any():
+                yield to_uint8(images[intact]), rows[intact]
 
     @contextlib.contextmanager
     def cached_features(self):
@@ -223,6 +226,7 @@ class Evaluator:
             for images, labels in self.fake_batches(subject, make, samples, seed):
                 fake.add(images, labels)
             samples = fake.count  # fewer where images are broken
+            check_count(samples, "images to measure")
         values = {}
         for name in self.metrics:
             metric = METRICS[name]
@@ -292,9 +296,7 @@ class Evaluator:
         for begin in range(0, samples, BATCH):
             labels = self.labels_of_data(subject, generator, BATCH)
             given = {} if labels is None else {"labels": labels}
-            images = np.asarray(make(np.array([(seed << 20) + begin // BATCH, 0]), **given))
-            if not np.isfinite(images).all():
-                raise BadInput("The model generates images with NaN or infinite pixels.")
+            images = finite(make(np.array([(seed << 20) + begin // BATCH, 0]), **given))
             rows = slice(0, samples - begin)  # the last batch is cut
             yield to_uint8(images[rows]), None if labels is None else labels[rows]
 
@@ -311,7 +313,7 @@ class Evaluator:
         last = len(model.stage_steps)
         batches = data.batches(model, self.inputs, settings, seed, stage=last)
         for begin, batch in zip(range(0, samples, BATCH), batches, strict=False):
-            images = np.asarray(make(np.array([seed, begin]), **batch))
+            images = finite(make(np.array([seed, begin]), **batch))
             yield to_uint8(images[: samples - begin]), None
 
     def protocol(self, subject, samples, seeds) -> dict:
@@ -363,9 +365,47 @@ class Evaluator:
         return notes
 
 
+def check_count(count, noun):
+    """Raises BadInput where fewer than two images are intact: no metric of images has a value."""
+    if count < 2:
+        raise BadInput(f"Wanted at least two intact {noun}, not {count}: give more images.")
+
+
+def finite(images) -> np.ndarray:
+    """Generated images as an array. Raises BadInput where a pixel is NaN or infinite."""
+    images = np.asarray(images)
+    if not np.isfinite(images).all():
+        raise BadInput("The model generates images with NaN or infinite pixels.")
+    return images
+
+
 def extractor_of(spec):
     """The given feature network, or the one that `tfgans.features.get` finds."""
     return spec if hasattr(spec, "comparable") else features.get(spec)
+
+
+def distance_of(spec):
+    """The given distance with its name and hash, or LPIPS from the environment's files."""
+    if spec is None:
+        return LPIPS()
+    return spec if hasattr(spec, "comparable") else OwnDistance(spec)
+
+
+class OwnDistance:
+    """A function as a distance for path lengths. No published numbers are made with it.
+
+    Args:
+        function: Two sets of images [N, H, W, C] in [-1, 1] -> [N].
+    """
+
+    sha256, comparable = None, False
+
+    def __init__(self, function):
+        self.function = function
+        self.name = f"function {getattr(function, '__name__', type(function).__name__)}"
+
+    def __call__(self, a, b):
+        return self.function(a, b)
 
 
 def evaluate(
@@ -459,6 +499,11 @@ def check_model(model, metrics=(), truncation=None):
     for name in metrics:
         if name in METRICS and METRICS[name].needs == "labels" and not model.label_dim:
             raise BadInput(f"{name} needs a model with classes; {kind} has none.")
+        if name == "polygons" and model.label_dim:
+            raise BadInput(
+                f"{name} needs a model without classes or conditions, because it searches latents "
+                f"alone; {kind} also takes labels of length {model.label_dim}."
+            )
     known = () if translates else inspect.signature(model.sample).parameters
     if truncation is not None and "truncation" not in known:
         raise BadInput(f"{kind} has no truncation.")

@@ -29,12 +29,15 @@ def inception_score(logits, splits: int = 10) -> tuple[float, float]:
         and at most K.
 
     Raises:
-        BadInput: The logits are not [N, K], or N is less than the number of splits.
+        BadInput: The logits are not [N, K], N is less than the number of splits, or a row is not
+            that of a distribution: NaN, +inf, or nothing but -inf.
     """
     logits = np.asarray(logits, "float64")
     at_least("splits", splits, 1)
-    if logits.ndim != 2 or len(logits) < splits:
+    if logits.ndim != 2 or len(logits) < splits or 0 in logits.shape:
         raise BadInput(f"Wanted logits [N, K] with N at least {splits}, not {logits.shape}.")
+    if not np.isfinite(logits.max(axis=1)).all():  # -inf is a class of probability 0
+        raise BadInput("The logits hold NaN or infinite values. Look at the classifier.")
     log_p = log_softmax(logits, axis=1)
     edges = [i * len(logits) // splits for i in range(splits + 1)]
     scores = []

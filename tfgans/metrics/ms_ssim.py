@@ -28,12 +28,15 @@ def ms_ssim(images_a, images_b) -> np.ndarray:
         images_b: The images they are compared with, of the same shape.
 
     Raises:
-        BadInput: The shapes differ; or the images are floats in [-1, 1].
+        BadInput: The shapes differ; or the images are floats in [-1, 1]: both sets together, or one
+            with negative pixels.
     """
     a, b = pixel_sets(images_a, images_b)
     if len(a) != len(b):
         raise BadInput(f"Wanted pairs of images, not {len(a)} and {len(b)}.")
-    if any(is_float(x) and np.abs(x).max() <= 1 for x in (images_a, images_b)):
+    floats = [x for x, given in zip((a, b), (images_a, images_b), strict=True) if is_float(given)]
+    highest = max(a.max(), b.max())  # one side alone may be black
+    if any(x.max() <= 1 and (highest <= 1 or x.min() < 0) for x in floats):
         raise BadInput(
             "MS-SSIM takes images in 0..255, and these are in [-1, 1]: tfgans.images.to_uint8 "
             "converts them."

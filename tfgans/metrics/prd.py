@@ -14,6 +14,7 @@ Reference: msmsajjadi/precision-recall-distributions, prd_score.py.
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
+from tfgans.errors import BadInput
 from tfgans.metrics.distances import at_least, feature_pair
 
 
@@ -29,11 +30,19 @@ def prd(real, fake, clusters: int = 20, runs: int = 10, seed: int = 0) -> tuple:
 
     Returns:
         Precision [1001] and recall [1001], in order of increasing slope.
+
+    Raises:
+        BadInput: The sets are no features, or hold fewer rows together than there are clusters.
     """
     real, fake = feature_pair(real, fake)
     at_least("clusters", clusters, 1)
     at_least("runs", runs, 1)
     both, curves = np.concatenate([real, fake]), []
+    if len(both) < clusters:
+        raise BadInput(
+            f"{len(real)} real and {len(fake)} generated images cannot fill {clusters} clusters: "
+            f"wanted at least {clusters} together. Take more images."
+        )
     for run in range(runs):
         random = np.random.default_rng([seed, run])
         _, cluster = kmeans2(both, clusters, minit="++", missing="warn", rng=random)

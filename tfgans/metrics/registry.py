@@ -18,6 +18,7 @@ from tfgans.metrics.precision_recall import manifold_precision_recall
 from tfgans.metrics.swd import swd_of_patches
 
 KEPT = 50_000  # images whose features and logits are kept
+OF_KEPT = f"at most {KEPT:,} images of each set"
 PATCHED = 2048  # images whose patches are kept: 75 kB per level of each RGB image
 PAIRED = 20_000  # images that MS-SSIM compares in pairs
 STUDY = 1024  # images of the polygon study
@@ -122,7 +123,7 @@ def path_metric(name, space, sampling):
 METRICS = {
     "kid": Metric(
         needs="features",
-        settings="unbiased, cubic kernel, 100 subsets of at most 1,000 images",
+        settings=f"unbiased, cubic kernel, 100 subsets of at most 1,000 images, {OF_KEPT}",
         values=kid_values,
         best="kid",
     ),
@@ -134,35 +135,35 @@ METRICS = {
     ),
     "is": Metric(
         needs="logits",
-        settings="mean of 10 splits",
+        settings=f"mean of 10 splits of at most {KEPT:,} images",
         values=inception_score_values,
         best="is",
         higher=True,
     ),
     "pr": Metric(
         needs="features",
-        settings="k = 3",
+        settings=f"k = 3, {OF_KEPT}",
         values=improved_pr_values,
         best="recall",
         higher=True,
     ),
     "dc": Metric(
         needs="features",
-        settings="k = 5",
+        settings=f"k = 5, {OF_KEPT}",
         values=density_coverage_values,
         best="coverage",
         higher=True,
     ),
     "prd": Metric(
         needs="features",
-        settings="20 clusters, 10 runs of k-means",
+        settings=f"20 clusters, 10 runs of k-means, {OF_KEPT}",
         values=prd_values,
         best="prd_f8",
         higher=True,
     ),
     "intra_fid": Metric(
         needs="labels",
-        settings="mean over classes, covariances divided by N - 1",
+        settings=f"mean over classes, covariances divided by N - 1, {OF_KEPT}",
         values=intra_fid_values,
         best="intra_fid",
     ),

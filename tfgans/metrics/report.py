@@ -54,11 +54,16 @@ def table(result: dict) -> str:
         f"{runs} {'seeds: mean and deviation' if runs > 1 else 'run'}"
     )
     if protocol["extractor"]:
-        sha256 = protocol["extractor_sha256"][:12]
+        sha256 = short(protocol["extractor_sha256"])
         lines.append(f"features: {protocol['extractor']} ({sha256}), resize {protocol['resize']}")
     if protocol["distance"]:
-        lines.append(f"distance: {protocol['distance']} ({protocol['distance_sha256'][:12]})")
+        lines.append(f"distance: {protocol['distance']} ({short(protocol['distance_sha256'])})")
     return "\n".join(lines)
+
+
+def short(sha256: str | None) -> str:
+    """The beginning of a hash; a function has none."""
+    return sha256[:12] if sha256 else "no hash"
 
 
 def compare(first: dict, second: dict) -> str:

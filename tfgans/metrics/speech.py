@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tfgans.errors import BadInput
+
 FRAME, LEAST, MOST = 0.03, -10.0, 35.0  # seconds; decibels between which a frame counts
 TINY = 1e-10
 
@@ -15,8 +17,13 @@ def si_sdr(found, clean) -> float:
     Args:
         found: The enhanced wave, [T].
         clean: The clean wave, [T], not silent.
+
+    Raises:
+        BadInput: The waves differ in length, or the clean one is silent.
     """
-    found, clean = (np.asarray(wave, "float64") for wave in (found, clean))
+    found, clean = wave_pair(found, clean)
+    if not clean.any():
+        raise BadInput("The clean wave is silent, so no part of the other one is its signal.")
     signal = found @ clean / (clean @ clean) * clean
     distortion = found - signal
     return float(10 * np.log10((signal @ signal + TINY) / (distortion @ distortion + TINY)))
@@ -31,10 +38,19 @@ def segmental_snr(found, clean, rate) -> float:
     Args:
         found: The enhanced wave, [T].
         clean: The clean wave, [T], at least one frame long.
-        rate: Samples per second.
+        rate: Samples per second, at least 134, so that a quarter of a frame is a sample.
+
+    Raises:
+        BadInput: The waves differ in length, they are shorter than a frame, or the rate is too low.
     """
-    found, clean = (np.asarray(wave, "float64") for wave in (found, clean))
+    found, clean = wave_pair(found, clean)
     size = int(FRAME * rate)
+    if size < 4 or len(clean) < size:
+        raise BadInput(
+            f"The segmental SNR has frames of {FRAME} seconds, {size} samples at a rate of {rate}: "
+            f"wanted at least 4 samples in a frame and a frame in a wave, which has {len(clean)} "
+            "samples. Give longer waves, or their true rate."
+        )
     window = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, size + 1) / (size + 1)))
     frames = [
         np.lib.stride_tricks.sliding_window_view(wave, size)[:: size // 4] * window
@@ -43,3 +59,11 @@ def segmental_snr(found, clean, rate) -> float:
     signal, error = (np.square(part).sum(axis=1) for part in frames)
     ratios = 10 * np.log10(signal / (error + TINY) + TINY)
     return float(np.clip(ratios, LEAST, MOST).mean())
+
+
+def wave_pair(found, clean) -> tuple:
+    """Both waves in float64. Raises BadInput where they are not [T] of one length."""
+    found, clean = (np.asarray(wave, "float64") for wave in (found, clean))
+    if clean.ndim != 1 or found.shape != clean.shape:
+        raise BadInput(f"Wanted two waves [T] of one length, not {found.shape} and {clean.shape}.")
+    return found, clean

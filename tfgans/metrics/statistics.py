@@ -51,7 +51,8 @@ class Statistics:
                 self.keep(side, patches, PATCHED * PATCHES_PER_IMAGE)
         if "pairs" in self.needs and self.count < PAIRED:
             even = len(images) // 2 * 2
-            self.similarities.append(ms_ssim(images[:even:2], images[1:even:2]))
+            if even:  # the last batch may be one image
+                self.similarities.append(ms_ssim(images[:even:2], images[1:even:2]))
         self.count += len(images)
 
     def keep(self, name, rows, most):

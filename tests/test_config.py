@@ -1,10 +1,17 @@
 """Configurations: strict words, one way to write a number, presets, what may differ on resume."""
 
-import pytest
+import re
 
-from tfgans import config
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import without_numbers
+
+from tfgans import config, data, models, training
 from tfgans.config import Config
 from tfgans.errors import BadInput, nearest
+
+FACES = {"began": 64, "dragan": 64, "ebgan": 64, "fader": 256, "icgan": 64, "stargan": 128}
 
 
 def test_all_configurations_can_be_read_and_written():
@@ -142,3 +149,41 @@ def test_a_file_of_ones_own(tmp_path):
         Config.load(file)
     with pytest.raises(FileNotFoundError, match="no configuration file"):
         Config.load(tmp_path / "other.yaml")
+
+
+def test_a_size_in_the_title_is_the_models():
+    """Else the files' own size would make other networks."""
+    count = 0
+    for name in config.names():
+        title = config.find(name).read_text(encoding="utf-8").splitlines()[0]
+        sides = re.search(r"(\d+)x(\d+)", title)
+        if sides:
+            found = Config.load(name).model["image_shape"][:2]
+            assert sorted(found) == sorted(map(int, sides.groups())), name
+            count += 1
+    assert count > 40
+
+
+@pytest.fixture(scope="module")
+def celeba(tmp_path_factory):
+    """Three files of CelebA's size, with all attributes that are asked for."""
+    path = tmp_path_factory.mktemp("celeba")
+    asked = {word for name in FACES for word in Config.load(name).data.attributes or ()}
+    rows = [f"{k}.png " + " ".join(["1" if k else "-1"] * len(asked)) for k in range(3)]
+    (path / "list_attr_celeba.txt").write_text("\n".join(["3", " ".join(sorted(asked)), *rows]))
+    for k in range(3):
+        Image.new("RGB", (178, 218), (50 * k, 0, 0)).save(path / f"{k}.png")
+    return path
+
+
+@pytest.mark.parametrize("name, side", FACES.items())
+def test_files_of_celeba_have_the_size_of_the_paper(celeba, name, side):
+    """In place of 178x218, which cannot be halved twice."""
+    settings = Config.load(name, changes=[f"data.path={celeba}"])
+    source = training.resolve(settings)
+    assert source.shape == (218, 178, 3) and settings.model["image_shape"] == [side, side, 3]
+    with without_numbers():
+        model = models.get(settings.architecture)(**settings.model)
+    reader = data.reader(model, source, settings.data)
+    found = reader.read(np.arange(1), lambda p, n: p % n, np.zeros([1, reader.draws]))
+    assert found["image"].shape == (1, side, side, 3)

@@ -49,6 +49,8 @@ def test_networks_of_the_paper():
     assert model.discriminator.output_shape == (None, 64, 64, 1)
     with pytest.raises(BadInput, match="multiples of 4"):
         CartoonGAN(image_shape=(30, 32, 3))
+    with pytest.raises(BadInput, match="at least 8 pixels, not 4x8"):  # one pixel reflects nothing
+        CartoonGAN(image_shape=(4, 8, 3))
     with pytest.raises(BadInput, match="gray or RGB images, not 4 channels"):
         CartoonGAN(image_shape=(32, 32, 4))
 

@@ -375,6 +375,8 @@ def test_bad_settings():
         small(num_domains=1)
     with pytest.raises(BadInput, match="multiples of 4, not 30x32"):
         small(image_shape=(30, 32, 3))
+    with pytest.raises(BadInput, match="at least 8 pixels, not 4x8"):  # one pixel reflects nothing
+        small(image_shape=(4, 8, 3), patch_layers=0)
 
 
 def test_tools_ask_for_both_domains(model, tool, tmp_path):

@@ -49,6 +49,8 @@ def test_networks_of_the_paper():
             assert np.all(values == 0)
     with pytest.raises(BadInput, match="multiples of 4, not 30x32"):
         CycleGAN(image_shape=(30, 32, 3), pool_size=0)
+    with pytest.raises(BadInput, match="at least 8 pixels, not 4x16"):  # one pixel reflects nothing
+        CycleGAN(image_shape=(4, 16, 3), patch_layers=0, pool_size=0)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from tiny import fit, new, trainable, without_numbers
 
+from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.models.discogan import (
     DiscoGAN,
@@ -27,6 +28,22 @@ def small(**settings):
     return DiscoGAN(
         **{"image_shape": (16, 16, 3), "width": 4, "weight_decay": 0.0, "first_steps": 5} | settings
     )
+
+
+def test_defaults_of_the_code():
+    """10,000 steps of the curriculum's first rate; a decay of w^2 / 2 in both losses."""
+    with without_numbers():
+        model = DiscoGAN()
+    rates = model.first_rate, model.last_rate, model.first_steps
+    assert rates == (0.01, 0.5, 10_000)
+    assert (model.feature_share, model.weight_decay) == (0.9, 1e-5)
+    assert Config.load("discogan").data.batch_size == 64
+    model = small(weight_decay=1e-5)
+    losses = {"discriminators": model.discriminators_loss, "generators": model.generators_loss}
+    for player, loss in losses.items():
+        terms = loss(pictures(0), pictures(1))
+        squares = sum(float(tf.reduce_sum(w**2)) for w in model.weights_of(player))
+        assert float(terms["decay"]) == pytest.approx(1e-5 * squares / 2, rel=1e-4)
 
 
 def pictures(seed, n=4):
@@ -50,7 +67,7 @@ def test_images_have_two_halvings_or_more():
 
 
 def test_first_weights_are_those_of_torch():
-    """U(-b, b) with b = 1 / sqrt(inputs): 3 x 16 inputs first, outputs x 16 on the way up."""
+    """U(-b, b) with b = 1 / sqrt(inputs): 3 x 16 inputs first; of outputs x 16 on the way up."""
     network = build_generator((32, 32, 3), 32, 0, "g")
     kernels = [w.numpy() for w in network.trainable_variables if w.name == "kernel"]
     assert np.abs(kernels[0]).max() == pytest.approx(1 / math.sqrt(48), rel=0.02)

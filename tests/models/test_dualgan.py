@@ -46,6 +46,10 @@ def test_kernels_at_256():
     with without_numbers():
         patches = DualGAN(judged="patches").discriminator_a
     assert patches.output_shape == (None, 4, 4, 1)
+    sees, apart = 1, 1
+    for layer in convs(patches):
+        sees, apart = sees + (layer.kernel_size[0] - 1) * apart, 2 * apart
+    assert sees == 129
 
 
 def test_first_kernels_are_cut_normal_ones():
@@ -148,6 +152,20 @@ def test_clipped_critics_stay_in_the_cube():
         optimizer.apply = watched
     fit(model, config, source, 2)
     assert moves == 2 * [*3 * ["discriminators"], "generators"]
+
+
+def test_optimizers_are_those_of_the_code():
+    """RMSProp at 5e-5; a critic's gradients of 1e-5 move it as far as any others."""
+    for optimizer in small().default_optimizers().values():
+        assert type(optimizer) is keras.optimizers.RMSprop
+        assert float(optimizer.learning_rate) == pytest.approx(5e-5) and optimizer.rho == 0.9
+        weight = keras.Variable([0.0])
+        square, expected = 0.0, 0.0
+        for gradient in (1e-5, -2e-5, 5e-6):
+            square = 0.9 * square + 0.1 * gradient**2
+            expected -= 5e-5 * gradient / (square + 1e-10) ** 0.5
+            optimizer.apply([tf.constant([gradient])], [weight])
+        assert float(weight[0]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_words():

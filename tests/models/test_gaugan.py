@@ -220,3 +220,13 @@ def test_rates_are_four_to_one():
 def test_wrong_settings_are_named(settings, words):
     with pytest.raises(BadInput, match=words):
         small(**settings)
+
+
+def test_class_numbers_that_no_class_has_are_refused():
+    labels, objects, image = given()
+    model, bad = small(encoder=False), labels + 4
+    with pytest.raises(BadInput, match="numbers from 0 to 3; the least and greatest are 4 7"):
+        model.translate(bad, objects)
+    model.compile(run_eagerly=True)
+    with pytest.raises(BadInput, match="numbers from 0 to 3; the least and greatest are 4 7"):
+        model.train_on_batch({"map": bad, "instances": objects, "target": image})

@@ -77,6 +77,8 @@ def test_networks_of_the_paper():
         small(most_instances=3)
     with pytest.raises(BadInput, match="halves 3 times needs images of at least 24"):
         small(patch_layers=3)
+    with pytest.raises(BadInput, match="at least 8 pixels, not 4x8"):  # one pixel reflects nothing
+        small(image_shape=(4, 8, 3), patch_layers=0)
 
 
 def joined(image, masks):

@@ -311,3 +311,19 @@ def test_a_loaded_model_draws_with_its_enhancer(tmp_path):
 def test_a_size_that_cannot_be_halved_is_named_as_it_was_given():
     with pytest.raises(BadInput, match=r"not 40x30.*model.image_shape=\[40, 32, 3\]"):
         small(image_shape=(40, 30, 3))
+
+
+def test_one_pixel_in_the_middle_is_refused():
+    """It has no neighbors to reflect."""
+    with pytest.raises(BadInput, match="at least 64 pixels, not 32x64"):
+        small(image_shape=(32, 64, 3), downs=4)
+
+
+def test_class_numbers_that_no_class_has_are_refused():
+    model, labels = small(enhancer=False), tf.fill([1, 32, 32], 9)
+    with pytest.raises(BadInput, match="numbers from 0 to 3; the least and greatest are 9 9"):
+        model.translate(labels, labels)
+    model.compile(run_eagerly=True)
+    batch = {"map": labels, "instances": labels, "target": tf.zeros([1, 32, 32, 3])}
+    with pytest.raises(BadInput, match="numbers from 0 to 3; the least and greatest are 9 9"):
+        model.train_on_batch(batch)

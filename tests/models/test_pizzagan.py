@@ -340,3 +340,5 @@ def test_bad_settings():
         small(num_classes=0)
     with pytest.raises(BadInput, match="multiples of 4, not 30x32"):
         small(image_shape=(30, 32, 3))
+    with pytest.raises(BadInput, match="at least 8 pixels, not 4x8"):  # one pixel reflects nothing
+        small(image_shape=(4, 8, 3))

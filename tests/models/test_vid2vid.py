@@ -475,5 +475,7 @@ def test_settings_that_do_not_fit():
         small(foreground=[1, 3])
     with pytest.raises(BadInput, match="normalization of vid2vid .*instance"):
         small(norm="instances")
+    with pytest.raises(BadInput, match="at least 4 pixels, not 2x8"):  # one pixel reflects nothing
+        small(image_shape=(2, 8, 3))
     kinds = {type(x).__name__ for x in small(norm="instance").generators[0].layers}
     assert "GroupNormalization" in kinds and "BatchNorm" not in kinds

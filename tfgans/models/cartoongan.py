@@ -73,7 +73,7 @@ def build_generator(channels, width=64, blocks=8):
 
 def build_discriminator(image_shape, width=32):
     """Images -> maps of scores, a quarter of the size; each score sees 37 pixels square."""
-    halved(image_shape, 2)  # raises BadInput where that is not possible
+    halved(image_shape, 2, least=2)  # raises BadInput where that is not possible
 
     def leaky(x):
         return keras.layers.LeakyReLU(0.2)(x)

@@ -48,7 +48,7 @@ def doubled(x, filters):
 
 def build_encoder(image_shape, width=64, blocks=4, name="encoder"):
     """Images of one domain -> codes [N, H / 4, W / 4, 4 width] that all decoders read."""
-    halved(image_shape, 2)  # raises BadInput where that is not possible
+    halved(image_shape, 2, least=2)  # raises BadInput where that is not possible
     image = keras.Input(image_shape)
     return keras.Model(image, encode(image, width, blocks), name=name)
 

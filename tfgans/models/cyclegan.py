@@ -91,7 +91,7 @@ def build_resnet_generator(
         norm: Function that makes a normalization layer.
         name: Name of the network.
     """
-    halved(image_shape, downs)  # raises BadInput where that is not possible
+    halved(image_shape, downs, least=2)  # raises BadInput where that is not possible
     image = keras.Input(image_shape)
     output = decode(encode(image, width, blocks, downs, norm), channels, downs, norm)
     return keras.Model(image, output, name=name)

@@ -27,7 +27,7 @@ ROUND = 3  # steps: one of the discriminators, then generators
 
 
 def initializer():
-    """That of Torch: U(-b, b) with b = 1 / sqrt(inputs of a unit)."""
+    """U(-b, b), b = 1 / sqrt(inputs of a unit; if transposed, its outputs), as in newer PyTorch."""
     return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 

@@ -7,11 +7,13 @@ Two U-Nets translate between two domains. A recovery error, which weighs hundred
 as the critics, asks each of them to undo the other.
 
 Differs from the paper: the defaults are those of the authors' code, a gradient penalty and critics
-that judge whole images. The paper clips the critics' weights and judges patches of 70x70 pixels
-(`critic="clipped", judged="patches"`), with 2 to 4 moves of the critics for one of the generators,
-in the code one. Noise is dropout in the paper, in training and in use, and none in the code
-(`dropout=0.5`). At 256x256 the innermost map is one pixel, whose normalization leaves its learned
-shift alone: everything passes through the skip connections, as in the code.
+that judge whole images. The paper clips the critics' weights and judges patches of 70x70 pixels,
+with 2 to 4 moves of the critics for one of the generators, in the code one. The setting
+`critic="clipped", judged="patches"` has the code's patches, of 129x129 pixels. Noise is dropout in
+the paper, in training and in use, and none in the code (`dropout=0.5`). The mean square of RMSProp
+starts at 0, in the code at 1, which makes its first moves much smaller. At 256x256 the innermost
+map is one pixel, whose normalization leaves its learned shift alone: everything passes through the
+skip connections, as in the code.
 
 Reference: duxingren14/DualGAN (model.py, ops.py, main.py).
 """
@@ -132,7 +134,8 @@ class DualGAN(TranslationModel):
         }
 
     def default_optimizers(self):
-        return {p: keras.optimizers.RMSprop(5e-5, rho=0.9) for p in self.players()}
+        # That of TensorFlow 1, also under the root: with Keras' 1e-7 clipped critics stand still.
+        return {p: keras.optimizers.RMSprop(5e-5, rho=0.9, epsilon=1e-10) for p in self.players()}
 
     def discriminators_loss(self, a, b):
         fake_a, fake_b = self.generator_ba(b, training=True), self.generator_ab(a, training=True)

@@ -75,7 +75,9 @@ class SetGenerator(keras.layers.Layer):
 
     def __init__(self, image_shape, width=64, blocks=9, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        rows, columns = halved(image_shape, 2)  # raises BadInput where that is not possible
+        rows, columns = halved(
+            image_shape, 2, least=2
+        )  # raises BadInput where that is not possible
         *size, self.channels = image_shape
 
         def encoder(channels):

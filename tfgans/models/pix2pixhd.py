@@ -267,7 +267,7 @@ class Pix2PixHD(TranslationModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        halved(image_shape, downs + enhancer)  # raises BadInput where that is not possible
+        halved(image_shape, downs + enhancer, least=2)  # raises BadInput where that is not possible
         self.image_shape, self.num_labels, self.unlabeled = image_shape, num_labels, unlabeled
         self.instances, self.legend, self.width, self.blocks = instances, legend, width, blocks
         self.downs, self.enhancer_blocks, self.scales = downs, enhancer_blocks, scales

@@ -44,7 +44,7 @@ def build_module(image_shape, width=64, blocks=9, name="module"):
 
     The network is CycleGAN's generator with two heads.
     """
-    halved(image_shape, 2)  # raises BadInput where that is not possible
+    halved(image_shape, 2, least=2)  # raises BadInput where that is not possible
     image = keras.Input(image_shape)
     x = grown(encode(image, width, blocks, norm=instance_norm))
     appearance = conv(x, image_shape[2], 7, activation="tanh", dtype="float32")

@@ -199,7 +199,8 @@ class Vid2Vid(BaseModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        halved(image_shape, downs + scales - 1)  # raises BadInput where that is not possible
+        # Raises BadInput where that is not possible.
+        halved(image_shape, downs + scales - 1, least=2)
         self.image_shape, self.length, self.first_length = image_shape, length, first_length
         self.growth_steps, self.chunk, self.num_labels = growth_steps, chunk, num_labels
         self.unlabeled, self.edges, self.legend = unlabeled, edges, legend

@@ -6,6 +6,8 @@ arXiv:1903.07291.
 
 import tensorflow as tf
 
+from tfgans.ops.checking import ensure
+
 
 def semantics(labels, instances, channels):
     """A label map as generators and discriminators see it.
@@ -17,7 +19,13 @@ def semantics(labels, instances, channels):
 
     Returns:
         float32 [N, H, W, channels], and one channel more with the edges of instances.
+
+    Raises:
+        BadInput: A class number is below 0, or not below `channels`.
     """
+    inside = tf.reduce_all((labels >= 0) & (labels < channels))
+    rule = f"Label maps hold class numbers from 0 to {channels - 1}; the least and greatest are"
+    ensure(inside, rule, tf.stack([tf.reduce_min(labels), tf.reduce_max(labels)]))
     found = tf.one_hot(labels, channels)
     if instances is None:
         return found

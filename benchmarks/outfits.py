@@ -17,7 +17,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfgans` has it
 
 import numpy as np  # noqa: E402
 
-from tfgans import images, models, random  # noqa: E402
+from tfgans import images, models  # noqa: E402
 from tfgans.data.label_maps import in_colors  # noqa: E402
 from tfgans.data.outfits import (  # noqa: E402
     CLASSES,
@@ -68,8 +68,7 @@ def main():
 
     def dressed(photos, maps, values):
         condition = model.condition_vectors([sentence(v) for v in values])
-        with random.scope(0):
-            made, new = model.redress(photos, maps, condition)
+        made, new = model.redress(photos, maps, condition, seed=0)
         return made.numpy(), new.numpy()
 
     every = [*itertools.product(*WORDS.values())] * given.people

@@ -156,4 +156,9 @@ def test_learning_rate_is_halved_down_to_a_floor():
     optimizer = small().default_optimizers()["generator"]
     rates = [float(optimizer._learning_rate(t)) for t in (1, 150_000, 250_000, 450_000)]
     np.testing.assert_allclose(rates, [1e-4, 5e-5, 2.5e-5, 2e-5])
+    # Updates are counted from 0: there are 100,000 of each rate.
+    rates = [float(optimizer._learning_rate(100_000 * k - 1)) for k in (1, 2, 3)]
+    np.testing.assert_allclose(rates, [1e-4, 5e-5, 2.5e-5])
+    rates = [float(optimizer._learning_rate(100_000 * k)) for k in (1, 2, 3)]
+    np.testing.assert_allclose(rates, [5e-5, 2.5e-5, 2e-5])
     assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)

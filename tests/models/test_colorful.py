@@ -155,6 +155,8 @@ def test_gray_images_count_nothing():
 def test_colors_are_counted_while_training():
     model, given = small(), batch()
     ab = rgb_to_lab(given["target"]).numpy()[:, ::4, ::4, 1:].reshape(-1, 2)
+    equal = colorful.smoothed(tf.fill([261], 1 / 261))
+    np.testing.assert_allclose(model.prior(), equal, rtol=1e-5)  # nothing is counted yet
     for times in (1, 2):
         model.train_on_batch(given)
         counts = 64 * model.shares.numpy()
@@ -193,11 +195,14 @@ def test_the_optimizer_of_the_paper():
     adam = small().default_optimizers()["classifier"]
     assert (adam.beta_1, adam.beta_2) == (0.9, 0.99)
     rate = keras.saving.deserialize_keras_object(adam.get_config()["learning_rate"])
-    found = [float(rate(step)) for step in (225_000, 225_001, 450_000, 450_001)]
+    # Updates are counted from 0: there are 225,000 of the first rate.
+    found = [float(rate(step)) for step in (224_999, 225_000, 449_999, 450_000)]
     np.testing.assert_allclose(found, [3e-5, 3e-6, 3e-6, 3e-7], rtol=1e-5)
 
 
 def test_sizes_that_do_not_fit():
+    with pytest.raises(BadInput, match=r"gray images, \[N, H, W, 1\], not .* \[2, 16, 16, 3\]"):
+        small().colorize(tf.zeros([2, 16, 16, 3]))
     with pytest.raises(BadInput, match="multiples of 8, not 20x20"):
         small(image_shape=(20, 20, 3))
     with pytest.raises(BadInput, match="makes RGB images, not images of 1 channels"):

@@ -148,6 +148,7 @@ def test_a_model_of_random_regions_fills_any_mask():
     filled = model.inpaint(image, mask).numpy()
     answer = model.generator(without(image.numpy(), mask), training=False).numpy()
     np.testing.assert_array_equal(filled, np.where(mask > 0, answer, image))
+    np.testing.assert_array_equal(filled, model.inpaint(image, tf.constant(mask > 0)))
 
 
 @pytest.mark.parametrize("region", ["center", "random"])

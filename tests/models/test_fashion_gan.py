@@ -204,13 +204,29 @@ def test_start_and_what_reaches_the_image(model):
         w.assign(100.0 * w)
 
     def made(text, seed, maps=MAPS):
-        with random.scope(seed):
-            return model.redress(PHOTOS, maps, text)[0].numpy()
+        return model.redress(PHOTOS, maps, text, seed)[0].numpy()
 
     first = made(TEXTS, 0)
     np.testing.assert_array_equal(first, made(TEXTS, 0))
-    for other in (made(-TEXTS, 0), made(TEXTS, 1), made(TEXTS, 0, OTHERS)):
+    np.testing.assert_array_equal(first, model(PHOTOS, MAPS, TEXTS))  # as any Keras model
+    batch = {"image": PHOTOS, "map": MAPS, "condition": TEXTS}
+    with random.scope(0):  # that of a sample grid or a metric
+        np.testing.assert_array_equal(first, model.outputs(batch))
+    again = made(TEXTS, None), made(TEXTS, None)
+    for other in (*again, made(-TEXTS, 0), made(TEXTS, 1), made(TEXTS, 0, OTHERS)):
         assert np.abs(first - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("number", [7, 99, -1])
+def test_maps_hold_the_seven_classes(model, number):
+    maps = MAPS.numpy()
+    maps[1, 5, 5] = number
+    rule = f"from 0 to 6; the least and greatest number are {min(number, 0)} {max(number, 6)}"
+    endpoint, _ = model.endpoints()["redress"]
+    with pytest.raises(BadInput, match=rule):
+        endpoint(PHOTOS, maps, TEXTS, 0)
+    with pytest.raises(BadInput, match=rule):
+        model(PHOTOS, maps, TEXTS)
 
 
 def test_sizes_and_words(model):

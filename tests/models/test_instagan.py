@@ -119,6 +119,23 @@ def test_an_empty_mask_changes_nothing():
     np.testing.assert_allclose(found, more, atol=1e-5 * np.abs(found).max())
 
 
+def test_the_same_mask_twice_counts_twice():
+    """Codes are summed over masks, in G and in D: a mean would forget their number."""
+    image, once, codes = pictures(), masks_of(1, 1, slots=1), {"g": [], "d": []}
+    g = wide(SetGenerator((SIDE, SIDE, 3), 4, 1))
+    d = wide(SetDiscriminator((SIDE, SIDE, 3), 4, 1))
+    g.decode_image = lambda x: codes["g"].append(x) or image
+    d.judge = lambda x, training: codes["d"].append(x) or image
+    for masks in (once, joined(once, once)):
+        g(joined(image, masks))
+        d(joined(image, masks))
+    for one, two in codes.values():
+        of_image, of_masks = tf.split(one, 2, axis=-1)
+        assert np.abs(of_masks).max() > 0.1
+        expected = tf.concat([of_image, 2 * of_masks], axis=-1)
+        np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_one_mask_at_least_is_read():
     """The first one of two empty masks is translated, as the code has it."""
     g = wide(SetGenerator((SIDE, SIDE, 3), 4, 1))

@@ -152,7 +152,8 @@ def test_attention_starts_at_nothing_and_mixes_both_copies():
     np.testing.assert_array_equal(y, x)
     layer.mix.kernel.assign(tf.random.normal(layer.mix.kernel.shape))
     np.testing.assert_array_equal(layer(x)[0], x)
-    np.testing.assert_allclose(where[..., 0], tf.reduce_sum(x, axis=-1), atol=1e-5)
+    found = np.where(x > 0, x, 0.2 * x).sum(axis=-1)  # the map sees what goes on, after the ReLU
+    np.testing.assert_allclose(where[..., 0], found, atol=1e-5)
     w, kernel = layer.judge.layer.kernel.numpy()[:, 0], layer.mix.kernel.numpy()[0, 0]
     pooled = np.concatenate([x.numpy().mean((1, 2)), x.numpy().max((1, 2))], axis=1)
     expected = pooled @ w / np.linalg.norm(w)

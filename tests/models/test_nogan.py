@@ -219,6 +219,27 @@ def test_the_perceptual_loss(planted):
     assert nogan.LAYERS == ("block3_conv3", "block4_conv3", "block5_conv3")
 
 
+def test_gram_matrices_as_in_decrappify(planted):
+    """5000 w^2 times the mean |difference| of sums over places of x_c x_d / (C H W), each layer."""
+    target, layers = pictures(seed=1), {}
+
+    def look(image):
+        layers[image is target] = [image[..., :2], 3.0 * image[:, ::2, ::2], image[:, :1]]
+        return layers[image is target]
+
+    model = planted(0.0, look=look, layer_weights=(5.0, 15.0, 2.0))
+    assert set(model.generator_loss(None, target)) == {"pixels", "features"}
+    model = planted(0.0, look=look, gram_weight=5000.0, feature_weight=4.0)
+    term, expected = float(model.generator_loss(None, target)["gram"]), 0.0
+    for weight, a, b in zip((5, 15, 2), layers[False], layers[True], strict=True):
+        flat = [np.reshape(x, [2, -1, x.shape[-1]]) for x in (a, b)]
+        a, b = (x.transpose(0, 2, 1) @ x / (x.shape[1] * x.shape[2]) for x in flat)
+        expected += 5000 * weight**2 * np.mean(np.abs(a - b))
+    assert term == pytest.approx(expected, rel=1e-4)
+    game = model.decoder_loss(pictures(), target)
+    assert float(game["gram"]) == pytest.approx(4 * expected, rel=1e-4)
+
+
 def test_losses_of_an_undecided_critic(planted):
     """Twice half of ln 2 for the critic; ln 2 and the weighted distance for the decoder."""
     model, target = planted(0.0, feature_weight=3.0), pictures(seed=1)

@@ -11,8 +11,10 @@ import pytest
 import tensorflow as tf
 from differences import assert_derivative
 from PIL import Image
+from tiny import without_numbers
 
 from tfgans import images, random
+from tfgans.config import Config
 from tfgans.data.single import draw_landscape
 from tfgans.errors import BadInput
 from tfgans.models.singan import SinGAN, pyramid, resize, resize_matrix
@@ -45,6 +47,13 @@ def test_scales_of_the_paper():
     shapes, ratio = pyramid((500, 1000, 3), 25, 250, 0.75)
     assert len(shapes) == 8 and shapes[0] == (25, 50) and shapes[-1] == (125, 250)
     assert ratio == pytest.approx(0.2 ** (1 / 7))
+    # To enlarge, the authors' code rounds down: log(18 / 250) / log 2^(-1/3) = 11.39.
+    shapes, ratio = pyramid((250, 250, 3), 18, 250, 0.5 ** (1 / 3), fewer_scales=True)
+    assert len(shapes) == 13 and ratio == pytest.approx(0.8031, abs=5e-5)
+    with without_numbers():
+        enlarging = SinGAN(**Config.load("singan-enlarge").model)
+    assert len(enlarging.shapes) == 13 and enlarging.ratio == pytest.approx(ratio, rel=1e-6)
+    assert Config.load("singan-enlarge").train.steps == 13 * 2000
     for shape in ((25, 250, 3), (200, 4000, 3)):
         with pytest.raises(BadInput, match="min_size = 25.*crop"):
             pyramid(shape, 25, 250, 0.75)
@@ -146,6 +155,19 @@ def test_what_the_network_sees(padding, inside):
     expected = np.full([1, height + 10, width + 10, 3], 0.5 * inside)
     expected[:, 5:-5, 5:-5] = 0.75
     np.testing.assert_allclose(seen[0], expected)
+
+
+def test_each_scale_has_a_sigma_of_its_own():
+    model, seen = small(), []
+    count = len(model.shapes)
+    sigmas = np.array([1.0, *np.linspace(0.5, 0.1, count - 1)], "float32")
+    model.generator.amplitudes.assign(sigmas)
+    model.generator.networks = [lambda x: seen.append(x) or 0.0] * count
+    model.generator.run(
+        [tf.ones([1, *shape]) for shape in model.generator.noise_shapes(model.shapes)]
+    )
+    assert count > 2  # the picture begins and stays gray: inside of the zeros stands sigma
+    np.testing.assert_allclose([x[0, 7, 7, 0] for x in seen], sigmas, rtol=1e-6)
 
 
 def test_coarsest_noise_has_one_channel_and_latents_are_all_maps():
@@ -302,6 +324,11 @@ def test_samples_of_any_size():
     last = len(model.shapes) - 1
     near, far = (np.abs(model.sample(1, seed=1, first=k) - model.image).mean() for k in (last, 0))
     assert near < 0.5 * far
+    rows, _ = model.shapes[0]
+    assert model.sample(1, seed=0, stretch=(0.6 / rows, 1)).shape == (1, 1, 20, 3)
+    for stretch in ((0.01, 1), (1, 0.0), (-1, 1)):
+        with pytest.raises(BadInput, match="leaves no pixel of the coarsest scale"):
+            model.sample(1, stretch=stretch)
 
 
 def test_injection_begins_with_the_blurred_picture():
@@ -315,8 +342,11 @@ def test_injection_begins_with_the_blurred_picture():
         expected = resize(expected, shape, 1 / model.ratio)
     np.testing.assert_allclose(model.inject(painting, 1, seed=0), expected, atol=1e-5)
     for first in (0, len(model.shapes)):
-        with pytest.raises(BadInput, match="scales 1 to"):
+        with pytest.raises(BadInput, match="injected at scales 1 to"):
             model.inject(painting, first)
+    for other in (painting[:, :8], tf.zeros([2, 32, 40, 3]), painting[0], painting[..., :1]):
+        with pytest.raises(BadInput, match=r"finest scale: \['N', 16, 20, 3\], not \["):
+            model.inject(other)
 
 
 def test_blending_leaves_what_is_far_from_the_mask():
@@ -334,6 +364,23 @@ def test_blending_leaves_what_is_far_from_the_mask():
     repainted = model.inject(composite, len(model.shapes) - 1, seed=0)
     np.testing.assert_allclose(edited[:, 9:11, 9:11], repainted[:, 9:11, 9:11], atol=1e-3)
     assert (change[1] > 0).sum() > (change[0] > 0).sum()
+    for size in (mask[:60], mask[..., None]):
+        with pytest.raises(BadInput, match=r"The mask has the size of the picture, \[64, 96\]"):
+            model.blend(composite, size)
+    with pytest.raises(BadInput, match="finest scale"):
+        model.blend(composite[:, :32], mask)
+
+
+def test_a_mask_that_grows_over_the_whole_picture_repaints_all():
+    model = prepared()
+    painting = tf.random.uniform([1, 16, 20, 3], -1, 1)
+    mask = np.zeros([16, 20], bool)
+    np.testing.assert_array_equal(model.blend(painting, mask, 1, seed=0), model.image)
+    mask[4:12, 4:16] = True
+    repainted = model.inject(painting, 1, seed=0)
+    found = model.blend(painting, mask, 1, radius=20, seed=0)
+    np.testing.assert_allclose(found, repainted, atol=1e-6)
+    assert np.abs(found - model.image).mean() > 0.1
 
 
 def test_super_resolution_takes_six_small_steps_to_4():
@@ -343,6 +390,9 @@ def test_super_resolution_takes_six_small_steps_to_4():
     assert model.super_resolve(4, seed=0).shape == (1, 64, 80, 3)
     last = len(model.shapes) - 1
     assert shapes == [(last, height) for height in (21, 27, 35, 45, 57, 72)]
+    for factor in (1, 0.5, -2):
+        with pytest.raises(BadInput, match=f"above 1, such as 4, not {factor}"):
+            model.super_resolve(factor)
 
 
 def test_animation_walks_around_the_image():
@@ -359,6 +409,17 @@ def test_animation_walks_around_the_image():
     # z' = 0.9 (z + 0.8 (z - z'') + 0.2 u): what is left over is white and has this size.
     u = free[2:] - 0.9 * (free[1:-1] + 0.8 * (free[1:-1] - free[:-2]))
     assert u.std() == pytest.approx(0.18, rel=0.02) and not rest[:, coarsest:].any()
+    count = len(model.shapes)
+    del seen[:]
+    assert np.ptp(model.animate(2, first=-1, seed=0), axis=0).max() > 0
+    still = model.latent_dim - math.prod(model.shapes[-1]) * 3  # -1 is the finest: it moves
+    first, second = np.concatenate(seen)
+    np.testing.assert_array_equal(first[:still], second[:still])
+    for first in (count, 9, -count):
+        with pytest.raises(BadInput, match=f"move from scales 1 to {count - 1} .*, not {first}"):
+            model.animate(2, first=first)
+    with pytest.raises(BadInput, match="at least 1, not 0"):
+        model.animate(0)
 
 
 def test_tool(tmp_path, monkeypatch, capsys):
@@ -391,6 +452,15 @@ def test_tool(tmp_path, monkeypatch, capsys):
     ):
         with pytest.raises(SystemExit, match=message):
             run(*words)
+
+
+def test_a_scale_that_can_be_quantized():
+    with without_numbers():
+        last = len(small().shapes) - 1
+        assert small(quantize_scale=-1).quantize_scale == last
+        for number in (0, last + 1, -last - 1, 99):
+            with pytest.raises(BadInput, match=f"quantized at scales 1 to {last} .*, not {number}"):
+                small(quantize_scale=number)
 
 
 def test_quantized_scale_sees_five_colors():

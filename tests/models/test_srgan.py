@@ -1,5 +1,7 @@
 """SRGAN: sizes of its networks, any size of image, its two stages, terms by hand, SRResNet kept."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from tiny import trainable, without_numbers
 from tfgans import data
 from tfgans.data.settings import Data
 from tfgans.errors import BadInput
+from tfgans.features import perceptual
 from tfgans.models.srgan import SRGAN, bicubic, build_discriminator, build_generator
 
 CONTRACT = {"served": ["generator", "srresnet"]}
@@ -108,6 +111,25 @@ def test_losses_of_an_undecided_discriminator():
     assert float(plain.generator_loss(x, real)["content"]) == pytest.approx(pixels, rel=1e-6)
 
 
+@pytest.mark.parametrize("content, layer", [("vgg54", "block5_conv4"), ("vgg22", "block2_conv2")])
+def test_content_is_that_of_activations(monkeypatch, content, layer):
+    """VGG19's layer after its ReLU; before it stands ESRGAN's."""
+    network, asked = perceptual.network, []
+    monkeypatch.setattr(
+        perceptual,
+        "network",
+        lambda *args, **named: asked.append((args, named)) or network(*args, **named),
+    )
+    model = small(content=content)
+    [(args, named)] = asked
+    given = inspect.signature(network).bind(*args, **named)
+    given.apply_defaults()
+    expected = {"path": "", "layers": [layer], "kind": "VGG19", "prepare": True, "side": None}
+    assert given.arguments == expected | {"rectified": True}
+    [found] = model.look(pictures())
+    assert np.min(found) == 0 < np.max(found)
+
+
 def test_signs_of_the_scores():
     """D wants real images high; G wants its own high, by the weight of the paper."""
     model, real, x = small(), pictures(32, seed=1), pictures(8)
@@ -126,8 +148,8 @@ def test_optimizers_of_the_paper():
         adam = model.default_optimizers()[player]
         assert (adam.beta_1, adam.beta_2) == (0.9, 0.999)
         rate = keras.saving.deserialize_keras_object(adam.get_config()["learning_rate"])
-        assert float(rate(change)) == pytest.approx(1e-4)
-        assert float(rate(change + 1)) == pytest.approx(1e-5)
+        assert float(rate(change - 1)) == pytest.approx(1e-4)  # updates are counted from 0
+        assert float(rate(change)) == pytest.approx(1e-5)
 
 
 def test_srresnet_is_the_generator_at_the_end_of_stage_0():

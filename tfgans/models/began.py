@@ -101,9 +101,9 @@ class BEGAN(LatentModel):
 
     def default_optimizers(self):
         def adam():
-            ends = [self.halving_steps * k for k in (1, 2, 3)]
+            lasts = [self.halving_steps * k - 1 for k in (1, 2, 3)]  # updates of a rate
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-                ends, [1e-4, 5e-5, 2.5e-5, 2e-5]
+                lasts, [1e-4, 5e-5, 2.5e-5, 2e-5]
             )
             return Adam(rate)
 

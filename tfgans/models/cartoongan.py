@@ -12,12 +12,11 @@ and the generator learns that alone before the game begins.
 
 Differs from the paper: as in the authors' code, squares take the place of the logarithms
 (`least_squares=False` brings them back), D's three terms count a third each, D sees past fakes half
-the time, and the game's learning rate is 1e-5. The number of residual blocks is the paper's, 8; the
-code has 16. Convolutions have no biases, which the code sets to zero before each step. G moves
-against D as it is after D's move; the code's G follows the scores of before. The cartoon with
-blurred edges is that of the same batch and is made while training; the code draws it from a folder
-of its own. Without a file of VGG19's weights a small network stands in for it, which is printed
-(`features/perceptual.py`).
+the time, and the game's learning rate is 1e-5. Convolutions have no biases, which the code sets to
+zero before each step. G moves against D as it is after D's move; the code's G follows the scores of
+before. The cartoon with blurred edges is that of the same batch and is made while training; the
+code draws it from a folder of its own. Without a file of VGG19's weights a small network stands in
+for it, which is printed (`features/perceptual.py`).
 
 Reference: FlyingGoblin/CartoonGAN, the authors'; taki0112/CartoonGAN-Tensorflow for blurred edges.
 """

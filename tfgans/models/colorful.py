@@ -13,7 +13,7 @@ a color of sRGB, 261. The probability of the bins comes from a count of all trai
 is counted while training, from the batches so far. The input is divided by 100, as in the authors'
 code for PyTorch. Gray images weigh 0, as in the code for training. The colors of the targets at a
 quarter of the size are those of every fourth pixel; a second fall of the learning rate, at 450,000
-steps, is the solver's.
+steps, is the solver's. The initialization, which the authors' files do not give, is that of Keras.
 
 Reference: richzhang/colorization (caffe branch: resources/caffe_traininglayers.py,
 train/solver.prototxt; colorizers/eccv16.py for the network).
@@ -168,14 +168,14 @@ class Colorful(TranslationModel):
         return {"classifier": [self.classifier]}
 
     def default_optimizers(self):
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [225_000, 450_000], [3e-5, 3e-6, 3e-7]
-        )
+        lasts = [225_000 - 1, 450_000 - 1]  # updates of a rate
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(lasts, [3e-5, 3e-6, 3e-7])
         return {"classifier": Adam(rate, beta_1=0.9, beta_2=0.99)}
 
     def prior(self):
-        """Probabilities of the bins in the images so far, smoothed."""
-        return smoothed(self.shares / tf.reduce_sum(self.shares))
+        """Probabilities of the bins in the images so far, smoothed; of equal ones before any."""
+        total = tf.reduce_sum(self.shares)
+        return smoothed(tf.where(total > 0.0, self.shares / total, 1.0 / len(bins())))
 
     def logits(self, gray, training):
         """Gray images in [-1, 1] -> logits of the bins at a quarter of the size."""
@@ -211,6 +211,11 @@ class Colorful(TranslationModel):
 
     def colorize(self, gray):
         """Gray images [N, H, W, 1] in [-1, 1] -> RGB images of the same lightness."""
+        if gray.shape[-1] != 1:
+            raise BadInput(
+                f"Colorful colors gray images, [N, H, W, 1], not images of the shape "
+                f"{list(gray.shape)}. `tfgans.data.convert.to_channels(images, 1)` makes them gray."
+            )
         ab = annealed_mean(self.logits(gray, training=False), self.temperature)
         ab = tf.image.resize(ab, gray.shape[1:3], "bilinear")
         lightness = rgb_to_lab(tf.concat([gray] * 3, axis=-1))[..., :1]

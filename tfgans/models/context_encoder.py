@@ -199,10 +199,10 @@ class ContextEncoder(TranslationModel):
 
         Args:
             image: [N, H, W, C] in [-1, 1].
-            mask: [N, H, W, 1]. A model of the center knows one hole, so no pixel outside of it may
-                be missing: those stay as they are, too.
+            mask: [N, H, W, 1], of numbers or truth values. A model of the center knows one hole, so
+                no pixel outside of it may be missing: those stay as they are, too.
         """
-        inside = tf.cast(mask > 0.0, "float32")
+        inside = tf.cast(tf.cast(mask, "float32") > 0.0, "float32")
         if self.region == "center":
             inside *= self.hole
         color = to_channels(MEAN_COLOR, image.shape[3])

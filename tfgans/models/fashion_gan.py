@@ -33,6 +33,8 @@ from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
 from tfgans.models.cgan import with_label
 from tfgans.models.serving import SEED, drawing
+from tfgans.models.translation import FIXED
+from tfgans.ops.checking import ensure
 from tfgans.optimizers import Adam
 from tfgans.shapes import halved
 
@@ -339,38 +341,56 @@ class FashionGAN(BaseModel):
 
     # Use.
 
-    def redress(self, image, maps, condition):
-        """Gives people other clothes.
+    def redress(self, image, maps, condition, seed=None):
+        """Gives people other clothes; the same ones for the same seed.
 
         Args:
             image: Photographs [N, H, W, 3] in [-1, 1].
             maps: Class numbers of their pixels, int32 [N, H, W].
             condition: Texts [N, condition_dim]: embeddings, or see `condition_vectors`.
+            seed: Seed of z; without it a new one each time.
 
         Returns:
             Images [N, H, W, 3] in [-1, 1], and their maps [N, H, W]. Hair and face are those of the
             photographs.
+
+        Raises:
+            BadInput: A map holds a number that is no class.
+        """
+        with drawing(seed):
+            return self.redressed(image, maps, condition)
+
+    def redressed(self, image, maps, condition):
+        """`redress` with the z of the random scope that it is called in.
+
+        Args:
+            image: As `redress`, and so are the others.
+            maps: Likewise.
+            condition: Likewise.
         """
         image, maps, condition = map(tf.convert_to_tensor, (image, maps, condition))
+        rule = f"Maps hold classes from 0 to {len(CLASSES) - 1}; the least and greatest number are"
+        span = tf.stack([tf.reduce_min(maps), tf.reduce_max(maps)])
+        ensure(tf.reduce_all((maps >= 0) & (maps < len(CLASSES))), rule, span)
         _, logits = self.drawn(condition, merged(maps))
         new = tf.argmax(logits, axis=-1, output_type="int32")
         made, _ = self.painted(condition, coded(new))
         return pasted(made, image, new, maps), new
 
     def call(self, image, maps, condition):
-        return self.redress(image, maps, condition)[0]
+        return self.redress(image, maps, condition, FIXED)[0]
 
     def outputs(self, batch):
         """Photographs of a batch, dressed as their own texts say."""
         image, maps = (tf.convert_to_tensor(batch[name]) for name in ("image", "map"))
-        return self(image, maps, tf.convert_to_tensor(batch["condition"]))
+        return self.redressed(image, maps, batch["condition"])[0]
 
     def preview(self, batch):
         """Rows: photographs and maps; whose clothes they get; their new maps and images."""
         image, maps, text = (
             tf.convert_to_tensor(batch[name][:PREVIEW]) for name in ("image", "map", "condition")
         )
-        made, new = self.redress(image, maps, tf.roll(text, -1, axis=0))
+        made, new = self.redressed(image, maps, tf.roll(text, -1, axis=0))
         colors = [in_colors(x, len(CLASSES), CLASSES) for x in (maps.numpy(), new.numpy())]
         return tf.stack([image, colors[0], tf.roll(image, -1, axis=0), colors[1], made])
 
@@ -381,8 +401,7 @@ class FashionGAN(BaseModel):
             return {"image": redress(*inputs)["image"]}
 
         def redress(image, maps, condition, seed):
-            with drawing(seed):
-                made, new = self.redress(image, maps, condition)
+            made, new = self.redress(image, maps, condition, seed)
             return {"image": made, "map": new}
 
         height, width, channels = self.image_shape

@@ -109,13 +109,16 @@ class Attention(keras.layers.Layer):
         self.strength = self.add_weight(name="strength", shape=(1,), initializer="zeros")
 
     def call(self, x, training=False):
-        """Features [N, h, w, C] -> those with attention, the score [N, 1], the map [N, h, w, 1]."""
+        """Features [N, h, w, C] -> those with attention, the score [N, 1], the map [N, h, w, 1].
+
+        The map is the sum of what goes on from here, the features behind their leaky ReLU.
+        """
         pooled = tf.concat([tf.reduce_mean(x, [1, 2]), tf.reduce_max(x, [1, 2])], axis=1)
         score = self.judge(tf.cast(pooled, "float32"), training=training)
         weights = tf.cast(tf.reshape(self.judge.layer.kernel, [-1]), x.dtype)
         mixed = self.mix(tf.concat([x, x], axis=-1) * weights)
         y = tf.cast(self.strength, x.dtype) * mixed + x
-        return y, score, tf.reduce_sum(y, axis=-1, keepdims=True)
+        return y, score, tf.reduce_sum(tf.nn.leaky_relu(y, 0.2), axis=-1, keepdims=True)
 
     def compute_output_shape(self, shape):
         return shape, (shape[0], 1), (*shape[:-1], 1)

@@ -62,16 +62,21 @@ def build_network(name, channels_in, channels_out, width, activation=None):
     return keras.Model(image, x, name=name)
 
 
-def pyramid(image_shape, min_size, max_size, scale_factor):
+def pyramid(image_shape, min_size, max_size, scale_factor, fewer_scales=False):
     """The sizes of all scales.
+
+    Args:
+        image_shape: As that of `SinGAN`, and so are the others.
+        min_size, max_size, scale_factor, fewer_scales: Likewise.
 
     Returns:
         [(height, width), ...] from coarse to fine, and the ratio of one scale to the next finer.
     """
     rows, columns, _ = image_shape
     fit = min(max_size / max(rows, columns), 1.0)
-    steps = math.ceil(math.log(min_size / min(rows, columns), scale_factor)) + 1
-    steps -= math.ceil(math.log(fit, scale_factor))
+    whole = math.floor if fewer_scales else math.ceil
+    steps = whole(math.log(min_size / min(rows, columns), scale_factor)) + 1
+    steps -= whole(math.log(fit, scale_factor))
     rows, columns = round_up(rows * fit), round_up(columns * fit)
     if min(rows, columns) <= min_size or min_size <= 2 * MARGIN or steps < 1:
         raise BadInput(
@@ -226,6 +231,7 @@ class SinGAN(LatentModel):
         max_size: Longer side of the finest scale, at most.
         scale_factor: Ratio of one scale to the next finer one, about: it is adapted so that the
             coarsest scale gets min_size.
+        fewer_scales: Round their number down, as the authors' code does for `super_resolve`.
         width: Channels of the coarsest scales; doubled every 4 scales, up to 4 times that many.
         scale_steps: Training steps of each scale.
         network_steps: Updates of D, and then of G, in each training step.
@@ -234,8 +240,8 @@ class SinGAN(LatentModel):
         noise_weight: Amplitude of a scale's noise in units of the error that is left to it.
         noise_padding: Surround noise by more noise instead of zeros: livelier borders, for
             animations.
-        quantize_scale: Reduce the input of this scale to 5 colors, so that paintings of few colors
-            can be injected there.
+        quantize_scale: Reduce the input of this scale, 1 or more, to 5 colors, so that paintings of
+            few colors can be injected there; -1 is the finest.
     """
 
     data_kind = "single"
@@ -253,6 +259,7 @@ class SinGAN(LatentModel):
         min_size=25,
         max_size=250,
         scale_factor=0.75,
+        fewer_scales=False,
         width=32,
         scale_steps=2000,
         network_steps=3,
@@ -265,13 +272,17 @@ class SinGAN(LatentModel):
     ):
         super().__init__(**kwargs)
         self.image_shape, self.min_size, self.max_size = image_shape, min_size, max_size
-        self.scale_factor, self.width = scale_factor, width
+        self.scale_factor, self.fewer_scales, self.width = scale_factor, fewer_scales, width
         self.scale_steps, self.network_steps = scale_steps, network_steps
         self.reconstruction_weight, self.penalty_weight = reconstruction_weight, penalty_weight
         self.noise_weight, self.noise_padding = noise_weight, noise_padding
-        self.quantize_scale = quantize_scale
         channels = image_shape[2]
-        self.shapes, self.ratio = pyramid(image_shape, min_size, max_size, scale_factor)
+        self.shapes, self.ratio = pyramid(
+            image_shape, min_size, max_size, scale_factor, fewer_scales
+        )
+        if quantize_scale is not None:
+            quantize_scale = self.scale(quantize_scale, "The input can be quantized at")
+        self.quantize_scale = quantize_scale
         self.stage_steps = (scale_steps,) * (len(self.shapes) - 1)
         widths = [min(width * 2 ** (k // 4), 4 * width) for k in range(len(self.shapes))]
         generators = [
@@ -329,7 +340,12 @@ class SinGAN(LatentModel):
 
     def real(self, k, image=None):
         """The training image, or another one of its size, at scale k."""
-        image = self.image.value if image is None else image
+        image, wanted = self.image.value if image is None else image, list(self.image.shape[1:])
+        if list(image.shape[1:]) != wanted:
+            raise BadInput(
+                f"A picture for this SinGAN has the size of its finest scale: {['N', *wanted]}, "
+                f"not {list(image.shape)}. Resize or crop it first."
+            )
         return resize(image, self.shapes[k], self.ratio ** (len(self.shapes) - 1 - k))
 
     def reconstruction(self, k):
@@ -419,6 +435,12 @@ class SinGAN(LatentModel):
                 image; the higher, the more.
             stretch: Height and width in units of the training image's.
         """
+        if min(s * side for s, side in zip(stretch, self.shapes[0], strict=True)) <= 0.5:
+            rows, columns = self.shapes[0]
+            raise BadInput(
+                f"stretch={stretch} leaves no pixel of the coarsest scale, {rows}x{columns}: take "
+                f"at least {1 / rows:.3f} and {1 / columns:.3f}."
+            )
         shapes = [
             [round(s * side) for s, side in zip(stretch, x, strict=True)] for x in self.shapes
         ]
@@ -454,10 +476,16 @@ class SinGAN(LatentModel):
             seed: Seed of the noise.
         """
         y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-        grown = scipy.ndimage.binary_dilation(mask, x**2 + y**2 <= radius**2)
-        soft = scipy.ndimage.gaussian_filter(grown.astype("float32"), sigma=5.0, mode="nearest")
-        soft = (soft - soft.min()) / max(np.ptp(soft), 1e-6)
         image = self.inject(composite, first, seed)
+        if np.shape(mask) != image.shape[1:3]:
+            raise BadInput(
+                f"The mask has the size of the picture, {list(image.shape[1:3])}, not the shape "
+                f"{list(np.shape(mask))}."
+            )
+        grown = scipy.ndimage.binary_dilation(mask, x**2 + y**2 <= radius**2).astype("float32")
+        soft = scipy.ndimage.gaussian_filter(grown, sigma=5.0, mode="nearest")
+        # Where the grown mask has all pixels or none, nothing is soft.
+        soft = (soft - soft.min()) / np.ptp(soft) if np.ptp(grown) else grown
         return self.image + soft[..., None] * (image - self.image)
 
     def super_resolve(self, factor=4, seed=None):
@@ -467,6 +495,8 @@ class SinGAN(LatentModel):
             factor: Height and width of the result in units of the training image's, above 1.
             seed: Seed of the noise.
         """
+        if not factor > 1:
+            raise BadInput(f"The factor of an enlargement is above 1, such as 4, not {factor}.")
         image, finest = self.image.value, len(self.shapes) - 1
         rows, columns = (round(factor * side) for side in image.shape[1:3])
         times = max(round(3 * math.log2(factor)), 1)  # by 2^(1/3), about
@@ -483,14 +513,15 @@ class SinGAN(LatentModel):
 
         Args:
             frames: Number of frames.
-            first: Scales below this one rest.
+            first: Scales below this one rest; 0 where all move.
             beta: Smoothness of the walk, 0.8 to 0.95.
             seed: Seed of the noise.
         """
+        first = self.scale(first, "The noise can move from") if first else 0
         rest = self.fixed_latents()
         still = sum(map(math.prod, self.generator.noise_shapes(self.shapes[:first])))
         film = []
-        with drawing(seed):
+        with drawing(seed, frames):
             before, z = rest, 0.95 * rest + 0.05 * self.latents(1)
             for _ in range(frames):
                 change = beta * (z - before) + (1.0 - beta) * self.latents(1)
@@ -498,15 +529,17 @@ class SinGAN(LatentModel):
                 film.append(self(tf.concat([rest[:, :still], z[:, still:]], axis=1)))
         return self.bounded(tf.concat(film, axis=0))
 
-    def scale(self, first):
-        """Number of the scale that comes `first`, where a picture is injected; -1 is the finest."""
+    def scale(self, number, what="A picture can be injected at"):
+        """Number of a scale that is not the coarsest; -1 is the finest.
+
+        Args:
+            number: The one wanted.
+            what: Beginning of the message for another one.
+        """
         count = len(self.shapes)
-        if not (1 <= first < count or -count < first < 0):
-            raise BadInput(
-                f"A picture can be injected at scales 1 to {count - 1} (-1 is the finest), not "
-                f"{first}."
-            )
-        return first % count
+        if not (1 <= number < count or -count < number < 0):
+            raise BadInput(f"{what} scales 1 to {count - 1} (-1 is the finest), not {number}.")
+        return number % count
 
     def preview(self, batch):
         """The image, its reconstruction and seven samples at the scale of the last step."""

@@ -91,7 +91,8 @@ class SRGAN(TranslationModel):
         content: "vgg54" or "vgg22" for the distance in the features of that layer, "mse" for that
             of the pixels.
         feature_divisor: Features are divided by it, so that their distance is as large as the mean
-            squared error of pixels.
+            squared error of pixels: 12.75 for the weights of the VGG paper, which Keras publishes;
+            1 in public code for those of torchvision.
         vgg: Path of VGG19's weights, of Keras or torchvision; "" for the stand-in.
     """
 
@@ -129,7 +130,8 @@ class SRGAN(TranslationModel):
 
     def default_optimizers(self):
         def adam(fine):
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay([fine], [1e-4, 1e-5])
+            last = fine - 1  # update at the full rate
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay([last], [1e-4, 1e-5])
             return Adam(rate, beta_1=0.9)
 
         return {

@@ -375,7 +375,7 @@ def test_rates_of_one_who_compiles_or_goes_on_where_a_fade_begins(tmp_path):
     later = rates_of(model, 1)
     np.testing.assert_allclose(later, [[3e-3, 6e-3]], rtol=1e-5)
     np.testing.assert_array_equal(rates_of(again, 1), later)
-    again.now = 2
+    again.step.assign(2)
     again.compile({"generator": {"learning_rate": 5e-3}})
     np.testing.assert_allclose(rates_of(again, 1), [[3e-3, 5e-3]], rtol=1e-5)
 

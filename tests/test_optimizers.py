@@ -1,9 +1,11 @@
 """The optimizer and the schedule that papers share."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfgans.optimizers import Adam, HoldThenDecay, InTurn, InverseDecay
+from tfgans.optimizers import Adam, HoldThenDecay, InTurn, InverseDecay, RisingMomentumSGD
 
 STEPS = (0, 100, 150, 200, 1000)
 
@@ -47,3 +49,12 @@ def test_schedules_in_turn():
     for found in (schedule, InTurn.from_config(schedule.get_config())):
         rates = [float(found(step)) for step in (0, 5, 9, 10, 12, 13, 14, 30)]
         np.testing.assert_allclose(rates, [1, 1, 0.2, 2, 2, 1, 0, 0], atol=1e-6)
+
+
+def test_momentum_rises_from_nothing():
+    """0, 0.35, 0.7: velocities -0.2, -0.27, -0.389."""
+    w, optimizer = keras.Variable([1.0]), RisingMomentumSGD(0.1, 0.0, 0.7, rise_steps=2)
+    for wanted in (0.8, 0.53, 0.141):
+        optimizer.apply([tf.constant([2.0])], [w])
+        assert float(w.numpy()[0]) == pytest.approx(wanted, abs=1e-6)
+    assert len(optimizer.momentums) == 1

@@ -68,6 +68,11 @@ class RisingMomentumSGD(keras.optimizers.SGD):
         super().__init__(learning_rate, momentum=momentum, **kwargs)
         self.final_momentum, self.rise_steps = final_momentum, rise_steps
 
+    def build(self, variables):
+        super().build(variables)
+        if not self.momentums:  # Keras makes none for a momentum of 0
+            self.momentums = self.add_optimizer_variables(variables, "momentum")
+
     def update_step(self, gradient, variable, learning_rate):
         part = tf.minimum(tf.cast(self.iterations, "float32") / self.rise_steps, 1.0)
         momentum = self.momentum + part * (self.final_momentum - self.momentum)

@@ -162,3 +162,19 @@ def test_learning_rate_is_halved_down_to_a_floor():
     rates = [float(optimizer._learning_rate(100_000 * k)) for k in (1, 2, 3)]
     np.testing.assert_allclose(rates, [5e-5, 2.5e-5, 2e-5])
     assert (optimizer.beta_1, optimizer.beta_2) == (0.9, 0.999)
+
+
+def test_the_measure_is_that_of_the_whole_batch(two_replicas):
+    """Balances of 0.1 and -0.3 on two devices: |-0.1|, not the mean of 0.1 and 0.3."""
+    with two_replicas.scope():
+        model = small()
+        model.k.assign(0.5)
+
+        def step():
+            first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+            return model.move_balance(tf.constant(0.4), tf.where(first, 0.1, 0.5))
+
+        logs = two_replicas.run(tf.function(step))
+    measure = two_replicas.reduce("MEAN", logs["balance/measure"], axis=None)
+    assert float(measure) == pytest.approx(0.4 + 0.1)
+    assert model.k.numpy() == pytest.approx(0.5 - 0.001 * 0.1)

@@ -189,6 +189,12 @@ def test_truncation_has_the_law_of_redrawing(limit, deviation):
     assert np.abs(rows[1]).max() <= 0.1
 
 
+@pytest.mark.parametrize("limit", [30.0, np.inf])
+def test_a_limit_beyond_all_latents_changes_nothing(limit):
+    z = tf.constant([[-9.0, -6.0, -1.0, 0.0, 0.3, 6.0, 9.0]])
+    np.testing.assert_allclose(truncated(z, limit), z, rtol=1e-5)
+
+
 def test_statistics_are_taken_for_each_truncation():
     model = small()
     z, label = tf.random.normal([4, 6]), tf.one_hot([0, 1, 2, 0], 3)
@@ -419,7 +425,9 @@ def test_settings_that_do_not_fit():
     with pytest.raises(BadInput, match="truncation is above 0"):
         small().sample(2, truncation=-0.5)
     with pytest.raises(BadInput, match="at most 1: not 1.5"):
-        small(truncation_law="scaled").sample(1, truncation=1.5)
+        small(truncation_law="scaled", truncations=(0.5, 1.0)).sample(1, truncation=1.5)
+    with pytest.raises(BadInput, match="at most 1, and model.truncations has 2.0"):
+        small(truncation_law="scaled")
     with pytest.raises(BadInput, match="redrawn"):
         small(truncation_law="redraw")
     assert small(deep=True, latent_dim=7).sample(2, seed=0, truncation=0.3).shape == (2, 8, 8, 1)

@@ -197,3 +197,34 @@ def test_sizes_that_do_not_fit():
         small(image_shape=(16, 32, 1))
     with pytest.raises(BadInput, match="13x13 pixels or more, not 8x8"):
         small(image_shape=(8, 8, 1), generator_channels=(8, 8, 4))
+
+
+def test_the_start_of_the_reference():
+    """Kernels: U(-a, a) with a^2 = 12 / (fans of the convolution there); one slope a layer."""
+    model = CoGAN()
+    fans = {
+        (100, 16 * 1024): 16 * (100 + 1024),  # a kernel of 4x4
+        (3, 3, 512, 1024): 9 * (512 + 1024),
+        (3, 3, 256, 512): 9 * (256 + 512),
+        (3, 3, 128, 256): 9 * (128 + 256),
+        (6, 6, 1, 128): 36 * (1 + 128),
+        (5, 5, 1, 20): 25 * (1 + 20),
+        (5, 5, 20, 50): 25 * (20 + 50),
+        (800, 500): 16 * (50 + 500),  # a kernel of 4x4
+        (500, 1): 0.5 * (500 + 2),  # the difference of two outputs
+    }
+    slopes, biases = [], []
+    for w in (*model.generator.trainable_variables, *model.discriminator.trainable_variables):
+        values = w.numpy()
+        if w.name == "kernel":
+            wanted = (4.0 / fans[w.shape]) ** 0.5
+            assert values.std() == pytest.approx(wanted, rel=0.01 + 2.0 * values.size**-0.5)
+            assert np.abs(values).max() <= wanted * 3**0.5
+        else:
+            (biases if w.name == "bias" else slopes).append((w.shape, float(values.mean())))
+    assert {tuple(shape) for shape, _ in slopes} == {(1, 1, 1), (1,)} and len(slopes) == 5
+    assert {value for _, value in slopes} == {0.25}
+    started = {shape: pytest.approx(0.1) for shape in ((1,), (20,), (50,), (500,))}
+    for shape, value in biases[:-1]:
+        assert value == started[tuple(shape)]
+    assert biases[-1] == ((1,), 0.0) and len(biases) == 2 + 2 + 3

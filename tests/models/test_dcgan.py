@@ -37,6 +37,8 @@ def test_structure_of_the_paper(paper):
                 assert layer.strides == (2, 2) and layer.kernel_size == (5, 5)
             if isinstance(layer, keras.layers.LeakyReLU):
                 assert layer.negative_slope == pytest.approx(0.2)
+            if isinstance(layer, keras.layers.BatchNormalization):
+                assert (layer.momentum, layer.epsilon) == (0.9, 1e-8)
     shapes = [layer.output.shape[1:] for layer in paper.generator.layers if "re_lu" in layer.name]
     assert shapes == [(4, 4, 1024), (8, 8, 512), (16, 16, 256), (32, 32, 128)]
 

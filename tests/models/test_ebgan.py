@@ -17,7 +17,7 @@ def autoencode(image, rebuilt, score):
 
 CONTRACT = {
     "games": [
-        {"energy": "mean", "margin": 10.0},
+        {"energy": "mean", "margin": 3.0},
         {"energy": "sum", "margin": 10.0 * 16 * 16 * 3},
     ],
     "replace_score": autoencode,
@@ -30,7 +30,7 @@ CONTRACT = {
 def small(**settings):
     return EBGAN(**{
         "image_shape": (16, 16, 1), "latent_dim": 4, "width": 4, "discriminator_width": 4,
-        "energy": "mean", "margin": 10.0,
+        "energy": "sum", "margin": 10.0,
     } | settings)  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_pull_away_is_the_mean_over_pairs():
 def test_energy_of_each_image():
     """Errors of 0.5 and of 1 in all of 256 pixels: means 0.25 and 1, sums 64 and 256."""
     for energy, expected in (("mean", [0.25, 1.0]), ("sum", [64.0, 256.0])):
-        model = small(energy=energy)
+        model = small(energy=energy, margin=1.0)
         code = tf.random.normal([2, 3])
         model.discriminator = lambda image, training, code=code: (
             image + tf.reshape([0.5, -1.0], [2, 1, 1, 1]),
@@ -244,3 +244,19 @@ def test_one_more_stage_for_each_factor_of_two(shape, side):
 def test_an_unknown_energy_is_refused():
     with pytest.raises(BadInput, match="'mean'"):
         small(energy="maen")
+
+
+def test_a_margin_that_no_image_reaches_is_refused():
+    assert small(energy="mean", margin=3.9).margin == 3.9
+    for margin in (4.0, 20.0):
+        with pytest.raises(BadInput, match=f"at most 4.0, not above a margin of {margin}"):
+            small(energy="mean", margin=margin)
+
+
+def test_one_code_has_nothing_to_be_pulled_away_from():
+    code = tf.random.normal([1, 16])
+    with tf.GradientTape() as tape:
+        tape.watch(code)
+        found = small().pull_away(code)
+    assert float(found) == 0.0
+    np.testing.assert_array_equal(tape.gradient(found, code), 0.0)

@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput
+from tfgans.layers.dropout import Dropout
 from tfgans.models.gan import GAN
 from tfgans.optimizers import RisingMomentumSGD
 
@@ -126,3 +128,22 @@ def test_schedules():
         velocity = (0.5 + 0.2 * min(t / 4, 1)) * velocity - 0.1 * 2.0
         expected += velocity
         assert float(w.numpy()[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_mean_pixel_lies_between_black_and_white():
+    for mean in (0.0, 1.0):
+        with pytest.raises(BadInput, match=f"above 0 and below 1, not {mean}"):
+            small(mean_pixel=mean)
+
+
+def test_the_discriminator_sees_pixels_from_0_to_1_and_keeps_eight_of_ten():
+    network = small().discriminator
+    dropped = [layer for layer in network.layers if isinstance(layer, Dropout)]
+    assert [layer.rate for layer in dropped] == [0.2, 0.5, 0.5]
+    image = tf.random.uniform([512, 4, 4, 1], -1, 1)
+    pixels = keras.Model(network.input, dropped[0].output)
+    seen = tf.reshape(0.5 * image + 0.5, [512, 16])
+    np.testing.assert_allclose(pixels(image, training=False), seen, atol=1e-6)
+    with random.scope(0):
+        kept = pixels(image, training=True).numpy()
+    assert np.mean(kept > 0) == pytest.approx(0.8, abs=0.02)

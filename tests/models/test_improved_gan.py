@@ -300,3 +300,19 @@ def test_errors():
         small(feature_matching="square")
     with pytest.raises(BadInput, match="multiples of 8, not 33x33"):
         ImprovedGAN(image_shape=(33, 33, 1))
+
+
+def test_one_example_initializes_nothing():
+    model = small()
+    model.compile(run_eagerly=True)
+    with pytest.raises(BadInput, match="2 examples or more .* not 1"):
+        model.train_on_batch({"image": batch(1)})
+
+
+def test_the_discriminator_sees_images_with_noise():
+    network, image = small().discriminator, tf.zeros([512, 12, 12, 1])
+    seen = keras.Model(network.input, network.layers[2].input)  # of the first convolution
+    with random.scope(0):
+        noise = seen(image, training=True).numpy()
+    assert noise.std() == pytest.approx(0.2, abs=0.002)
+    np.testing.assert_array_equal(seen(image, training=False), image)

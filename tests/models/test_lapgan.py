@@ -180,3 +180,17 @@ def test_sizes():
     for shape in ((30, 32, 1), (16, 16, 1)):
         with pytest.raises(BadInput, match=f"not {shape[0]}x{shape[1]}"):
             small(image_shape=shape)
+
+
+def test_start_of_the_details_is_that_of_torch():
+    """Kernels and biases of U(-1, 1) / sqrt(fan-in)."""
+    model = LAPGAN()
+    for network in (*model.generators[:2], *model.discriminators[:2]):
+        kernels, biases = network.trainable_variables[::2], network.trainable_variables[1::2]
+        for kernel, bias in zip(kernels, biases, strict=True):
+            bound = np.prod(kernel.shape[:-1]) ** -0.5
+            assert kernel.numpy().std() == pytest.approx(bound / 3**0.5, rel=0.05), kernel.path
+            for w in (kernel, bias):
+                assert 0 < np.abs(w.numpy()).max() <= bound, w.path
+            if bias.shape[0] > 3:
+                assert bias.numpy().std() == pytest.approx(bound / 3**0.5, rel=0.25), bias.path

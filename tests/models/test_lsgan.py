@@ -2,6 +2,7 @@
 
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -117,6 +118,14 @@ def test_networks_of_the_paper():
     assert trainable[0] == 1024 * 49 * 256 + kernels + norms == 15_577_667
     kernels = 25 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512)
     assert trainable[1] == kernels + 2 * (128 + 256 + 512) + 49 * 512 + 64 + 1 == 4_332_545
+    norms = [
+        layer
+        for network in (model.generator, model.discriminator)
+        for layer in network.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert len(norms) == 7 + 3
+    assert {(layer.momentum, layer.epsilon) for layer in norms} == {(0.9, 1e-5)}
     assert model.discriminator.layers[-1].activation.__name__ == "linear"
     images = model.generator(np.zeros([1, 1024], "float32"))
     assert images.shape == (1, 112, 112, 3)

@@ -197,6 +197,7 @@ def test_optimizers():
     for optimizer in small().default_optimizers().values():
         assert type(optimizer) is keras.optimizers.RMSprop
         assert float(optimizer.learning_rate) == pytest.approx(2e-4) and optimizer.rho == 0.9
+        assert optimizer.epsilon == 1e-10  # of TensorFlow 1, under the root
 
 
 @pytest.mark.parametrize(

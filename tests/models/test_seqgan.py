@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfgans import callbacks, random
 from tfgans.data.tokens import Oracle, to_text
+from tfgans.errors import BadInput
 from tfgans.models import seqgan
 from tfgans.models.seqgan import ClippedAdam, RecurrentPolicy, SeqGAN
 
@@ -368,3 +369,8 @@ def test_policy_is_rebuilt_from_its_settings():
     policy = RecurrentPolicy(7, 3, 4, spread=0.5, dtype="float32")
     again = RecurrentPolicy.from_config(policy.get_config())
     assert (again.vocabulary_size, again.length, again.width, again.spread) == (7, 3, 4, 0.5)
+
+
+def test_a_period_is_at_least_1():
+    with pytest.raises(BadInput, match="model.generator_every .* 1 or more, not 0"):
+        small(generator_every=0)

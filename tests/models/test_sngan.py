@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import trainable
+from tiny import trainable, without_numbers
 
 from tfgans import random
 from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.layers.conditional_norm import ConditionalBatchNorm
 from tfgans.layers.spectral_norm import SpectralNorm
-from tfgans.models.sngan import SNGAN, build_discriminator
+from tfgans.models.sngan import SNGAN, build_discriminator, build_generator
 from tfgans.optimizers import HoldThenDecay
 
 CONTRACT = {
@@ -197,7 +197,10 @@ def test_learning_rates_end_together():
 
 
 def test_networks_for_cifar_10():
-    """The counts of the authors' networks without labels."""
+    """The counts of the authors' networks: with labels G's last normalization has none."""
+    with without_numbers():
+        labeled = build_generator((32, 32, 3), 128, (256,) * 4, 10)
+    assert trainable(labeled) == 4_304_387
     model = SNGAN()
     assert trainable(model.generator) == 4_304_387 - 6 * (2 * 10 - 2) * 256
     assert trainable(model.discriminator) == 1_055_104 - 10 * 128

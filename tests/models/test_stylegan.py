@@ -341,6 +341,45 @@ def test_moves_stages_and_rates():
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.0, 0.99, 1e-8)
 
 
+def rates_of(model, steps):
+    """The learning rates of both players in the next steps, [steps, 2]; a step moves nothing."""
+    seen = []
+
+    def train_step(data):
+        for optimizer in model.optimizers.values():
+            optimizer.iterations.assign_add(1)
+        seen.append([float(o.learning_rate) for o in model.optimizers.values()])
+        return {"term": tf.zeros([])}
+
+    model.train_step, model.run_eagerly = train_step, True
+    data = tf.data.Dataset.from_tensors({"image": tf.zeros([4, 16, 16, 2])}).repeat()
+    model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
+    return seen
+
+
+@pytest.mark.parametrize("stable, fade", [(1, 0), (0, 2)])
+def test_rates_where_stages_have_no_steps(stable, fade):
+    model = small(learning_rates=[1e-3, 3e-3], stable_steps=stable, fade_steps=fade)
+    model.compile()
+    rates = stable * [[1e-3, 1e-3]] + (4 - stable) * [[3e-3, 3e-3]]
+    np.testing.assert_allclose(rates_of(model, 4), rates, rtol=1e-5)
+
+
+def test_rates_of_one_who_compiles_or_goes_on_where_a_fade_begins(tmp_path):
+    """A rate given to compile() is that of the stage; a loaded one is that of the stage before."""
+    model = small(learning_rates=[1e-3, 3e-3])
+    model.compile({"generator": {"learning_rate": 2e-3}})
+    np.testing.assert_allclose(rates_of(model, 2), 2 * [[1e-3, 2e-3]], rtol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    later = rates_of(model, 1)
+    np.testing.assert_allclose(later, [[3e-3, 6e-3]], rtol=1e-5)
+    np.testing.assert_array_equal(rates_of(again, 1), later)
+    again.step.assign(2)
+    again.compile({"generator": {"learning_rate": 5e-3}})
+    np.testing.assert_allclose(rates_of(again, 1), [[3e-3, 5e-3]], rtol=1e-5)
+
+
 # Losses.
 
 

@@ -520,3 +520,9 @@ def test_recomputed_parts_change_the_memory_and_not_the_numbers(architecture):
     averaged = small(recompute_from=8, **settings)  # its averages are not trainable
     averaged.set_weights(model.get_weights())
     np.testing.assert_allclose(averaged.sample(2, seed=0), model.sample(2, seed=0), atol=1e-6)
+
+
+def test_a_period_is_at_least_1():
+    for word in ("r1_every", "path_length_every"):
+        with pytest.raises(BadInput, match=f"model.{word} .* 1 or more, not 0"):
+            small(path_length_weight=0.0, **{word: 0})

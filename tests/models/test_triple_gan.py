@@ -383,3 +383,9 @@ def test_what_does_not_fit_is_said():
         model.real_pairs(*batch())
     with pytest.raises(BadInput, match="model.classifier_every"):
         model.for_classifier(tf.zeros([5, 1]))
+
+
+def test_a_period_is_at_least_1():
+    for word in ("labeled_every", "classifier_every"):
+        with pytest.raises(BadInput, match=f"model.{word} .* 1 or more, not 0"):
+            small(**{word: 0})

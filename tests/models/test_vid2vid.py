@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import trainable, without_numbers
+from tiny import TESTS, trainable, without_numbers
 
 from tfgans import random
+from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.models.pix2pixhd import VGG_WEIGHTS
 from tfgans.models.vid2vid import (
@@ -37,6 +38,7 @@ CONTRACT = {
 def small(**settings):
     sizes = {"image_shape": (8, 8, 3), "num_labels": 3, "edges": False, "width": 4, "blocks": 1}
     sizes |= {"downs": 1, "d_width": 2, "halvings": 1, "judged_scales": 1, "time_scales": 1}
+    sizes |= {"scales": 1}
     sizes |= {"length": 5, "first_length": 5, "chunk": 3, "perceptual_weight": 0.0}
     model = Vid2Vid(**sizes | settings)
     model.compile(run_eagerly=True)
@@ -59,7 +61,7 @@ FRAME = clip()["video"][:, 0]
 def test_the_networks_of_the_paper():
     """365,391,366 weights for 36 channels, 702,486 of the small one, 2,776,769 for each D_V."""
     with without_numbers():
-        model = Vid2Vid(scales=2, time_scales=3)
+        model = Vid2Vid(time_scales=3)
         least = build_generator((16, 16), 3, 3, width=16, blocks=4, downs=2)
         front = build_foreground((16, 16), 3, 3, width=8, blocks=4, downs=2)
     assert trainable(model.generators[0]) == 365_391_366
@@ -315,7 +317,7 @@ def test_training_goes_on_from_the_models_own_frames(own_first):
 def test_films_grow_and_are_cut_into_moves():
     """12 generated frames, then 24, 48, 96; each chunk of 6 is a move of its own."""
     with without_numbers():
-        model = Vid2Vid(image_shape=(64, 64, 3), width=8, d_width=4)
+        model = Vid2Vid(image_shape=(64, 64, 3), scales=1, width=8, d_width=4)
     assert [model.stage_length(k) for k in range(4)] == [14, 26, 50, 98]
     assert model.stage_steps == 3 * (14_875,)
     assert model.chunks(14) == [(2, 8), (8, 14)]
@@ -332,6 +334,23 @@ def test_films_grow_and_are_cut_into_moves():
     assert float(rates["discriminators_of_films_1"](later)) == pytest.approx(1e-4)
     adam = model.default_optimizers()["generator"]
     assert (adam.beta_1, adam.beta_2) == (0.5, 0.999)
+
+
+@pytest.mark.parametrize("settings, steps", [({}, 133_875), ({"scales": 3}, 208_250)])
+def test_each_finer_scale_has_half_the_rate(settings, steps):
+    """512 wide at 2e-4, 1024 at 1e-4, 2048 at 5e-5: alone in the first stage, then all together."""
+    with without_numbers():
+        model = Vid2Vid(image_shape=(64, 128, 3), width=8, d_width=4, **settings)
+    optimizers = model.default_optimizers()
+    rates = [optimizers["generator"], *(optimizers[f"joint_{k}"] for k in range(1, model.scales))]
+    rates = [float(optimizer._learning_rate(0)) for optimizer in rates]
+    np.testing.assert_allclose(rates, [2e-4, 1e-4, 5e-5][: model.scales])
+    alone = [float(optimizers[f"finer_{k}"].learning_rate) for k in range(1, model.scales)]
+    np.testing.assert_allclose(alone, rates[1:])
+    assert sum(model.stage_steps) + model.growth_steps == steps
+    config = Config.load("vid2vid")
+    said = f"train.steps={steps}" in (TESTS.parent / "configs/vid2vid.yaml").read_text()
+    assert said if settings else config.train.steps == steps and not config.model
 
 
 def numbers(network):

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfgans import random
+from tfgans.errors import BadInput
 from tfgans.models.wgan import WGAN
 
 
@@ -181,3 +182,8 @@ def test_latents_are_normal():
     with random.scope(0):
         z = model.latents(4096).numpy()
     assert z.std() == pytest.approx(1.0, abs=0.02) and np.abs(z).max() > 3
+
+
+def test_a_period_is_at_least_1():
+    with pytest.raises(BadInput, match="model.long_every .* 1 or more, not 0"):
+        small(long_every=0)

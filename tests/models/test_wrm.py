@@ -180,6 +180,9 @@ def test_probabilities_of_classes():
 def test_images_that_are_too_small():
     with pytest.raises(BadInput, match="at least 27x27 pixels, not 26x27"):
         small(image_shape=(26, 27, 1))
+    for classes in (0, 1):
+        with pytest.raises(BadInput, match=f"num_classes = 2 or more, not {classes}"):
+            small(num_classes=classes)
 
 
 def test_tools_say_that_it_makes_no_new_images(run, tmp_path):

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgans.errors import BadInput
 from tfgans.layers.pixel_shuffle import ICNR
 
 
@@ -95,7 +96,15 @@ def initialize(network, x):
     Args:
         network: A Keras model that is one chain of layers.
         x: Its input, the batch that they initialize themselves from, [N, ...].
+
+    Raises:
+        BadInput: One example alone has no deviation.
     """
+    if x.shape[0] < 2:
+        raise BadInput(
+            "The first batch also initializes the weights, by its deviations: 2 examples or more "
+            f"on each device are needed, not {x.shape[0]}. Change data.batch_size."
+        )
     for layer in network.layers[1:]:
         if hasattr(layer, "initialize"):
             layer.initialize(x)

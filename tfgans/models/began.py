@@ -19,6 +19,7 @@ Reference: carpedm20/BEGAN-tensorflow.
 import keras
 import tensorflow as tf
 
+from tfgans.layers.conditional_norm import mean_over_replicas
 from tfgans.layers.resampled_conv import UpConv2D
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
@@ -122,10 +123,8 @@ class BEGAN(LatentModel):
 
     def move_balance(self, real_error, fake_error):
         """Moves k by gamma * `real_error` - `fake_error`; returns it and the measure M."""
-        balance = self.gamma * real_error - fake_error
-        # Two assignments: the first one is averaged over the replicas, and only then clipped.
-        self.k.assign(self.k + self.k_rate * balance)
-        self.k.assign(tf.clip_by_value(self.k, 0.0, 1.0))
+        balance = mean_over_replicas(self.gamma * real_error - fake_error)
+        self.k.assign(tf.clip_by_value(self.k + self.k_rate * balance, 0.0, 1.0))
         return {"balance/k": self.k + 0.0, "balance/measure": real_error + tf.abs(balance)}
 
     def train_step(self, data):

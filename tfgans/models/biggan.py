@@ -222,8 +222,9 @@ def truncated(z, limit):
     """
     limit = tf.reshape(tf.cast(limit, "float32"), [-1, 1])
     below = normal_share(-limit)
-    share = below + normal_share(z) * (1.0 - 2.0 * below)
-    return tf.clip_by_value(tf.math.ndtri(share), -limit, limit)
+    # float32 holds small shares far better than those next to 1: the left half, mirrored.
+    share = below + normal_share(-tf.abs(z)) * (1.0 - 2.0 * below)
+    return tf.sign(z) * tf.minimum(-tf.math.ndtri(share), limit)
 
 
 def normal_share(x):
@@ -294,7 +295,7 @@ class BigGAN(LatentModel):
         truncation_law: "redrawn": truncation t is the limit of z. "scaled": z with the limit 2 is
             multiplied by t, up to 1, as the published modules have it.
         truncations: Values of t for which the averaged generator has standing statistics, in
-            ascending order; the last one stands for no truncation.
+            ascending order, with "scaled" up to 1; the last one stands for no truncation.
         standing_batches: Batches of 64 images in each of these statistics.
         wide_rgb: The last convolution of G has as many outputs as inputs, as in the published
             modules of BigGAN-deep; the first ones are the image.
@@ -335,6 +336,11 @@ class BigGAN(LatentModel):
         if truncation_law not in ("redrawn", "scaled"):
             raise BadInput(
                 nearest("truncation_law of BigGAN", str(truncation_law), ["redrawn", "scaled"])
+            )
+        if truncation_law == "scaled" and max(truncations) > 1.0:
+            raise BadInput(
+                "With the law 'scaled' a truncation is at most 1, and model.truncations has "
+                f"{max(truncations)}: set it, for example to [0.5, 1.0]."
             )
         self.ema_decay, self.truncation_law = ema_decay, truncation_law
         self.truncations, self.standing_batches = truncations, standing_batches

@@ -9,8 +9,9 @@ domain belongs to a picture of the other. D's share their last layers.
 
 Differs from the paper: networks and settings are those of the authors' PyTorch code for 28x28
 digits and their edges; the paper's have maxout. D's two outputs with softmax are one score here,
-their difference. Other sizes have more or fewer of the middle layers, and another kernel in the
-last one. The classifier for domain adaptation is not built.
+their difference, whose weights start in a uniform distribution of the same variance. Other sizes
+have more or fewer of the middle layers, and another kernel in the last one. The classifier for
+domain adaptation is not built.
 
 Reference: mingyuliutw/CoGAN (cogan_pytorch/src/net_cogan_mnistedge.py).
 """
@@ -26,11 +27,23 @@ from tfgans.optimizers import Adam
 DOMAINS = ("a", "b")
 
 
+def initializer(area, inputs, outputs):
+    """Glorot's uniform start with a gain of sqrt(2), of kernels of `area` pixels.
+
+    Dense layers are convolutions in the code, and start as these do.
+    """
+    bound = (12.0 / (area * (inputs + outputs))) ** 0.5
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+def bias():
+    return keras.initializers.Constant(0.1)
+
+
 def prelu(x):
-    """Leaky rectification with a learned slope for each channel."""
-    shared = [1, 2] if len(x.shape) == 4 else None
-    start = keras.initializers.Constant(0.25)
-    return keras.layers.PReLU(alpha_initializer=start, shared_axes=shared)(x)
+    """Leaky rectification with one learned slope."""
+    slope = keras.initializers.Constant(0.25)
+    return keras.layers.PReLU(slope, shared_axes=[*range(1, len(x.shape))])(x)
 
 
 def norm(x):
@@ -45,10 +58,12 @@ def build_generator(image_shape, latent_dim, widths):
     """
     z = keras.Input([latent_dim], name="z")
     first, *others = widths
-    x = keras.layers.Dense(16 * first, use_bias=False)(z)
+    start = initializer(16, latent_dim, first)
+    x = keras.layers.Dense(16 * first, use_bias=False, kernel_initializer=start)(z)
     x = prelu(norm(keras.layers.Reshape([4, 4, first])(x)))
     for width in others:
-        x = keras.layers.Conv2DTranspose(width, 3, 2, use_bias=False)(x)
+        start = initializer(9, x.shape[-1], width)
+        x = keras.layers.Conv2DTranspose(width, 3, 2, use_bias=False, kernel_initializer=start)(x)
         x = prelu(norm(keras.layers.Cropping2D(1)(x)))
     missing = image_shape[0] - x.shape[1]
     if missing < 0 or image_shape[0] != image_shape[1]:
@@ -58,7 +73,11 @@ def build_generator(image_shape, latent_dim, widths):
         )
 
     def look(domain):
-        y = keras.layers.Conv2DTranspose(image_shape[2], missing + 3, dtype="float32")(x)
+        colors, size = image_shape[2], missing + 3
+        start = initializer(size**2, x.shape[-1], colors)
+        y = keras.layers.Conv2DTranspose(
+            colors, size, kernel_initializer=start, bias_initializer=bias(), dtype="float32"
+        )(x)
         y = keras.layers.Cropping2D(1, dtype="float32")(y)
         y = keras.layers.Activation("sigmoid", dtype="float32")(y)
         return keras.layers.Rescaling(2.0, -1.0, dtype="float32", name=domain)(y)
@@ -69,17 +88,25 @@ def build_generator(image_shape, latent_dim, widths):
 def build_discriminator(image_shape, widths, dense_width):
     """An image of each domain -> a score [N, 1] for each; only the first layers are their own."""
     first, second = widths
-    middle, dense = keras.layers.Conv2D(second, 5), keras.layers.Dense(dense_width)
-    slope = keras.layers.PReLU(keras.initializers.Constant(0.25))
-    last = keras.layers.Dense(1, dtype="float32")
-    images, scores = [], []
+
+    def conv(inputs, filters):
+        start = initializer(25, inputs, filters)
+        return keras.layers.Conv2D(filters, 5, kernel_initializer=start, bias_initializer=bias())
+
+    middle, images, maps = conv(first, second), [], []
     for domain in DOMAINS:
         image = keras.Input(image_shape, name=domain)
         x = keras.layers.Rescaling(0.5, 0.5)(image)
-        x = keras.layers.MaxPooling2D(2)(keras.layers.Conv2D(first, 5)(x))  # of this domain
-        x = keras.layers.MaxPooling2D(2)(middle(x))
-        scores.append(last(slope(dense(keras.layers.Flatten()(x)))))
+        x = keras.layers.MaxPooling2D(2)(conv(image_shape[2], first)(x))  # of this domain
+        maps.append(keras.layers.MaxPooling2D(2)(middle(x)))
         images.append(image)
+    start = initializer(maps[0].shape[1] * maps[0].shape[2], second, dense_width)
+    dense = keras.layers.Dense(dense_width, kernel_initializer=start, bias_initializer=bias())
+    slope = keras.layers.PReLU(keras.initializers.Constant(0.25), shared_axes=[1])
+    # The difference of two outputs has twice the variance of one; their biases cancel.
+    start = initializer(0.5, dense_width, 2)
+    last = keras.layers.Dense(1, kernel_initializer=start, dtype="float32")
+    scores = [last(slope(dense(keras.layers.Flatten()(x)))) for x in maps]
     return keras.Model(images, scores, name="discriminator")
 
 

@@ -10,8 +10,8 @@ batch apart (eq. 4), against mode collapse. As an autoencoder, D can be trained 
 before the game begins (`pretrain_steps`).
 
 Differs from the paper: the error is squared, and summed or averaged over pixels (`energy`); the
-formula is a norm without a square. The published margins are meant for the sum; for the mean,
-margin and weight of the pull-away term are divided by height * width * channels. Not verified: the
+formula is a norm without a square. The published margins are meant for the sum; for the mean, give
+margin and weight of the pull-away term divided by height * width * channels. Not verified: the
 networks, margins and the weight 0.1. G is DCGAN's with kernels of 4. Taken from DCGAN, too, are the
 moments of Adam, the start of all weights, and batch normalization in D except at its two ends; real
 and generated images are normalized apart. The code of an image is D's last map before the decoder,
@@ -34,6 +34,7 @@ from tfgans.optimizers import Adam
 from tfgans.shapes import halvings
 
 PRETRAINING = 0  # the first stage
+LARGEST = 4.0  # squared error of a pixel
 ENERGIES = {"sum": tf.reduce_sum, "mean": tf.reduce_mean}
 
 
@@ -57,7 +58,8 @@ class EBGAN(LatentModel):
         width: Channels of G nearest to the image; they double away from it.
         discriminator_width: The same for the autoencoder.
         energy: "sum" or "mean" of the squared error over pixels and channels.
-        margin: Energy beyond which generated images teach D nothing, the paper's m, above 0.
+        margin: Energy beyond which generated images teach D nothing, the paper's m, above 0; for
+            the mean below 4, the largest one there is.
         pull_away_weight: Weight of the pull-away term; 0 for plain EBGAN.
         pretrain_steps: Steps of the first stage: D alone, on real images.
     """
@@ -77,6 +79,12 @@ class EBGAN(LatentModel):
         super().__init__(**kwargs)
         if energy not in ENERGIES:
             raise BadInput(nearest("energy of EBGAN", energy, ENERGIES))
+        if energy == "mean" and margin >= LARGEST:
+            raise BadInput(
+                f"The mean squared error of images in [-1, 1] is at most {LARGEST}, not above "
+                f"a margin of {margin}. A margin for the sum is divided by height * width * "
+                "channels: set model.margin, or model.energy=sum."
+            )
         self.image_shape, self.latent_dim = image_shape, latent_dim
         self.width, self.discriminator_width = width, discriminator_width
         self.energy, self.margin, self.pull_away_weight = energy, margin, pull_away_weight
@@ -97,12 +105,15 @@ class EBGAN(LatentModel):
         return ENERGIES[self.energy](tf.square(image - rebuilt), axis=[1, 2, 3]), code
 
     def pull_away(self, code):
-        """f_PT, eq. 4: the mean squared cosine of two different rows of a `code` [N, D]."""
+        """f_PT, eq. 4: the mean squared cosine of two different rows of a `code` [N, D].
+
+        One row alone has none: 0.
+        """
         n = code.shape[0]
         unit = tf.math.l2_normalize(code, axis=1)
         squares = tf.square(tf.matmul(unit, unit, transpose_b=True))  # [N, N]
         others = tf.linalg.set_diag(squares, tf.zeros([n]))  # j != i
-        return tf.reduce_sum(others) / (n * (n - 1))
+        return tf.reduce_sum(others) / max(n * (n - 1), 1)
 
     def pretraining_loss(self, real):
         energy, _ = self.judge(real)

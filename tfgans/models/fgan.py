@@ -123,25 +123,30 @@ class FGAN(LatentModel):
 
         return {"discriminator": adam(), "generator": adam()}
 
-    def discriminator_loss(self, real):
-        """Minus the bound on `real`: the negated sum of the terms estimates the divergence."""
-        fake = self.generator(self.latents(real.shape[0]), training=True)
-        real_v = self.discriminator(real, training=True)
-        fake_v = self.discriminator(fake, training=True)
+    def discriminator_loss(self, real_v, fake_v):
+        """Minus the bound: the negated sum of the terms estimates the divergence.
+
+        Args:
+            real_v: V of real images, [N, 1].
+            fake_v: V of generated ones.
+        """
         return {
             "real": -tf.reduce_mean(self.activation(real_v)),  # -E_P T(x)
             "fake": tf.reduce_mean(self.conjugate(fake_v)),  # E_Q f*(T(x))
         }
 
-    def generator_loss(self, n):
-        fake = self.generator(self.latents(n), training=True)
-        v = self.discriminator(fake, training=True)
+    def generator_loss(self, fake_v):
         if self.saturating:
-            return {"fake": -tf.reduce_mean(self.conjugate(v))}
-        return {"fake": -tf.reduce_mean(self.activation(v))}
+            return {"fake": -tf.reduce_mean(self.conjugate(fake_v))}
+        return {"fake": -tf.reduce_mean(self.activation(fake_v))}
 
-    def train_step(self, data):
+    def losses(self, real, z):
+        fake = self.generator(z, training=True)
+        real_v = self.discriminator(real, training=True)
+        fake_v = self.discriminator(fake, training=True)
+        d = self.discriminator_loss(real_v, fake_v)
+        return {"discriminator": d, "generator": self.generator_loss(fake_v)}
+
+    def train_step(self, data):  # Algorithm 1: one step of both from the same point
         real = data["image"]
-        d = self.update("discriminator", self.discriminator_loss, real)
-        g = self.update("generator", self.generator_loss, n=real.shape[0])
-        return d | g
+        return self.update_together(self.losses, real, self.latents(real.shape[0]))

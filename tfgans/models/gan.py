@@ -11,7 +11,8 @@ as the authors' code does and section 3 of the paper recommends; `saturating=Tru
 the paper's Algorithm 1. The discriminator's loss is the mean of its two cross entropies, half the
 paper's sum, as in the code. The players move one after the other (Algorithm 1); in the code both
 move at once. The learning rate has no floor; the code would reach its floor after three million
-updates. Images are [-1, 1] as everywhere in tfgans; inside they are [0, 1].
+updates. The generator starts with one gray, in the code with the mean digit. Images are [-1, 1] as
+everywhere in tfgans; inside they are [0, 1].
 
 Reference: goodfeli/adversarial.
 """
@@ -21,6 +22,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tfgans.errors import BadInput
 from tfgans.layers.dropout import Dropout
 from tfgans.layers.maxout import Maxout
 from tfgans.models.latent import LatentModel
@@ -70,7 +72,8 @@ class GAN(LatentModel):
         generator_width: Units of the generator's hidden layers.
         discriminator_width: Maxout units of the discriminator's hidden layers.
         pieces: Affine maps per maxout unit.
-        mean_pixel: Mean of the data in [0, 1]; the generator starts with this gray.
+        mean_pixel: Mean of the data, between black (0) and white (1); the generator starts with
+            this gray.
         saturating: Minimize log(1 - D(G(z))) instead of -log D(G(z)).
         epoch_steps: Updates per pass over the data, the unit of the momentum's schedule.
     """
@@ -90,6 +93,11 @@ class GAN(LatentModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if not 0.0 < mean_pixel < 1.0:
+            raise BadInput(
+                "model.mean_pixel is the mean of the data with black 0 and white 1: a number above "
+                f"0 and below 1, not {mean_pixel}."
+            )
         self.image_shape, self.latent_dim = image_shape, latent_dim
         self.generator_width, self.discriminator_width = generator_width, discriminator_width
         self.pieces, self.mean_pixel = pieces, mean_pixel

@@ -126,6 +126,16 @@ def need_classes(model, least=1):
         )
 
 
+def need_periods(model, *words):
+    """Raises BadInput where an argument of a model that means "once in so many" is below 1."""
+    for word in words:
+        if getattr(model, word) < 1:
+            raise BadInput(
+                f"model.{word} says that something comes once in so many: a whole number of 1 or "
+                f"more, not {getattr(model, word)}. To leave something out, set its weight to 0."
+            )
+
+
 def whole_batches(arrays, count, repeat, seed):
     """Arrays as a data set of shuffled batches, all of `count` examples.
 

@@ -39,13 +39,17 @@ def up(image):
     return tf.image.resize(image, [2 * image.shape[1], 2 * image.shape[2]])
 
 
-def initializer():
-    """Torch's default, U(-1, 1) / sqrt(fan-in)."""
-    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+def start(fan_in):
+    """Torch's default for kernels and biases, U(-1, 1) / sqrt(fan-in)."""
+    bound = fan_in**-0.5
+    return {
+        f"{word}_initializer": keras.initializers.RandomUniform(-bound, bound)
+        for word in ("kernel", "bias")
+    }
 
 
-def conv(filters, size, **kwargs):
-    return keras.layers.Conv2D(filters, size, kernel_initializer=initializer(), **kwargs)
+def conv(x, filters, size, **kwargs):
+    return keras.layers.Conv2D(filters, size, **start(size**2 * x.shape[-1]), **kwargs)(x)
 
 
 def dense(units, stddev, **kwargs):
@@ -75,9 +79,9 @@ def build_detail_generator(shape, width, name):
     """Noise [N, H, W, 1] and enlarged coarse images -> details, which have no bounds."""
     noise, coarse = keras.Input([*shape[:2], 1]), keras.Input(shape)
     x = keras.layers.Concatenate()([noise, coarse])
-    x = conv(width, 7, padding="same", activation="relu")(x)
-    x = conv(width, 7, padding="same", activation="relu")(x)
-    detail = conv(shape[2], 5, padding="same", dtype="float32")(x)
+    x = conv(x, width, 7, padding="same", activation="relu")
+    x = conv(x, width, 7, padding="same", activation="relu")
+    detail = conv(x, shape[2], 5, padding="same", dtype="float32")
     return keras.Model([noise, coarse], detail, name=name)
 
 
@@ -85,10 +89,10 @@ def build_detail_discriminator(shape, width, name):
     """Details and enlarged coarse images -> scores [N, 1], of their sum alone."""
     detail, coarse = keras.Input(shape), keras.Input(shape)
     x = keras.layers.Add()([detail, coarse])
-    x = conv(width, 5, activation="relu")(x)
-    x = conv(width, 5, strides=2, activation="relu")(x)
+    x = conv(x, width, 5, activation="relu")
+    x = conv(x, width, 5, strides=2, activation="relu")
     x = Dropout(0.5)(keras.layers.Flatten()(x))
-    score = keras.layers.Dense(1, kernel_initializer=initializer(), dtype="float32")(x)
+    score = keras.layers.Dense(1, **start(x.shape[-1]), dtype="float32")(x)
     return keras.Model([detail, coarse], score, name=name)
 
 

@@ -105,7 +105,7 @@ class LSGAN(LatentModel):
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.fake_target, self.real_target, self.wanted = fake_target, real_target, wanted
         self.generator = build_generator(image_shape, latent_dim, width)
-        self.discriminator = build_discriminator(image_shape, width, use_bias=True)
+        self.discriminator = build_discriminator(image_shape, width, use_bias=True, epsilon=1e-5)
 
     def default_optimizers(self):
         def adam():

@@ -11,9 +11,9 @@ pre-emphasized: high tones, which are weak in speech, count more.
 Differs from the paper: the settings are those of the authors' code. There the squared terms are not
 halved, to which the weight of L1 is tuned, and the reference of D's virtual batch normalization is
 the current batch of real pairs, with statistics of all rows of the live batch; `vbn="fixed"` is the
-paper's, a batch that stays. The generator is that of the code's best run: PReLU, with biases. D's
-convolutions have biases too, unlike in the code; the normalization takes them away again. Keras'
-RMSprop begins with a mean square of 0, that of the code with 1.
+paper's, a batch that stays. The networks are those of the code's best run: PReLU in G, and biases
+in both; those of D's convolutions are taken away again by the normalization. Keras' RMSprop begins
+with a mean square of 0, that of the code with 1.
 
 Reference: santi-pdp/segan.
 """
@@ -150,10 +150,10 @@ class SEGAN(BaseModel):
             self.discriminator = build_discriminator(length, widths)
 
     def default_optimizers(self):
-        return {
-            "discriminator": keras.optimizers.RMSprop(2e-4, rho=0.9),
-            "generator": keras.optimizers.RMSprop(2e-4, rho=0.9),
-        }
+        def rmsprop():
+            return keras.optimizers.RMSprop(2e-4, rho=0.9, epsilon=1e-10)  # that of TensorFlow 1
+
+        return {"discriminator": rmsprop(), "generator": rmsprop()}
 
     def latents(self, n):
         """Draws z ~ N(0, 1) for n windows, of the shape of the encoder's last result."""

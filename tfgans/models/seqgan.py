@@ -24,6 +24,7 @@ import tensorflow as tf
 from tfgans import random
 from tfgans.data.tokens import Oracle, to_text
 from tfgans.layers.dropout import Dropout
+from tfgans.models.inputs import need_periods
 from tfgans.models.latent import LatentModel
 from tfgans.optimizers import Adam
 
@@ -246,6 +247,7 @@ class SeqGAN(LatentModel):
         self.mle_steps, self.discriminator_steps = mle_steps, discriminator_steps
         self.generator_every, self.rollouts = generator_every, rollouts
         self.rollout_rate, self.decay_weight = rollout_rate, decay_weight
+        need_periods(self, "generator_every")
         self.stage_steps = (mle_steps, discriminator_steps)
         self.generator = RecurrentPolicy(
             vocabulary_size, length, width, dtype="float32", name="generator"

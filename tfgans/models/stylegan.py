@@ -427,11 +427,13 @@ class StyleGAN(LatentModel):
         return self.learning_rates[min(resolution, len(self.learning_rates) - 1)]
 
     def stage_begins(self, stage):
-        factor = self.rate(stage) / self.rate(stage - 1)
+        # Stages without steps lie in between, where the steps of a fade are 0.
+        factor = self.rate(stage) / self.rate(self.stage_of(self.now - 1))
         for optimizer in self.optimizers.values():
             own = getattr(optimizer, "inner_optimizer", optimizer)  # inside of loss scaling
+            moved = int(own.iterations.numpy()) > 0  # a new optimizer begins with this stage's rate
             forget(own)
-            if factor != 1.0:
+            if moved and factor != 1.0:
                 own.learning_rate = own.learning_rate * factor
 
     def stage_shape(self, stage):

@@ -27,6 +27,7 @@ from tfgans.errors import BadInput
 from tfgans.layers.adaptive_augment import AdaptiveAugment
 from tfgans.layers.equalized import EqualizedDense
 from tfgans.layers.minibatch_stddev import MinibatchStdDev
+from tfgans.models.inputs import need_periods
 from tfgans.models.latent import LatentModel
 from tfgans.models.stylegan import (
     Network,
@@ -381,6 +382,7 @@ class StyleGAN2(LatentModel):
         self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
         self.augment, self.augment_target = augment, augment_target
         self.augment_kimg, self.recompute_from = augment_kimg, recompute_from
+        need_periods(self, "r1_every", "path_length_every")
         for word in (generator_architecture, discriminator_architecture):
             if word not in ("skip", "resnet", "orig"):
                 raise BadInput(f"An architecture is 'skip', 'resnet' or 'orig', not {word!r}.")

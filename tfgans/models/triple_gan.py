@@ -35,6 +35,7 @@ from tfgans.layers.gaussian_noise import GaussianNoise
 from tfgans.layers.weight_norm import WeightNorm, initialize
 from tfgans.models.cgan import with_label
 from tfgans.models.improved_gan import build_generator, initializer
+from tfgans.models.inputs import need_periods
 from tfgans.models.latent import LatentModel
 from tfgans.models.semi_gan import (
     build_dense_discriminator,
@@ -257,6 +258,7 @@ class TripleGAN(LatentModel):
         self.pretrain_balance_weight, self.weight_decay = pretrain_balance_weight, weight_decay
         self.average_rate = average_rate
         self.hold_steps, self.decay_steps = hold_steps, decay_steps
+        need_periods(self, "labeled_every", "classifier_every")
         # The first step also initializes C; generated images enter C's loss in the last stage.
         self.stage_steps = (1, max(pretrain_steps - 1, 0), generated_from)
         if architecture == "conv":

@@ -182,7 +182,7 @@ class Vid2Vid(BaseModel):
         width=128,
         blocks=9,
         downs=3,
-        scales=1,
+        scales=2,
         foreground=None,
         d_width=64,
         halvings=3,

@@ -24,6 +24,7 @@ import keras
 import tensorflow as tf
 
 from tfgans.models.dcgan import TORCH, build_discriminator, build_generator
+from tfgans.models.inputs import need_periods
 from tfgans.models.latent import LatentModel
 
 
@@ -60,6 +61,7 @@ class WGAN(LatentModel):
         self.image_shape, self.latent_dim, self.width = image_shape, latent_dim, width
         self.clip, self.n_critic, self.long_n_critic = clip, n_critic, long_n_critic
         self.long_rounds, self.long_every = long_rounds, long_every
+        need_periods(self, "long_every")
         # Torch's epsilon: features of a clipped critic vary as little as that.
         self.generator = build_generator(image_shape, latent_dim, width, **TORCH)
         self.discriminator = build_discriminator(image_shape, width, **TORCH)

@@ -22,6 +22,7 @@ import tensorflow as tf
 from tfgans import images
 from tfgans.errors import BadInput
 from tfgans.models.base import BaseModel
+from tfgans.models.inputs import need_classes
 from tfgans.optimizers import Adam
 
 SMALLEST = 27  # side: 14 after the first layer, 5 after the second, 1 after the third
@@ -98,6 +99,7 @@ class WRM(BaseModel):
     ):
         super().__init__(**kwargs)
         self.image_shape, self.num_classes, self.width = image_shape, num_classes, width
+        need_classes(self, least=2)
         self.epsilon, self.attack_steps, self.smoothing = epsilon, attack_steps, smoothing
         self.classifier = build_classifier(image_shape, num_classes, width)
 

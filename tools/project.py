@@ -31,8 +31,17 @@ def arguments():
     add("files", nargs="+", metavar="IMAGE", help="images; cropped and resized as in training")
     add("--method", choices=METHODS, default="projector")
     add("--steps", type=whole(1), help="number of steps (default: the paper's)")
-    add("--vgg", metavar="FILE", help="weights of VGG16; without it, distances compare pixels")
-    add("--lpips", metavar="FILE", help="weights of LPIPS for VGG16, for projector")
+    add(
+        "--vgg",
+        metavar="FILE",
+        help="weights of VGG16; without --vgg and --lpips, distances compare pixels",
+    )
+    add(
+        "--lpips",
+        metavar="FILE",
+        help="weights of LPIPS for VGG16, for projector (with one of the two, the other one may "
+        "stand in TFGANS_VGG16 or TFGANS_LPIPS)",
+    )
     add("--label", type=label, help="start from the mean w of this class (default: of all)")
     add("--use", choices=latents.USES, help="expression: person A, then B neutral and smiling")
     add("--mp4", action="store_true", help='MP4 instead of GIF: pip install "tfgans[video]"')
@@ -46,7 +55,7 @@ def main():
     if len(args.files) != count:
         raise BadInput(f"--use {args.use} takes {count} images, not {len(args.files)}.")
     method = METHODS[args.method]
-    features = method.features_of(args.vgg, args.lpips) if args.vgg else None
+    features = method.features_of(args.vgg, args.lpips) if args.vgg or args.lpips else None
     space = latents.Space(models.load(args.model), args.label)
     target = np.stack([read(path, space.model.image_shape) for path in args.files])
     out = pathlib.Path(args.out or f"samples/{pathlib.Path(args.model).stem}-{args.method}")

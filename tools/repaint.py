@@ -6,7 +6,7 @@
 An encoder that begins as the discriminator learns to name the latents of the generator's own
 images; gradient descent goes on from its answer. It writes <out>/inversion.png: the picture, the
 encoder's answer, the result; and with strokes <out>/repaint.png: the found image, the strokes, the
-edited image. <out>/encoder.keras is used again if it exists.
+edited image. <out>/encoder.keras, or encoder-LABEL.keras for a class, is used again if it exists.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import pathlib
 import _start  # noqa: F401
 import keras
 import numpy as np
-from PIL import Image
 
 from tfgans import images, latents, models
-from tfgans.data.single import read
+from tfgans.data.convert import prepare
+from tfgans.data.single import OneFile, existing, read
 from tfgans.errors import BadInput, as_typed, finite, label, run_tool, whole
 from tfgans.latents.inversion import Encoder, Inversion, Repaint
 
@@ -27,12 +27,10 @@ CHANGED = 0.1  # difference of a painted pixel in [-1, 1], in some channel
 
 def mask_of(path, painted, image):
     """Where something is painted, [1, H, W, 1]."""
-    with Image.open(path) as picture:
-        bands = picture.getbands()
-        alpha = picture.getchannel("A") if "A" in bands else None
-    if alpha is not None:
-        alpha = alpha.resize([image.shape[2], image.shape[1]])
-        mask = np.asarray(alpha)[None, :, :, None] > 127
+    source = OneFile(existing(path))
+    if source.shape[2] in (2, 4):  # cropped, turned and resized as the colors
+        alpha = prepare(source.read(0), source.value_range, (*image.shape[1:3], 4))[..., 3:]
+        mask = alpha[None] > 0
     else:
         mask = np.abs(painted - image).max(axis=3, keepdims=True) > CHANGED
     if not mask.any():
@@ -70,7 +68,8 @@ def main():
         mask = mask_of(args.strokes, painted, image)
     out = pathlib.Path(args.out or f"samples/{pathlib.Path(args.model).stem}-repaint")
     out.mkdir(parents=True, exist_ok=True)
-    encoder, file = Encoder(space, args.encoder_steps), out / "encoder.keras"
+    encoder = Encoder(space, args.encoder_steps)
+    file = out / ("encoder.keras" if space.label is None else f"encoder-{space.label}.keras")
     if file.exists():
         encoder.network.set_weights(keras.saving.load_model(file, compile=False).get_weights())
     else:

@@ -3,7 +3,7 @@
 Looping animations (GIF, or --mp4):
   z           great circles between the latents of seeds (default)
   w           straight lines between their w
-  smooth      smoothed noise, as in ProGAN's videos
+  smooth      noise that is smoothed over a second, as in ProGAN's videos
 Other animation:
   training    the sample grids of a run, from the first to the last
 Tables:
@@ -60,7 +60,9 @@ def main():
         walks = []
         for k in range(args.columns):
             seeds = [seed + k * (max(args.seeds) + 1) for seed in args.seeds]
-            ws = latents.walk(space, seeds, args.frames, args.kind, args.truncation)
+            ws = latents.walk(
+                space, seeds, args.frames, args.kind, args.truncation, smoothing=args.rate
+            )
             walks.append(space.images(ws))
         made = np.concatenate(walks, axis=2)
     ending = "png" if args.kind in TABLES else "mp4" if args.mp4 else "gif"

@@ -7,10 +7,13 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny import KEYS, TESTS, assert_same_use, contract, fit, inputs, samples, state, use
 
-from tfgans import random, training
+from tfgans import latents, random, training
 from tfgans.digests import variables_of
+from tfgans.errors import BadInput
+from tfgans.latents import sefa
 from tfgans.models import MODELS, get
 
 ROOT = TESTS.parent
@@ -124,6 +127,48 @@ def test_sampling_or_serving(trained):
     assert not np.array_equal(model.sample(2), model.sample(2))
     one = [model.length] if model.data_kind == "tokens" else model.image_shape
     assert first.shape == (4, *(clip_shape(model) if model.makes == "video" else one))
+
+
+def test_sefa_reads_all_first_operations_on_z(trained, monkeypatch):
+    """A holds the slopes in z of the dense layers whose input is linear in z; lengths aside."""
+    model = trained.model
+    try:
+        space = latents.Space(model, 0 if model.label_dim else None)
+    except BadInput:  # a translator, texts, a condition
+        return
+    if space.has_styles or not isinstance(space.generator, keras.Model):
+        return  # it reads w, or its own file says where z enters
+    seen, call = [], keras.layers.Dense.call
+
+    def watched(layer, x, *args, **kwargs):
+        seen.append((x, tf.convert_to_tensor(layer.kernel)))
+        return call(layer, x, *args, **kwargs)
+
+    def slopes(z):
+        """The change of each input for a step in each number of z, [latent_dim, inputs]."""
+        seen.clear()
+        space.synthesize(tf.concat([z, z + tf.eye(model.latent_dim)], axis=0)[:, None])
+        rows = [x.numpy()[-1 - model.latent_dim :] for x, _ in seen]
+        return [x[1:] - x[:1] for x in rows]
+
+    monkeypatch.setattr(keras.layers.Dense, "call", watched)
+    z = tf.random.stateless_normal([1, model.latent_dim], [0, 0])
+    rows = [
+        (there @ kernel.numpy()).T
+        for here, there, (_, kernel) in zip(slopes(z), slopes(-z), seen, strict=True)
+        if there.any() and np.allclose(here, there, atol=1e-3 * np.abs(there).max())
+    ]
+    try:
+        found = sefa.first_weights(space, [0])
+    except BadInput:  # convolutions on z
+        assert not rows
+        return
+    found, wanted = (unit_rows(a) for a in (found, np.concatenate(rows)))
+    np.testing.assert_allclose(found.T @ found, wanted.T @ wanted, rtol=1e-3, atol=1e-3)
+
+
+def unit_rows(a):
+    return a / np.linalg.norm(a, axis=1, keepdims=True)
 
 
 def clip_shape(model):

@@ -8,7 +8,7 @@ from tfgans import latents
 from tfgans.errors import BadInput
 from tfgans.latents import attributes, find, ganspace, interfacegan, sefa, tlgan
 from tfgans.layers.conditional_norm import LinearConditionalNorm
-from tfgans.models import ProGAN
+from tfgans.models import ACGAN, SAGAN, ProGAN
 
 
 def unit(rng, d):
@@ -228,6 +228,35 @@ def test_sefa_of_other_generators(model_of):
     np.testing.assert_array_equal(weights, progan.generator_ema.dense.kernel.numpy().T)
     dcgan = model_of("dcgan")
     assert sefa.first_weights(latents.Space(dcgan), [0]).shape[1] == 6
+
+
+def test_sefa_takes_the_rows_of_z_of_the_first_matrix():
+    """Not those of the label before it, nor the vector of its spectral normalization."""
+    sizes = {"image_shape": (16, 16, 1), "latent_dim": 4, "num_classes": 3}
+    acgan = ACGAN(
+        **sizes,
+        architecture="cifar",
+        dense_width=5,
+        generator_channels=(4, 4),
+        discriminator_channels=(4, 4),
+    )
+    sagan = SAGAN(
+        **sizes, generator_channels=(8, 8, 8), discriminator_channels=(4, 8, 8), attention=8
+    )
+    for model, first in ((acgan, 3), (sagan, 0)):
+        (kernel,) = (
+            w.numpy()
+            for w in model.sampling_generator.weights
+            if w.name == "kernel" and len(w.shape) == 2
+        )
+        found = sefa.first_weights(latents.Space(model, 0), [0])
+        np.testing.assert_array_equal(found, kernel[first:].T)
+
+
+def test_a_layer_of_torgb_alone_has_no_directions(space):
+    with pytest.raises(BadInput, match="layer 5 holds ToRGB alone.*give a layer of 0-4"):
+        find.from_weights(space, [5], 2)
+    assert len(find.from_weights(space, [4, 5], 2)) == 2
 
 
 def test_sefa_of_stylegan(model_of):

@@ -341,6 +341,12 @@ def test_project_writes_everything_and_goes_on(run, small, tmp_path, capsys):
         run("project", *args, "--use", "expression")
 
 
+def test_weights_of_lpips_alone_are_not_left_out_in_silence(run, monkeypatch):
+    monkeypatch.delenv("TFGANS_VGG16", raising=False)
+    with pytest.raises(BadInput, match="vgg16-397923af.pth"):
+        run("project", "small.keras", "0.png", "--lpips", "vgg.pth")
+
+
 @pytest.mark.thorough
 def test_ctrl_c_loses_no_step_of_a_projection(small, tmp_path):
     """A real process is interrupted between two regular saves; the same command then resumes."""

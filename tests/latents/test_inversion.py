@@ -1,5 +1,8 @@
 """Inversion from an encoder that begins as D, and repainting."""
 
+import pathlib
+import runpy
+
 import keras
 import numpy as np
 import pytest
@@ -7,9 +10,12 @@ import tensorflow as tf
 from PIL import Image
 
 from tfgans import images, latents
+from tfgans.data.single import read
 from tfgans.errors import BadInput
 from tfgans.latents.inversion import Encoder, Inversion, Repaint, score, trunk_of
 from tfgans.models import DCGAN, SAGAN, SNGAN, StyleGAN2
+
+TOOLS = pathlib.Path(__file__).parents[2] / "tools"
 
 
 def dcgan():
@@ -172,6 +178,42 @@ def tiles(path):
     with Image.open(path) as file:
         grid = np.asarray(file.convert("L"), "float32")
     return np.stack(np.split(grid, grid.shape[1] // grid.shape[0], axis=1))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_mask_lies_on_the_strokes(turned, tmp_path):
+    """In a transparent picture that is not square, and in one that its EXIF turns."""
+    paint, exif = np.zeros([16, 16 if turned else 32, 4], "uint8"), Image.Exif()
+    if turned:
+        paint[:4] = 255, 0, 0, 255
+        exif[0x0112] = 6
+    else:
+        paint[4:12, 10:22] = 255, 0, 0, 255
+    Image.fromarray(paint).save(tmp_path / "strokes.png", exif=exif)
+    painted = read(tmp_path / "strokes.png", (16, 16, 3))[None]
+    mask = runpy.run_path(str(TOOLS / "repaint.py"))["mask_of"](
+        tmp_path / "strokes.png", painted, painted
+    )
+    np.testing.assert_array_equal(mask[..., 0], painted[..., 1] < 0)  # the rest is white
+    assert 0 < mask.sum() < 256
+
+
+@pytest.mark.thorough
+def test_each_class_has_an_encoder_of_its_own(tool, tmp_path):
+    model = SAGAN(
+        image_shape=(16, 16, 1),
+        latent_dim=4,
+        num_classes=2,
+        generator_channels=(8, 8, 8),
+        discriminator_channels=(4, 8, 8),
+        attention=8,
+    )
+    model.save(tmp_path / "small.keras")
+    images.save_grid(np.zeros([1, 16, 16, 1], "float32"), tmp_path / "picture.png", 1)
+    for k in (0, 1):
+        words = ("--label", k, "--steps", 1, "--encoder-steps", 1)
+        done = tool(tmp_path, "repaint", "small.keras", "picture.png", *words)
+        assert done.returncode == 0 and "encoder, step 1 of 1" in done.stdout, done.stderr
 
 
 @pytest.mark.thorough

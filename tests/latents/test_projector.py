@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfgans import latents
 from tfgans.errors import BadInput
 from tfgans.latents import projector
-from tfgans.latents.perceptual import distance_to
+from tfgans.latents.perceptual import distance_to, shrink
 
 
 def test_schedules():
@@ -142,6 +142,19 @@ def test_images_of_a_batch_do_not_see_each_other(small, own_image):
     two = latents.Projector(small, both, steps=10).run()
     np.testing.assert_allclose(one.ws, two.ws[:1], atol=1e-3)
     assert np.abs(two.ws[0] - two.ws[1]).max() > 0.1
+
+
+def test_sides_that_are_no_multiples_of_256_are_averaged_too():
+    """As adaptive pooling: pixel k covers the pixels from floor(k n / m) to ceil((k + 1) n / m)."""
+    images = np.random.RandomState(0).rand(1, 384, 300, 1).astype("float32")
+    small = shrink(images).numpy()
+    assert small.shape == (1, 256, 200, 1)
+    for y, x in ((0, 0), (1, 1), (255, 199), (100, 7)):
+        rows = slice(y * 384 // 256, -(-(y + 1) * 384 // 256))
+        columns = slice(x * 300 // 200, -(-(x + 1) * 300 // 200))
+        assert small[0, y, x, 0] == pytest.approx(images[0, rows, columns].mean(), rel=1e-5)
+    same = images[:, :256]
+    assert shrink(same[:, :, :256]).shape == (1, 256, 256, 1)
 
 
 def test_features_see_at_most_256_pixels_and_are_reduced_as_asked():

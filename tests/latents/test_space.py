@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgans import latents
+from tfgans import latents, models
+from tfgans.config import Config
 from tfgans.errors import BadInput
 from tfgans.models import GAN, Pix2Pix, ProGAN, StyleGAN2
 
@@ -87,3 +88,6 @@ def test_other_generators_have_one_layer():
 def test_models_without_latents_are_refused():
     with pytest.raises(BadInput, match="Pix2Pix does not make images from latents"):
         latents.Space(Pix2Pix(image_shape=(16, 16, 3), width=4, patch_layers=1))
+    for name, message in (("stackgan", "needs a condition.*sample"), ("vgan", "makes a video")):
+        with pytest.raises(BadInput, match=message):
+            latents.Space(models.get(name)(**Config.load(name, "tiny").model))

@@ -33,6 +33,12 @@ def test_slerp_of_special_vectors():
     assert np.all(np.isfinite(latents.slerp(almost, 1.1 * almost, 0.5)))
 
 
+def test_opposite_vectors_are_seen_in_float32_too():
+    for a in np.random.RandomState(0).randn(50, 64).astype("float32"):
+        with pytest.raises(BadInput, match="opposite vectors"):
+            latents.slerp(a, np.float32(-1.3) * a, 0.5)
+
+
 def test_a_straight_line_leaves_the_shell():
     a, b = np.random.RandomState(0).randn(2, 400, 512)
     straight = np.linalg.norm(latents.lerp(a, b, 0.5), axis=1).mean()
@@ -76,6 +82,16 @@ def test_smooth_loop():
     for d in (5, 10, 20):
         correlation = np.mean(z * np.roll(z, d, axis=0))
         assert abs(correlation - np.exp(-(d**2) / 400)) < 0.05
+
+
+def test_the_tool_smooths_over_a_second(run, space, tmp_path, monkeypatch):
+    space.model.save(tmp_path / "small.keras")
+    seen = []
+    monkeypatch.setattr(
+        latents.walks, "smooth_loop", lambda *args: seen.append(args) or smooth_loop(*args)
+    )
+    run("walk", "small.keras", "smooth", "--seeds", 0, 1, "--frames", 4, "--rate", 6)
+    assert [smoothing for _, _, smoothing, _ in seen] == [6]
 
 
 def test_labels_go_straight_where_z_goes_round():

@@ -122,6 +122,14 @@ def test_outer_percents_are_left_out_ends_included():
     assert trimmed_mean(values) == pytest.approx(np.arange(9, 991).mean())
 
 
+def test_slerp_of_parallel_vectors_in_float32(rng):
+    """Their cosine may be rounded above 1."""
+    a = rng.normal(size=[200, 64]).astype("float32")
+    for t in (0.0, 0.5):
+        found = slerp(tf.constant(a), tf.constant(2 * a), tf.fill([200, 1], t))
+        np.testing.assert_allclose(found, tf.nn.l2_normalize(a, axis=1), atol=1e-3)
+
+
 def test_crop_and_shrink_of_faces():
     images = np.zeros([1, 1024, 1024, 1], "float32")
     images[:, 384:896, 256:768] = 1

@@ -96,7 +96,7 @@ class Spaces:
 
         def answer(folder, kind, seeds, frames, *rest):
             space, psi = self.given(**self.named(rest))
-            ws = latents.walk(space, seeds_of(seeds), frames, kind, psi)
+            ws = latents.walk(space, seeds_of(seeds), frames, kind, psi, smoothing=RATE)
             images.save_video(space.images(ws), path := folder / "walk.gif", RATE)
             return [path], f"{len(ws)} frames, {RATE} in a second."
 

@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from tfgans.features.pixel_pyramid import pixel_pyramid_l2
@@ -33,6 +34,20 @@ def distance_to(target, features=None, reduce=tf.reduce_sum):
 
 
 def shrink(images):
-    """Averages images of more than 256 pixels down by an integer factor."""
-    factor = max(images.shape[1:3]) // LARGEST
-    return tf.nn.avg_pool2d(images, factor, factor, "VALID") if factor > 1 else images
+    """Averages images whose larger side is above 256 down to 256 pixels, as NVIDIA's projector."""
+    largest = max(images.shape[1:3])
+    if largest <= LARGEST:
+        return images
+    rows, columns = (
+        mean_matrix(side, max(round(side * LARGEST / largest), 1)) for side in images.shape[1:3]
+    )
+    return tf.einsum("yh,xw,nhwc->nyxc", rows, columns, images)
+
+
+def mean_matrix(size, new_size):
+    """[new_size, size]: means of all pixels that a new pixel covers, those at its ends in full."""
+    matrix = np.zeros([new_size, size], "float32")
+    for k in range(new_size):
+        first, end = k * size // new_size, -((k + 1) * size // -new_size)
+        matrix[k, first:end] = 1.0 / (end - first)
+    return matrix

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgans import labels, random
-from tfgans.errors import BadInput
+from tfgans.errors import BadInput, command
 from tfgans.models.latent import LatentModel
 
 
@@ -15,7 +15,7 @@ class Space:
     other generator z takes the place of w: one layer, the identity as mapping, mean 0.
 
     Args:
-        model: A model that makes images from z.
+        model: A model that makes images from z, and from a class where it has classes.
         label: Class of all images, if the model has classes: its number or its name; or their label
             vector [num_classes].
             Without it seed i has the class i modulo the number of classes.
@@ -24,11 +24,25 @@ class Space:
         num_ws: Layers that have a w of their own.
         dims: Length of a code: {"z": latent_dim, "w": style_dim}.
         noise_shapes: [H, W, 1] of each noise image that `synthesize` takes.
+
+    Raises:
+        BadInput: The model makes something else, or needs a condition; or it has no such label.
     """
 
     def __init__(self, model, label=None):
         if model.data_kind == "tokens" or not isinstance(model, LatentModel):
             raise BadInput(f"{type(model).__name__} does not make images from latents.")
+        if model.makes != "image":
+            raise BadInput(
+                f"{type(model).__name__} makes a {model.makes}: a space belongs to a model of "
+                "images."
+            )
+        if model.condition_dim:
+            raise BadInput(
+                f"Each image of {type(model).__name__} needs a condition of its own, such as a "
+                "text: a space belongs to a model of latents alone, or with classes. "
+                f"`{command('sample')}` makes images of conditions."
+            )
         if isinstance(label, str):
             label = labels.number(model, label)
         if label is not None and np.ndim(label):

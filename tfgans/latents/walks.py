@@ -30,6 +30,7 @@ def slerp(a, b, t):
     Raises:
         BadInput: The vectors are opposite, so no unique great circle joins them.
     """
+    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")  # small angles need the digits
     lengths = np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
     angle = np.arccos(np.clip(np.sum(a * b, -1, keepdims=True) / lengths, -1.0, 1.0))
     if np.any(np.pi - angle < 1e-6):
@@ -86,7 +87,7 @@ def walk(space, seeds, frames, kind="z", truncation=None, smoothing=24):
             between the label vectors; "w": straight lines between the w; "smooth": `smooth_loop`
             in z.
         truncation: psi.
-        smoothing: Standard deviation of the window of "smooth", in frames.
+        smoothing: Standard deviation of the window of "smooth", in frames; ProGAN's is a second.
 
     Returns:
         ws [len(seeds) * frames, num_ws, D].

@@ -143,7 +143,7 @@ def slerp(a, b, t):
     a, b = tf.nn.l2_normalize(a, axis=1), tf.nn.l2_normalize(b, axis=1)
     cosine = tf.reduce_sum(a * b, axis=1, keepdims=True)
     aside = tf.nn.l2_normalize(b - cosine * a, axis=1)
-    angle = t * tf.acos(cosine)
+    angle = t * tf.acos(tf.clip_by_value(cosine, -1.0, 1.0))
     return tf.nn.l2_normalize(a * tf.cos(angle) + aside * tf.sin(angle), axis=1)
 
 

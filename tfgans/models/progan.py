@@ -395,6 +395,10 @@ class ProGAN(LatentModel):
         """Full-size images with the detail that the averaged generator has learned so far."""
         return self.generator_ema(z, label=self.one_hot(label))
 
+    def weights_on_z(self):
+        """The matrix of the first operation on z, [outputs, latent_dim], for SeFa."""
+        return self.generator_ema.dense.kernel.numpy()[: self.latent_dim].T
+
 
 def cross_entropy(label, guess):
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(label, guess))

@@ -41,6 +41,7 @@ from tfgans.models.biggan import (
     shared_embedding,
     take_statistics,
     trunk,
+    weights_on_z,
 )
 from tfgans.models.inputs import need_classes
 from tfgans.models.latent import LatentModel
@@ -337,6 +338,11 @@ class S3GAN(LatentModel):
                 yield self.inputs(self.latents(SETTLE_BATCH), self.random_label(SETTLE_BATCH))
 
         take_statistics(self, batches)
+
+    def weights_on_z(self):
+        """The matrix of all first operations on z, [outputs, latent_dim], for SeFa."""
+        chunk = self.latent_dim // len(self.generator_channels)
+        return weights_on_z(self.generator_ema, self.latent_dim, chunk)
 
     def condition_of(self, batch):
         """The labels of a batch, random ones where they are hidden."""

@@ -22,6 +22,7 @@ Reference: google/compare_gan (compare_gan/architectures/arch_ops.py, resnet_cif
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgans.layers.conditional_norm import LinearConditionalNorm
@@ -129,6 +130,16 @@ class SelfMod(LatentModel):
 
     def call(self, z):
         return self.generator([z, z], training=False)
+
+    def weights_on_z(self):
+        """The matrix of all first operations on z, [outputs, latent_dim], for SeFa.
+
+        These are the first layer, and the hidden layers of all networks that modulate.
+        """
+        layers = self.generator.layers
+        first = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+        first += [n.hidden_layer for n in layers if isinstance(n, LinearConditionalNorm)]
+        return np.concatenate([layer.kernel.numpy().T for layer in first])
 
     def preview(self, batch):
         """Rows of eight: samples; one in which z changes the gains and biases alone; the opposite.

@@ -205,7 +205,10 @@ def test_verdicts_need_three_ticks_and_are_said_once(capsys):
         monitor.on_tick(step, {"discriminator/real": -3.0, "discriminator/fake": 0.0})
     assert not capsys.readouterr().out  # a Wasserstein loss says nothing
     for step in range(3):
-        monitor.on_tick(step, winning)
+        monitor.on_tick(step, winning | {"generator/fake": 0.01})
+    assert not capsys.readouterr().out  # nor an f-divergence of 0
+    for step in range(3):
+        monitor.on_tick(step, winning | {"generator/fake": 5.0})
     assert WON in capsys.readouterr().out
 
 

@@ -63,6 +63,8 @@ class CollapseMonitor(OnTick):
             fake = np.asarray(self.model.outputs(self.examples))
         variety = mean_distance(fake) / self.real_distance if self.real_distance else 1.0
         losses = [logs.get(f"discriminator/{side}") for side in ("real", "fake")]
+        # Where a game has the value 0 at its end, as f-GAN's, the generator's loss is 0 then too.
+        even = abs(logs.get("generator/fake", 1.0)) < 0.1
         self.note(
             "alike", step, variety < 0.2,
             f"All samples look alike: they differ {variety:.1%} as much as real images do. "
@@ -70,7 +72,8 @@ class CollapseMonitor(OnTick):
             "learning rate of it, a larger batch, or more of the discriminator's penalty.",
         )  # fmt: skip
         self.note(
-            "won", step, None not in losses and all(0 <= loss < 0.01 for loss in losses),
+            "won", step,
+            None not in losses and all(0 <= loss < 0.01 for loss in losses) and not even,
             "The discriminator has won: it tells real from generated images without error, and "
             "the generator has little to learn from. Try a lower learning rate of the "
             "discriminator, a smaller one, or more of its penalty; with few data, augmentation.",

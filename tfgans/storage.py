@@ -189,7 +189,7 @@ def refuse_foreign(run, data=None):
 
     Args:
         run: Folder of the run, which may not exist.
-        data: Path of the data. What a run writes inside of them would become a part of them.
+        data: Path of the data. A run inside of them would add to them.
     """
     run = pathlib.Path(run)
     if run.exists() and not run.is_dir():

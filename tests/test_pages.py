@@ -178,10 +178,13 @@ def test_python_of_the_page_on_serving():
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         names = {}
-        (code,) = python_of("serving")
+        code, alone = python_of("serving")
         run(code, names, **{"localhost:8500": f"127.0.0.1:{port}", "timeout=10": "timeout=120"})
         names["channel"].close()
         server.stop(0)
     given = {name: value.astype("float32") for name, value in names["inputs"].items()}
     wanted = tfgans.models.load("stylegan2-fashion")(given.pop("z"), **given)
     np.testing.assert_allclose(names["images"], wanted, atol=1e-5)
+    run(alone, names, **{"saved_models/": f"{ROOT}/saved_models/"})
+    (images,) = names["made"].values()
+    assert images.shape == (4, 32, 32, 1)

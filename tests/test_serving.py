@@ -172,7 +172,7 @@ def test_versions_count_up_and_the_highest_is_loaded(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "saved_models/gan").iterdir()) == ["1", "2"]
     with pytest.raises(FileNotFoundError, match="Did you mean 'gan'"):
         models.load("gam")
-    with pytest.raises(FileNotFoundError, match="tfgans train dcgan-faces"):
+    with pytest.raises(FileNotFoundError, match="`tfgans train --list` names"):
         models.load("dcgan-faces")
 
 

@@ -18,7 +18,7 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from tfgans import config, digests, durable, hub, labels, legacy
+from tfgans import digests, durable, hub, labels, legacy
 from tfgans.errors import BadInput, command, nearest
 
 IN_USE = ".in-use"  # file of a run that names the process that trains
@@ -120,12 +120,10 @@ def find(name) -> pathlib.Path:
             return version
     known = {p.parent.parent.name for root in RELEASES for p in root.glob("*/*/model.keras")}
     there = " There is something at that path, of another kind." if path.exists() else ""
-    names = config.names()
-    make = f" To make one: {command('train')} {path.name}" if path.name in names else ""
     raise FileNotFoundError(
         f"No model at {path}: it is neither a run, nor a release, nor a .keras file.{there} "
         + nearest("release", str(name), known)
-        + make
+        + f" `{command('train')} --list` names what can be trained."
     )
 
 

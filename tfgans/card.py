@@ -7,12 +7,12 @@ classes are named: their arguments may hold keys.
 import inspect
 import pathlib
 import re
-import shlex
 import tempfile
 
 import yaml
 
 from tfgans import catalog, config, images, labels, metrics, models, use
+from tfgans.errors import quoted
 from tfgans.hub import ADDRESS
 from tfgans.models.latent import LatentModel
 from tfgans.models.translation import TranslationModel
@@ -99,7 +99,7 @@ def named(model, address) -> list:
     names = ", ".join(f"{k} {name}" for k, name in enumerate(model.label_names))
     told = f"The {model.label_kind} by their numbers: {names}."
     if "sample" in model.endpoints() and model.label_kind == "classes":
-        one = shlex.join(["tfgans", "sample", address, "--label", model.label_names[-1]])
+        one = quoted("tfgans", "sample", address, "--label", model.label_names[-1])
         told += f" One of them alone: `{one}`"
     return [told]
 

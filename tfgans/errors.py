@@ -38,10 +38,12 @@ def run_tool(main):
             stream.reconfigure(errors="backslashreplace")
     try:
         status = main()
-    except (FileExistsError, NotADirectoryError) as error:
-        status = f"{error.filename} is a file, and a folder is wanted there. Give another path."
     except (BadInput, OSError, FloatingPointError) as error:
         status = f"{type(error).__name__}: {error}"
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            path = pathlib.Path(error.filename)
+            file = next((p for p in [path, *path.parents] if p.is_file()), path)
+            status = f"{file} is a file, and a folder is wanted there. Give another path."
     except KeyboardInterrupt:
         status = "Stopped."
     if status:
@@ -52,22 +54,25 @@ def again() -> str:
     """The command that is running, to be pasted into a shell."""
     started, *words = sys.argv
     if started.startswith("tfgans "):  # the console command and its tool
-        return f"{started} {shlex.join(words)}"
-    return shlex.join(["python", started, *words])
+        return f"{started} {quoted(*words)}"
+    return quoted("python", started, *words)
 
 
-def quoted(path) -> str:
-    """A path for a shell, also where its name is not UTF-8."""
-    text = str(path)
+def quoted(*words) -> str:
+    """Words or paths as a shell reads them, also where a name is not UTF-8."""
+    return " ".join(map(_quoted, map(str, words)))
+
+
+def _quoted(word):
     try:
-        text.encode()
+        word.encode()
     except UnicodeEncodeError:  # the form of other bytes that bash and zsh read
         letters = [
             chr(byte) if byte < 127 and chr(byte) not in "\\'" else f"\\{byte:03o}"
-            for byte in os.fsencode(text)
+            for byte in os.fsencode(word)
         ]
         return f"$'{''.join(letters)}'"
-    return shlex.quote(text)
+    return shlex.quote(word)
 
 
 def command(name: str) -> str:

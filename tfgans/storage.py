@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import pathlib
-import shlex
 import shutil
 import socket
 import zipfile
@@ -19,7 +18,7 @@ import keras
 import tensorflow as tf
 
 from tfgans import digests, durable, hub, labels, legacy
-from tfgans.errors import BadInput, command, nearest
+from tfgans.errors import BadInput, command, nearest, quoted
 
 IN_USE = ".in-use"  # file of a run that names the process that trains
 FROZEN = "frozen"  # folder of a release: given networks that the model's uses need
@@ -105,7 +104,7 @@ def find(name) -> pathlib.Path:
         kind = "pickle" if path.suffix == ".pkl" else "file of PyTorch"
         raise BadInput(
             f"{path} is a {kind}: tfgans.pretrained.load({str(path)!r}) reads official ones, and "
-            f"`{command('convert')} {shlex.quote(str(path))}` makes a release of them."
+            f"`{command('convert')} {quoted(path)}` makes a release of them."
         )
     if (path / "snapshots").is_dir():
         if saved := snapshots(path):
@@ -215,23 +214,24 @@ def in_use(run):
         Refused: Another process trains in it. The message names it.
     """
     run = pathlib.Path(run)
-    with writing(run):
-        run.mkdir(parents=True, exist_ok=True)
-        file = (run / IN_USE).open("a+", encoding="utf-8")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise Refused(
-                f"Another training writes in {run}: {file.read().strip() or 'a process'}. Wait for "
-                "its end, or give another folder: --run FOLDER"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+    with contextlib.ExitStack() as opened:
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
+            # Without a buffer: what a full disk refuses is not written again when it is closed.
+            file = opened.enter_context((run / IN_USE).open("ab+", buffering=0))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().decode().strip() or "a process"
+                raise Refused(
+                    f"Another training writes in {run}: {holder}. Wait for its end, or give "
+                    "another folder: --run FOLDER"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         try:
             yield
         finally:

@@ -11,7 +11,6 @@ import inspect
 import math
 import pathlib
 import re
-import shlex
 from collections.abc import Callable
 
 import numpy as np
@@ -129,7 +128,7 @@ def command(model, name) -> str:
     else:
         words = ["use", name]  # lists all uses
     tool, *words = words
-    return f"{errors.command(tool)} {shlex.join(words)}"
+    return f"{errors.command(tool)} {errors.quoted(*words)}"
 
 
 def call(model, name, words: dict):

@@ -12,12 +12,11 @@ their own, --discriminator FILE.
 
 import argparse
 import pathlib
-import shlex
 
 import _start  # noqa: F401
 
 from tfgans import config, pretrained, storage, use
-from tfgans.errors import BadInput, as_typed, command, run_tool
+from tfgans.errors import BadInput, as_typed, command, quoted, run_tool
 
 
 def arguments():
@@ -55,7 +54,7 @@ def main():
     if args.run:
         start = pretrained.begin_run(model, args.run)
         words = [str(start), "--run", args.run]
-        print(f"  {command('train')} {shlex.join(words)} --data PATH")
+        print(f"  {command('train')} {quoted(*words)} --data PATH")
 
 
 if __name__ == "__main__":

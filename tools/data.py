@@ -14,7 +14,6 @@ python tools/data.py flow films/
 """
 
 import argparse
-import shlex
 import sys
 
 import _start  # noqa: F401
@@ -27,7 +26,7 @@ from tfgans.data.estimate_flow import write_flow
 from tfgans.data.pack import pack
 from tfgans.data.rewrite import rewrite
 from tfgans.data.source import printable
-from tfgans.errors import as_typed, command, finite, run_tool, whole
+from tfgans.errors import as_typed, command, finite, quoted, run_tool, whole
 
 
 def attempt(write, *args):
@@ -98,7 +97,7 @@ def main(argv=None) -> int:
         words = ",".join(f"{share:.4g}" for share in shares)
         print(
             f"{args.clusters} clusters, written to {args.out}. Train with\n"
-            f"--data {shlex.quote(args.out)} --set model.labels=all "
+            f"--data {quoted(args.out)} --set model.labels=all "
             f"--set model.num_classes={args.clusters} --set 'model.class_shares=[{words}]'"
         )
         return 0
@@ -108,7 +107,7 @@ def main(argv=None) -> int:
         return 0
     if args.command == "pack":
         count = attempt(pack, args.path, args.out, args.size, args.shards, args.value_range)
-        print(f"{count:,} images written to {args.out}. Train with --data {shlex.quote(args.out)}")
+        print(f"{count:,} images written to {args.out}. Train with --data {quoted(args.out)}")
         return 0
 
     findings = check(args.path, args.value_range, args.films)

@@ -7,13 +7,12 @@ Sequences of tokens are printed, one per line. See also `tools/mix.py` for mixed
 import argparse
 import inspect
 import pathlib
-import shlex
 
 import _start  # noqa: F401
 
 from tfgans import images, labels, models
 from tfgans.data.tokens import to_text
-from tfgans.errors import BadInput, as_typed, command, finite, label, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, command, finite, label, quoted, run_tool, seed, whole
 from tfgans.models.translation import TranslationModel
 from tfgans.previews import Video
 
@@ -43,7 +42,7 @@ def main():
 
     model = models.load(args.model)
     if "sample" not in model.endpoints() and not model.condition_dim:
-        kind, name = type(model).__name__, shlex.quote(args.model)
+        kind, name = type(model).__name__, quoted(args.model)
         if isinstance(model, TranslationModel):
             raise BadInput(f"{kind} makes images from images: {command('translate')} {name} PATH")
         raise BadInput(f"{kind} samples nothing; it is for this: {command('use')} {name}")
@@ -55,7 +54,7 @@ def main():
     if args.text and not hasattr(model, "condition_vectors"):
         raise BadInput(f"{type(model).__name__} has no --text: it reads no sentences.")
     if model.condition_dim and not args.text:
-        name = shlex.quote(args.model)
+        name = quoted(args.model)
         raise BadInput(
             f'{type(model).__name__} draws what a text says: add --text "a sentence". For '
             f"embeddings: {command('use')} {name} text_to_image condition=FILE.npy seed=0"

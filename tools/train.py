@@ -5,12 +5,11 @@ continues a stopped run.
 """
 
 import argparse
-import shlex
 
 import _start  # noqa: F401
 
 from tfgans import catalog, config, models, storage, training, use
-from tfgans.errors import BadInput, again, as_typed, command, run_tool
+from tfgans.errors import BadInput, again, as_typed, command, quoted, run_tool
 from tfgans.ops import machine
 from tfgans.strategy import STRATEGIES, is_chief
 
@@ -48,7 +47,7 @@ def main():
     if section:
         print(
             f"Running the {section} of {name}, a small setting. The full one: "
-            f"{command('train')} {shlex.quote(args.name)} --data PATH"
+            f"{command('train')} {quoted(args.name)} --data PATH"
         )
     else:
         print(f"Running {name} in full. For a small setting add --demo.")
@@ -65,12 +64,12 @@ def main():
         return 0
     model = models.load(run)
     folder = storage.release(model, name)
-    served = shlex.quote(f"saved_models/{name}:/models/{name}")
+    served = quoted(f"saved_models/{name}:/models/{name}")
     print(
         f"Pictures and curves: {run}. Exported: {folder}. To use it:\n"
         f"  {use.command(model, name)}\n"
         f'  docker run -p 8501:8501 -v "$PWD"/{served} '
-        f"-e MODEL_NAME={shlex.quote(name)} tensorflow/serving"
+        f"-e MODEL_NAME={quoted(name)} tensorflow/serving"
     )
     return 0
 

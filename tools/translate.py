@@ -34,7 +34,6 @@ a picture of all these, OUT-hidden.png.
 import argparse
 import itertools
 import pathlib
-import shlex
 import time
 
 import _start  # noqa: F401
@@ -49,7 +48,7 @@ from tfgans.data.images import prepared
 from tfgans.data.label_maps import read_maps
 from tfgans.data.paired import Half
 from tfgans.data.waves import BrokenSound, WaveFile, write_wave
-from tfgans.errors import BadInput, as_typed, command, nearest, run_tool, seed, whole
+from tfgans.errors import BadInput, as_typed, command, nearest, quoted, run_tool, seed, whole
 from tfgans.metrics import hidden
 
 SHOWN = 8  # rows of the picture of hidden details
@@ -153,7 +152,7 @@ def main():
         if "image" not in found:
             raise BadInput(
                 f"{endpoint} of {type(model).__name__} gives no images but {', '.join(found)}: "
-                f"{command('use')} {shlex.quote(args.model)} {endpoint} image=..."
+                f"{command('use')} {quoted(args.model)} {endpoint} image=..."
             )
         return found["image"].numpy()
 

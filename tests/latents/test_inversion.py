@@ -55,15 +55,19 @@ def test_the_trunk_begins_as_the_discriminator():
     np.testing.assert_array_equal(again, expected)
 
 
-def test_trunks_of_conditional_discriminators_take_the_image_alone():
-    model = SAGAN(
+def small_sagan(num_classes):
+    return SAGAN(
         image_shape=(16, 16, 1),
         latent_dim=4,
-        num_classes=3,
+        num_classes=num_classes,
         generator_channels=(8, 8, 8),
         discriminator_channels=(4, 8, 8),
         attention=8,
     )
+
+
+def test_trunks_of_conditional_discriminators_take_the_image_alone():
+    model = small_sagan(3)
     trunk = trunk_of(model)
     image, label = tf.random.normal([2, 16, 16, 1]), tf.one_hot([1, 1], 3)
     features = trunk(image, training=False)
@@ -200,14 +204,7 @@ def test_the_mask_lies_on_the_strokes(turned, tmp_path):
 
 @pytest.mark.thorough
 def test_each_class_has_an_encoder_of_its_own(tool, tmp_path):
-    model = SAGAN(
-        image_shape=(16, 16, 1),
-        latent_dim=4,
-        num_classes=2,
-        generator_channels=(8, 8, 8),
-        discriminator_channels=(4, 8, 8),
-        attention=8,
-    )
+    model = small_sagan(2)
     model.save(tmp_path / "small.keras")
     images.save_grid(np.zeros([1, 16, 16, 1], "float32"), tmp_path / "picture.png", 1)
     for k in (0, 1):

@@ -103,11 +103,9 @@ def test_advice_fits_the_error(tmp_path):
 def test_a_file_in_place_of_a_folder_is_one_line(tmp_path):
     (tmp_path / "README.md").write_text("mine")
 
-    def main():
-        (tmp_path / "README.md").mkdir(parents=True, exist_ok=True)
-
-    with pytest.raises(SystemExit, match=r"README.md is a file, and a folder is wanted there\."):
-        errors.run_tool(main)
+    for place in ("README.md", "README.md/samples/first"):
+        with pytest.raises(SystemExit, match=r"/README.md is a file, and a folder is wanted"):
+            errors.run_tool(lambda: (tmp_path / place).mkdir(parents=True, exist_ok=True))  # noqa: B023
 
 
 def test_what_is_no_model_gets_no_command_to_train_it(tmp_path):

@@ -47,6 +47,7 @@ KINDS = {
     "plain": "nothing compiled",
 }
 WHOLE = ("xla", "xla-first")
+COMPILING = ("gpu", *WHOLE)
 _traced = collections.Counter()  # how often `numbered` met a key
 
 
@@ -67,7 +68,7 @@ def kind() -> str:
 def describe() -> str:
     """One line: the choice, what overrules it, and where compiled code is kept, if much is."""
     line = f"Machine: {kind()} ({KINDS[kind()]}). TFGANS_MACHINE={'|'.join(KINDS)} overrules it."
-    return f"{line} {cache()}" if kind() in ("gpu", *WHOLE) else line
+    return f"{line} {cache()}" if kind() in COMPILING else line
 
 
 def cache() -> str:
@@ -117,7 +118,7 @@ def compiled(function, on_cpu=True):
         if is_whole():
             return function(*tensors)
         tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
-        here = "cpu" if is_exporting() and kind() in ("gpu", *WHOLE) else kind()
+        here = "cpu" if is_exporting() and kind() in COMPILING else kind()
         narrow = on_cpu and min(tensor.dtype.size for tensor in tensors) == 2
         return (by_xla if here == "gpu" or here == "cpu" and narrow else function)(*tensors)
 
@@ -189,10 +190,10 @@ def first_line(error) -> str:
 def for_many(function, calls):
     """A function of tensors that will be called so many times, with one shape.
 
-    Equals: function. Where a machine compiles more than a `cpu` does, from MANY calls, XLA compiles
-    it as a whole. A line says so; or that XLA cannot, and then it stays as it is.
+    Equals: function. With a kind in COMPILING, from MANY calls, XLA compiles it as a whole. A line
+    says so; or that XLA cannot, and then it stays as it is.
     """
-    if kind() not in ("gpu", *WHOLE) or calls < MANY:
+    if kind() not in COMPILING or calls < MANY:
         return function
     made = None
 

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny import tiny
 
+from tfgans import training
 from tfgans.data import at_exit
 
 SLOW = """
@@ -78,6 +81,25 @@ def test_a_process_ends_after_an_error_whose_traceback_is_garbage():
         [sys.executable, "-c", GARBAGE], capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0 and done.stdout.endswith("failed\n"), done.stderr
+
+
+def test_a_training_that_ends_well_frees_its_data_at_once(two_replicas):
+    """TensorFlow takes up to a minute to free data of several devices that have been read for long.
+
+    It took it later, in the midst of another training.
+    """
+    settings = tiny("gan")
+    source = training.resolve(settings)
+    with two_replicas.scope():
+        model = training.build(settings)
+    batches, seen = training.batches(two_replicas, model, source, settings), []
+
+    def look(batch, logs):
+        seen.append(model._iterator)
+
+    callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=look)]
+    model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False, callbacks=callbacks)
+    assert len(seen) == 2 and seen[0]() is seen[1]() is None
 
 
 @pytest.mark.thorough

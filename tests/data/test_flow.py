@@ -130,6 +130,16 @@ def test_missing_and_wrong_flow(films):
         open_films(films, Data())
 
 
+def test_the_flow_of_films_with_label_maps(tmp_path):
+    """It is that of the frames, not of the maps, and lies where a model of films finds it."""
+    for film in ("0", "1"):
+        write_film(tmp_path / "images" / film, SyntheticSquares((32, 32), 3).read(0, [0, 1, 2]))
+        write_film(tmp_path / "labels" / film, {"video": np.uint8([np.eye(32)] * 3)})
+    root, count = write_flow(tmp_path, 1)
+    assert root == tmp_path / "images" / "flow" and count == 4
+    assert open_films(tmp_path, Data(), maps=True).flow.root == root
+
+
 def test_the_sources_of_flow_are_said(tmp_path, capsys):
     list(batches(model(), SyntheticSquares((16, 16), 2), Data(batch_size=2), 0).take(1))
     assert capsys.readouterr().out.count("of synthetic is exact: it is drawn with them") == 1

@@ -6,7 +6,8 @@ exit `close` lets no more of them in and waits until the others are out.
 
 Another thread that never comes back is one that frees its own iterator: it waits for itself. Python
 collects garbage in any thread, and after an error the circle around a traceback can hold the
-iterator alone. So `hold` keeps the iterators of the latest trainings.
+iterator alone. So `hold` keeps the iterators of trainings that failed. It keeps no others: TensorFlow
+takes up to a minute to free one that feeds several devices and has worked for long.
 """
 
 import atexit
@@ -51,9 +52,8 @@ def close():
 
 
 def hold(iterator):
-    """Keeps the iterator of a training until two others have come."""
-    if not any(iterator is held for held in _held):
-        _held.append(iterator)
+    """Keeps the iterator of a training that failed until two others have come."""
+    _held.append(iterator)
 
 
 def call(function, signature: dict, *inputs) -> dict:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from tfgans import durable
 from tfgans.data.convert import to_float
 from tfgans.data.flow import FOLDER, write_flo
+from tfgans.data.layouts import two_folders
 from tfgans.data.settings import Data
 from tfgans.data.source import DataError
 from tfgans.data.video import open_films
@@ -41,7 +42,7 @@ def write_flow(path, steps) -> tuple:
     """Learns the flow of a set of films and writes it into the folder `flow` of the set.
 
     Args:
-        path: A set of films, see `video.py`.
+        path: A set of films, see `video.py`. Of films with label maps only the frames are read.
         steps: Steps of the training.
 
     Returns:
@@ -50,7 +51,8 @@ def write_flow(path, steps) -> tuple:
     Raises:
         DataError: There are no films, or they have a flow already.
     """
-    source = open_films(path, Data())
+    sides = two_folders(pathlib.Path(path).expanduser())
+    source = open_films(sides[1] if sides else path, Data())
     root = pathlib.Path(source.path) / FOLDER
     if root.exists():
         raise DataError(

@@ -11,6 +11,7 @@ import json
 import math
 import pathlib
 import shutil
+import weakref
 
 import keras
 import numpy as np
@@ -70,6 +71,7 @@ class Stepping(keras.Model):
         self._periods = set()  # every `due(every)` met so far
         self._was_split = False  # True once `train_step` has called `split`
         self._alone = not tf.distribute.has_strategy()
+        self._iterator = None  # a weak reference to the data of the latest step
         self._frozen = []  # networks from files, see `BaseModel.frozen`
         self.built = True  # the networks are built by the constructor
         # Keras saves and loads attributes in the order of their names, private ones last. This one
@@ -183,7 +185,7 @@ class Stepping(keras.Model):
         compiled, logs = {}, {}
 
         def train_function(iterator):
-            at_exit.hold(iterator)
+            self._iterator = weakref.ref(iterator)
             if self.now in itertools.accumulate(self.stage_steps):
                 self.stage_begins(self.stage)
             self.chosen = self.choice()
@@ -332,7 +334,12 @@ class Stepping(keras.Model):
             count = batch_size * self.batches_per_step
             x, y = inputs.whole_batches(data, count, repeat, self.seed), None
             more["shuffle"] = False
-        return super().fit(x, y, None, epochs, verbose, callbacks, **more)
+        try:
+            return super().fit(x, y, None, epochs, verbose, callbacks, **more)
+        except BaseException:
+            if self._iterator and (iterator := self._iterator()) is not None:
+                at_exit.hold(iterator)
+            raise
 
     def train_on_batch(self, x, y=None, **more):
         """Makes one training step on a batch: `batches_per_step` times as many examples.

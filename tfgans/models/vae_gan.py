@@ -152,7 +152,8 @@ class VAEGAN(LatentModel):
         }
 
     def default_optimizers(self):
-        return {player: keras.optimizers.RMSprop(3e-4, rho=0.9) for player in self.players()}
+        # Keras adds epsilon under the root, the authors' DeepPy adds 1e-8 to it.
+        return {p: keras.optimizers.RMSprop(3e-4, rho=0.9, epsilon=1e-16) for p in self.players()}
 
     def choice(self):
         """Which moves the guard skips, by D's costs in the step before."""

@@ -101,15 +101,16 @@ def over_all_replicas(moments):
 def three_steps(name, strategy, parts=1):
     """A tiny model after three steps, how far its weights moved, and its logs.
 
-    Adam divides a gradient by its own size: where that is the noise of rounding, it makes a whole
-    step of it. So plain Adam is replaced; what is compared are the gradients.
+    Adam and RMSprop divide a gradient by its own size: where that is the noise of rounding, they
+    make a whole step of it. So they are replaced in their plain forms; what is compared are the
+    gradients.
     """
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model, settings, source = new(name, **contract(name, "like_one_device", {}))
         optimizers = {
             player: keras.optimizers.SGD(contract(name, "rate", 1e-3))
-            if type(optimizer) is tfgans.optimizers.Adam
+            if type(optimizer) in (tfgans.optimizers.Adam, keras.optimizers.RMSprop)
             else optimizer
             for player, optimizer in model.optimizers.items()
         }

@@ -12,8 +12,8 @@ from tfgans.models.dualgan import DualGAN, norm
 
 CONTRACT = {
     "served": ["generator_ab", "generator_ba"],
+    "rate": 1e-4,
     "games": [{}, {"critic": "clipped", "judged": "patches"}],
-    "atol": {"bias": 5e-6},  # of a gradient of 0, of which RMSprop makes small steps
 }
 
 

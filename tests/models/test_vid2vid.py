@@ -30,7 +30,7 @@ CONTRACT = {
     "is_real": is_white,
     "served": ["generators"],
     "answer": (8, 8, 8, 3),
-    "rate": 1e-6,  # the flow counts 20 pixels, and its terms 10 times
+    "rate": 3e-7,  # the flow counts 20 pixels, and its terms 10 times
     "exported_atol": 2e-2,  # in a film of noise, roundings grow five times with each frame
 }
 

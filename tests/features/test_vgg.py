@@ -149,7 +149,7 @@ def test_the_examples_of_the_documentation(files, monkeypatch):
     space = {}
     for example in examples:
         exec(compile(example.replace("50_000", "16"), "docs/metrics.md", "exec"), space)
-    assert len(examples) == 3 and space["length"] > 0
+    assert len(examples) == 4 and space["length"] > 0
 
 
 @pytest.mark.thorough

@@ -53,7 +53,7 @@ setup(
     ],
     extras_require={
         "app": APP,
-        "test-app": [*APP, "playwright>=1.50", "pytest>=8,<9.2"],
+        "test-app": [*APP, "playwright>=1.50", "pytest>=8,<9.2", "pytest-timeout>=2.3"],
         "onnx": ONNX,
         "video": VIDEO,
         "tfds": [  # sets by name; tensorflow-datasets needs the last one and does not say so
@@ -72,6 +72,7 @@ setup(
             *VIDEO,
             "pytest>=8,<9.2",  # with 9.2, pytest-xdist 3.8 forgets the groups of tests
             "pytest-xdist>=3.5",
+            "pytest-timeout>=2.3",
             "ruff>=0.6",
             "tensorflow-serving-api>=2.21",
             "hypothesis>=6.100",

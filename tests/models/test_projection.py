@@ -218,7 +218,6 @@ def test_a_run_that_was_begun_as_sngan_goes_on(tmp_path):
         "data": {"path": "synthetic", "labels": True, "batch_size": 8},
         "train": {"steps": 3, "tick": 3},
     })  # fmt: skip
-    (tmp_path / "config.yaml").write_text(settings.to_yaml())
     assert training.train(settings, tmp_path)
     after = storage.read(tmp_path / "snapshots/00000003.keras")
     assert int(after.step.numpy()) == 3

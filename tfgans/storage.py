@@ -192,7 +192,8 @@ def refuse_foreign(run, data=None):
     if run.exists() and not run.is_dir():
         raise Refused(f"{run} is a file, and a run is a folder. Give another one: --run FOLDER")
     others = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
-    if set(others) - {IN_USE} and "config.yaml" not in others:
+    is_run = "config.yaml" in others or snapshots(run)  # official weights are snapshots alone
+    if set(others) - {IN_USE} and not is_run:
         raise Refused(
             f"{run} is not empty and not a run: it holds {', '.join(others[:3])}. A training would "
             "write among these files. Give a new folder: --run FOLDER"

@@ -72,6 +72,9 @@ def test_files_of_others_are_not_written_over(tmp_path):
     (run / "log.csv").write_text("mine")
     with pytest.raises(Refused, match="not empty and not a run: it holds log.csv"):
         storage.refuse_foreign(run)
+    (run / "snapshots").mkdir()
+    (run / "snapshots" / "00000000.keras").touch()
+    storage.refuse_foreign(run)  # as tools/convert.py writes a run
     (run / "config.yaml").write_text("mine")
     with pytest.raises(Refused, match="config.yaml is not the configuration of a run: .*--run"):
         resuming.refuse_changes(run, Config.load("gan", "tiny"), force=False)

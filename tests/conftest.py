@@ -2,8 +2,8 @@
 
 `make test` runs the tests of some models: of those that cover the machinery, and of those that the
 changes since `main` can touch. So it takes as long for seventy models as for thirty. `--rest` runs
-what it leaves out, `--every-model` all of both, `--model NAME` all about one model. `--third K` keeps
-one third of that, the same models and files each time.
+what it leaves out, `--every-model` all of both, `--model NAME` all about one model. `--third K`
+keeps one third of that, the same models and files each time.
 """
 
 import ast

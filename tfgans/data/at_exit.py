@@ -6,8 +6,8 @@ exit `close` lets no more of them in and waits until the others are out.
 
 Another thread that never comes back is one that frees its own iterator: it waits for itself. Python
 collects garbage in any thread, and after an error the circle around a traceback can hold the
-iterator alone. So `hold` keeps the iterators of trainings that failed. It keeps no others: TensorFlow
-takes up to a minute to free one that feeds several devices and has worked for long.
+iterator alone. So `hold` keeps the iterators of trainings that failed. It keeps no others:
+TensorFlow takes up to a minute to free one that feeds several devices and has worked for long.
 """
 
 import atexit

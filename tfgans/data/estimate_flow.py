@@ -42,7 +42,7 @@ def write_flow(path, steps) -> tuple:
     """Learns the flow of a set of films and writes it into the folder `flow` of the set.
 
     Args:
-        path: A set of films, see `video.py`. Of films with label maps only the frames are read.
+        path: A set of films, see `video.py`. Where it has label maps, the frames alone are read.
         steps: Steps of the training.
 
     Returns:

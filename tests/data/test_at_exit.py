@@ -1,7 +1,10 @@
 """A process ends although iterators of batches are alive and threads of TensorFlow read data."""
 
+import collections
+import queue
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -100,6 +103,22 @@ def test_a_training_that_ends_well_frees_its_data_at_once(two_replicas):
     callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=look)]
     model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False, callbacks=callbacks)
     assert len(seen) == 2 and seen[0]() is seen[1]() is None
+
+
+def test_the_data_of_a_failed_training_are_freed_in_a_thread_of_their_own(monkeypatch):
+    monkeypatch.setattr(at_exit, "_held", collections.deque())
+    enough, freed = threading.Event(), queue.Queue()
+
+    class Data:
+        def __del__(self):
+            enough.wait(60)
+            freed.put(threading.current_thread())
+
+    for _ in range(3):
+        at_exit.hold(Data())
+    assert freed.empty()
+    enough.set()
+    assert freed.get(timeout=60) is not threading.current_thread()
 
 
 @pytest.mark.thorough

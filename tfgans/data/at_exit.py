@@ -6,13 +6,15 @@ exit `close` lets no more of them in and waits until the others are out.
 
 Another thread that never comes back is one that frees its own iterator: it waits for itself. Python
 collects garbage in any thread, and after an error the circle around a traceback can hold the
-iterator alone. So `hold` keeps the iterators of trainings that failed. It keeps no others:
-TensorFlow takes up to a minute to free one that feeds several devices and has worked for long.
+iterator alone. So `hold` keeps the iterators of trainings that failed. It keeps no others, and
+frees these in a thread of its own: TensorFlow takes up to a minute to free data that it tunes, and
+those of several devices.
 """
 
 import atexit
 import collections
 import functools
+import threading
 import time
 import traceback
 
@@ -21,7 +23,8 @@ import tensorflow as tf
 
 CLOSED = 2**30  # added to the count
 ENDED = "the process ends"
-_held = collections.deque(maxlen=2)  # when one leaves, its threads have long filled their buffers
+HELD = 2  # when one leaves, its threads have long filled their buffers
+_held = collections.deque()
 
 
 @functools.cache
@@ -52,8 +55,10 @@ def close():
 
 
 def hold(iterator):
-    """Keeps the iterator of a training that failed until two others have come."""
+    """Keeps the iterator of a training that failed until `HELD` others have come."""
     _held.append(iterator)
+    if len(_held) > HELD:  # the thread has the last reference, and waits for TensorFlow
+        threading.Thread(target=_held.popleft, daemon=True).start()
 
 
 def call(function, signature: dict, *inputs) -> dict:

@@ -160,8 +160,11 @@ def whole_batches(arrays, count, repeat, seed):
             f"A training step takes {count} examples (batch_size times the batches of a step), and "
             f"there are {n}. Give a smaller batch_size."
         )
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread delays the end of each fit by seconds
     batches = tf.data.Dataset.from_tensor_slices(arrays).shuffle(n, seed=seed)
-    return (batches.repeat() if repeat else batches).batch(count, drop_remainder=True)
+    batches = (batches.repeat() if repeat else batches).batch(count, drop_remainder=True)
+    return batches.with_options(options)
 
 
 def are_arrays(given) -> bool:

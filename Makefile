@@ -2,7 +2,7 @@
 # make test         environment, install, checks; with MODEL=gan only those of one model, with
 #                   PYTHON=python3.13 VENV=.venv-newest on another Python
 # make test-rest    what `make test` leaves out: the models that it does not need, longer checks; with
-#                   THIRD=0, 1 or 2 a third of them
+#                   PART=0/6 the first of six parts of them
 # make test-all     both, the slow checks too, errors planted in all losses
 # make test-loading  loading, saving and resuming alone, such as on another Python
 # make test-oldest  the same with the oldest packages that setup.py allows
@@ -35,7 +35,7 @@ test: $(VENV)/installed
 		$(if $(MODEL),--model $(MODEL) tests/contract tests/models/test_$(MODEL).py)
 
 test-rest: $(VENV)/installed
-	$(BIN)/$(PYTEST) -m "not slow" --rest $(if $(THIRD),--third $(THIRD))
+	$(BIN)/$(PYTEST) -m "not slow" --rest $(if $(PART),--part $(PART))
 
 test-all: $(VENV)/installed
 	$(BIN)/$(PYTEST) --every-model

@@ -2,8 +2,8 @@
 
 `make test` runs the tests of some models: of those that cover the machinery, and of those that the
 changes since `main` can touch. So it takes as long for seventy models as for thirty. `--rest` runs
-what it leaves out, `--every-model` all of both, `--model NAME` all about one model. `--third K`
-keeps one third of that, the same models and files each time.
+what it leaves out, `--every-model` all of both, `--model NAME` all about one model. `--part 0/6`
+keeps the first of six parts of that, the same models and files each time.
 """
 
 import ast
@@ -59,7 +59,7 @@ def pytest_addoption(parser):
     parser.addoption("--every-model", action="store_true", help="the tests of all models")
     parser.addoption("--rest", action="store_true", help="what `make test` leaves out")
     parser.addoption("--model", help="the tests of one model alone")
-    parser.addoption("--third", type=int, help="0, 1 or 2: one third of the models and files")
+    parser.addoption("--part", metavar="K/N", help="part K of N, from 0, of the models and files")
     parser.addoption("--extras", action="store_true", help="tests/extras, which need more packages")
 
 
@@ -72,7 +72,8 @@ def pytest_ignore_collect(collection_path, config):
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     only, every = config.getoption("--model"), config.getoption("--every-model")
-    rest, third = config.getoption("--rest"), config.getoption("--third")
+    rest, part = config.getoption("--rest"), config.getoption("--part") or "0/1"
+    k, parts = map(int, part.split("/"))
     changed, kept, dropped = changes(), [], []
     for item in items:
         name = model_of(item)
@@ -88,9 +89,8 @@ def pytest_collection_modifyitems(config, items):
                 or bool(changed & touching(name))
             )
             wanted = every or quick != rest
-        if third is not None:
-            wanted = wanted and zlib.crc32((name or item.path.stem).encode()) % 3 == third
-        (kept if wanted else dropped).append(item)
+        here = zlib.crc32((name or item.path.stem).encode()) % parts == k
+        (kept if wanted and here else dropped).append(item)
     config.hook.pytest_deselected(items=dropped)
     items[:] = kept
 

@@ -271,6 +271,7 @@ def test_the_sizes_of_the_paper():
     assert count(model.discriminator) == discriminator
     for optimizer in model.default_optimizers().values():
         assert float(optimizer.learning_rate) == pytest.approx(3e-4)
+        assert optimizer.rho == 0.9 and optimizer.epsilon**0.5 == pytest.approx(1e-8)
 
 
 def test_settings_that_do_not_fit():

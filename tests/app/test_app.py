@@ -361,8 +361,9 @@ def test_the_command_listens_to_this_machine_alone(tmp_path):
         port = free.getsockname()[1]
     command = [sys.executable, ROOT / "tools" / "app.py", ROOT / "saved_models" / FASHION]
     server = subprocess.Popen(
-        [*command, "--port", str(port)], cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    )
+        [*command, "--port", str(port)], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background
+    )  # fmt: skip
     try:
         assert server.stdout.readline() == (
             f"Open http://127.0.0.1:{port}/ in a browser. Ctrl-C ends it.\n"

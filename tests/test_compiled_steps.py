@@ -40,7 +40,7 @@ def trained(machine, name, monkeypatch, steps=3, precision="float32", strategy=N
     "name, lines",
     [
         ("gan", [0]),
-        ("wgan_gp", [0]),  # the gradient of a gradient
+        pytest.param("wgan_gp", [0], marks=pytest.mark.thorough),  # the gradient of a gradient
         pytest.param("seqgan", [0, 1, 2], marks=pytest.mark.thorough),  # loops, and three stages
         pytest.param("progan", [0, 2, 4], marks=pytest.mark.thorough),  # each stage has its size
         pytest.param("stylegan2", [0, 1], marks=pytest.mark.thorough),  # two patterns of penalties

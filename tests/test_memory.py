@@ -87,13 +87,9 @@ def test_each_stage_has_graphs_of_its_own():
     assert len(graphs) == 1 + 2 + 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
-    "name, size",
-    [
-        ("stackgan", "tiny"),
-        pytest.param("pix2pixhd", "tiny", marks=pytest.mark.thorough),
-        pytest.param("vid2vid", "demo", marks=pytest.mark.thorough),
-    ],
+    "name, size", [("stackgan", "tiny"), ("pix2pixhd", "tiny"), ("vid2vid", "demo")]
 )
 def test_a_dry_run_gives_each_stage_its_data(name, size):
     """Images, maps and films have another form in each stage."""

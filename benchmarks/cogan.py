@@ -34,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of a run of cogan, or name of a release")
     parser.add_argument("--pairs", type=int, default=256)
-    parser.add_argument("--picture", type=pathlib.Path, help="eight pairs below each other")
+    parser.add_argument("--picture", type=pathlib.Path, help="eight drawings above their pictures")
     given = parser.parse_args()
     model = models.load(given.run)
     sources = [SyntheticScenes(model.image_shape, textured) for textured in (False, True)]
